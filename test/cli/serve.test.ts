@@ -83,6 +83,7 @@ describe('a start that fails', () => {
 
   it('on a port that is taken ends the process and frees the folder of the embedded store', async () => {
     const dataDir = folder()
+    await copyEmbedded(join(dataDir, 'db'))
     const purser = serve({ PURSER_DATA_DIR: dataDir, PURSER_LISTEN: await takenPort() })
     expect(await purser.ended).toEqual({ code: 1, signal: null })
     expect(purser.err()).toBe(`purser: ${/listen EADDRINUSE.*/.exec(purser.err())?.[0]}\n`)

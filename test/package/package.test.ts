@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { parse } from 'yaml'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -54,8 +55,15 @@ describe('the packed server', () => {
     const [server] = JSON.parse(stdout) as [Packed]
     const paths = server.files.map(({ path }) => path)
     expect(paths).toEqual(
-      expect.arrayContaining(['dist/src/main.js', 'openapi.yaml', 'node_modules/@purser/sdk/dist/index.js']),
+      expect.arrayContaining([
+        'dist/src/main.js',
+        'dist/openapi.json',
+        'openapi.yaml',
+        'node_modules/@purser/sdk/dist/index.js',
+      ]),
     )
+    const [json, yaml] = [await readFile(join(root, 'dist/openapi.json')), await readFile(join(root, 'openapi.yaml'))]
+    expect(JSON.parse(json.toString())).toEqual(parse(yaml.toString()))
     expect(paths.filter((path) => /^(?:src|test|sdk)\//.test(path))).toEqual([])
     const home = join(dir, 'server')
     await mkdir(home)

@@ -1,9 +1,10 @@
 /** `purser` as a program for tests that start it as a process: bundled, since transpiling it takes a second at each start. */
-import { readFileSync, symlinkSync } from 'node:fs'
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { buildSync } from 'esbuild'
 import { inject } from 'vitest'
+import { parse } from 'yaml'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object }
@@ -25,9 +26,10 @@ export function builtMain(): string {
     target: 'node20',
     conditions: ['purser-source'],
     external: Object.keys(dependencies).filter((name) => name !== '@purser/sdk'),
-    // The files that the sources look for beside themselves: openapi.yaml, package.json.
-    define: { 'import.meta.url': JSON.stringify(new URL('../../src/http/openapi.ts', import.meta.url).href) },
+    // The sources look for openapi.yaml, openapi.json and package.json two folders above this.
+    define: { 'import.meta.url': JSON.stringify(pathToFileURL(join(outdir, 'src/http/openapi.js')).href) },
   })
-  symlinkSync(join(root, 'node_modules'), join(outdir, 'node_modules'))
+  for (const name of ['node_modules', 'openapi.yaml', 'package.json']) symlinkSync(join(root, name), join(outdir, name))
+  writeFileSync(join(outdir, 'openapi.json'), JSON.stringify(parse(readFileSync(join(root, 'openapi.yaml'), 'utf8'))))
   return (built = join(outdir, 'main.mjs'))
 }
