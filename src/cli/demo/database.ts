@@ -28,6 +28,8 @@ export type NoDatabase = { missing: string }
 
 const variable = 'PURSER_DEMO_DATABASE_URL'
 
+export const isDatabaseConfigured = ({ env }: Pick<Io, 'env'>): boolean => Boolean(env[variable])
+
 /** @throws CliError when the caller's database cannot be used */
 export async function openDatabase({ env }: Pick<Io, 'env'>): Promise<Database | NoDatabase> {
   const setting = env[variable]

@@ -7,7 +7,7 @@ import { readConfig } from '../../config.ts'
 import { type Api, createApi, withApi } from '../api.ts'
 import type { Io } from '../io.ts'
 import { createStandIn } from '../stand-in.ts'
-import { openDatabase } from './database.ts'
+import { isDatabaseConfigured, openDatabase } from './database.ts'
 
 export type Stage = Awaited<ReturnType<typeof setStage>>
 
@@ -36,6 +36,8 @@ export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>) {
     if (database && 'stop' in database) await database.stop()
   })
   try {
+    // A database that cannot be used ends the demo before the server starts. Our own starts beside the server.
+    if (isDatabaseConfigured(io)) await opening
     const built = await build(io, folder, ends)
     /** Registers a clean-up step; they run in reverse order. */
     const atEnd = (end: () => unknown): void => void ends.push(end)
