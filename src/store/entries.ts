@@ -23,15 +23,18 @@ export async function readEntries(knex: Knex, epoch: number, from: number, to: n
  * duration of a request and the difference between replicas' clocks, so callers leave a margin.
  */
 export async function indexAt(knex: Knex, epoch: number, size: number, time: Date): Promise<number> {
-  let [low, high] = [0, size]
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2)
-    const row: { at: Date } | undefined = await knex('log_entry').select('at').where({ epoch, idx: middle }).first()
-    if (!row) throw new Error(`the log has no entry ${epoch}/${middle}`)
-    if (row.at < time) low = middle + 1
-    else high = middle
-  }
-  return low
+  const { rows } = await knex.raw<{ rows: { low: string; high: string }[] }>(
+    `with recursive bisection (low, high) as (
+       select 0::bigint, ?::bigint
+       union all
+       select case when e.at < ? then e.idx + 1 else low end, case when e.at < ? then high else e.idx end
+         from bisection join log_entry e on e.epoch = ? and e.idx = (low + high) / 2 where low < high)
+     select low, high from bisection order by high - low limit 1`,
+    [size, time, time, epoch],
+  )
+  const { low, high } = rows[0] ?? { low: '0', high: '0' }
+  if (low !== high) throw new Error(`the log has no entry ${epoch}/${Math.floor((Number(low) + Number(high)) / 2)}`)
+  return Number(low)
 }
 
 /** Narrows [from, to) to begin at the first entry not before `since` and to end after the last entry before `until`. */

@@ -1,6 +1,6 @@
 /** Issued credentials as entries of the log name them, and read from the log: there is no other table of them. */
 import type { Knex } from './database.ts'
-import type { Place } from './entries.ts'
+import type { Place, Run } from './entries.ts'
 import { termKeys } from './term-keys.ts'
 
 export type IssuedX509 = {
@@ -54,7 +54,8 @@ export type IssuedEntry = {
   issued: Issued
 }
 
-type Row = { epoch: number; idx: string; body: string }
+type Row = { epoch: number; idx: string }
+const placeOf = ({ epoch, idx }: Row): Place => ({ epoch, index: Number(idx) })
 
 const isIssued = (entry: Partial<IssuedEntry> & { outcome?: string }): entry is IssuedEntry =>
   entry.outcome === 'granted' && entry.issued !== undefined
@@ -94,33 +95,72 @@ export async function findIssued(
     })
 }
 
+/** Rows of one read. */
+const pageSize = 500
+
+/** A part of the log: everything before a position, or entries [from, to) of an epoch. */
+export type LogPart = { before: Place } | ({ epoch: number } & Run)
+
+/** The positions of the entries with a key that are before a position, in order: found by the index. */
+async function placesBefore(tx: Knex, key: number[], since: Date, { epoch, index }: Place): Promise<Place[]> {
+  const { rows } = await tx.raw<{ rows: Row[] }>(
+    `with matching as materialized (select epoch, idx from log_entry where terms @> ?::bigint[] and at >= ?)
+     select epoch, idx from matching where (epoch, idx) < (?, ?) order by epoch, idx`,
+    [key, since, epoch, index],
+  )
+  return rows.map(placeOf)
+}
+
 /**
- * The entries that issued credentials to a session or a SPIFFE ID, oldest first, read in pages.
+ * The same for a short range: all its entries are read. The index on terms would visit the earlier ones too, so `is true`
+ * keeps the planner from it.
+ */
+async function placesWithin(
+  tx: Knex,
+  key: number[],
+  since: Date,
+  { epoch, from, to }: { epoch: number } & Run,
+): Promise<Place[]> {
+  // prettier-ignore
+  const { rows } = await tx.raw<{ rows: Row[] }>(
+    `select epoch, idx from log_entry
+      where epoch = ? and idx >= ? and idx < ? and (terms @> ?::bigint[]) is true and at >= ? order by idx`,
+    [epoch, from, to, key, since],
+  )
+  return rows.map(placeOf)
+}
+
+/** The texts of entries, without redacted ones. */
+async function readBodies(tx: Knex, places: readonly Place[]): Promise<string[]> {
+  const { rows } = await tx.raw<{ rows: { body: string }[] }>(
+    `select e.body from unnest(?::int[], ?::bigint[]) as place (epoch, idx)
+       join log_entry e on e.epoch = place.epoch and e.idx = place.idx
+      where e.body is not null order by e.epoch, e.idx`,
+    [places.map(({ epoch }) => epoch), places.map(({ index }) => index)],
+  )
+  return rows.map(({ body }) => body)
+}
+
+/**
+ * The entries of one part of the log that issued credentials to a session or a SPIFFE ID, oldest first, read in pages.
  * @param since the earliest time of an entry
- * @param from the first position in the log
  */
 export async function* issuedTo(
   tx: Knex,
   holder: { session: string } | { spiffeId: string },
   since: Date,
-  from: Place = { epoch: 0, index: 0 },
-): AsyncGenerator<{ entry: IssuedEntry; place: Place }> {
+  part: LogPart,
+): AsyncGenerator<IssuedEntry> {
   const term = 'session' in holder ? `session=${holder.session}` : `spiffeId=${holder.spiffeId}`
-  for (let { epoch, index } = from; ;) {
-    const { rows } = await tx.raw<{ rows: Row[] }>(
-      `with matching as materialized (select epoch, idx, body from log_entry where terms @> ?::bigint[] and at >= ? and body is not null)
-       select epoch, idx, body from matching where (epoch, idx) >= (?, ?) order by epoch, idx limit 500`,
-      [termKeys([term]), since, epoch, index],
-    )
-    for (const row of rows) {
-      const entry = read(row.body)
+  const key = termKeys([term])
+  const places =
+    'before' in part ? await placesBefore(tx, key, since, part.before) : await placesWithin(tx, key, since, part)
+  for (let start = 0; start < places.length; start += pageSize) {
+    for (const body of await readBodies(tx, places.slice(start, start + pageSize))) {
+      const entry = read(body)
       const isHolder =
         'session' in holder ? entry?.actor.session === holder.session : entry?.actor.spiffeId === holder.spiffeId
-      if (entry && isHolder) yield { entry, place: { epoch: row.epoch, index: Number(row.idx) } }
+      if (entry && isHolder) yield entry
     }
-    const last = rows.at(-1)
-    if (!last || rows.length < 500) return
-    epoch = last.epoch
-    index = Number(last.idx) + 1
   }
 }

@@ -3,9 +3,8 @@ import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
 import { lockRevocations, untilReleased } from '../../store/blocks.ts'
 import type { Knex } from '../../store/database.ts'
-import type { Place } from '../../store/entries.ts'
-import { type IssuedCredential, credentialsOf, findIssued, issuedTo } from '../../store/issued.ts'
-import { lockHead } from '../../store/log.ts'
+import { type IssuedCredential, type LogPart, credentialsOf, findIssued, issuedTo } from '../../store/issued.ts'
+import { lockHead, readHead } from '../../store/log.ts'
 import type { BlockKind, BlockRow } from '../../store/rows.ts'
 import { endSession, endSessionsOf, sessionById, tokenById } from '../../store/sessions.ts'
 
@@ -93,20 +92,21 @@ async function everything(
   const holder = await holderOf(tx, selection)
   const since = selection.since === undefined ? new Date(0) : new Date(selection.since)
   const named = 'session' in holder ? { session: holder.session.id } : holder
-  let next: Place = { epoch: 0, index: 0 }
-  async function collect(): Promise<Coverage> {
+  async function collect(part: LogPart): Promise<Coverage> {
     const credentials: IssuedCredential[] = []
-    for await (const { entry, place } of issuedTo(tx, named, since > oldest ? since : oldest, next)) {
-      credentials.push(...credentialsOf(entry.issued).filter((credential) => isLive(credential, now)))
-      next = { epoch: place.epoch, index: place.index + 1 }
+    for await (const { issued } of issuedTo(tx, named, since > oldest ? since : oldest, part)) {
+      credentials.push(...credentialsOf(issued).filter((credential) => isLive(credential, now)))
     }
     return { credentials, sessions: [] }
   }
-  const already = await collect()
+  const before = await readHead(tx)
+  if (!before) throw new Error('the log has no head row')
+  const { epoch, size } = before
+  const already = await collect({ before: { epoch, index: size } })
   await lockRevocations(tx)
   await write(already)
-  await lockHead(tx)
-  await write({ ...(await collect()), ...(await end(tx, holder, since, now)) })
+  const head = await lockHead(tx)
+  await write({ ...(await collect({ epoch, from: size, to: head.size })), ...(await end(tx, holder, since, now)) })
 }
 
 /**
