@@ -6,7 +6,7 @@ export type Io = {
   env: Record<string, string | undefined>
   stdin: Readable & { isTTY?: boolean }
   stdout: Writable & { isTTY?: boolean; columns?: number }
-  stderr: Writable
+  stderr: Writable & { isTTY?: boolean }
   readFile: (path: string) => string
   pid: number
   /** Sends a signal to the process group that a child leads; a group that is gone is ignored. */

@@ -93,6 +93,19 @@ describe('audit export and verify', () => {
     expect(out).toMatch(/\nverified\n$/)
   })
 
+  it('show how far they are where that is requested, apart from what they print', async () => {
+    const { out: text, err } = await run(['audit', 'export', '--progress'])
+    const entries = text.split('\n').filter((line) => line.startsWith('{"epoch"')).length
+    expect(err).toMatch(new RegExp(`^exported ${entries} entries, \\d+\\.\\d kB, [\\d,]+ entries/s\nthe log records`))
+    const { code, err: verified } = await verify(file('shown.jsonl', text), '--key', vkey, '--progress')
+    expect({ code, verified }).toMatchObject({
+      code: 0,
+      verified: expect.stringMatching(
+        new RegExp(`^verified ${entries} entries, \\d+\\.\\d kB \\(100 %\\), [\\d,]+ entries/s\n$`),
+      ),
+    })
+  })
+
   it('read the standard input, and keys from the environment', async () => {
     const { out: text } = await run(['audit', 'export'])
     const { code, out } = await cli(['audit', 'verify', '-', '-o', 'json'], {

@@ -1,22 +1,30 @@
 /** `purser audit export`: streams the log as JSON lines. */
 import { writeFile } from 'node:fs/promises'
-import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes, codeOf } from '../io.ts'
 import { pointInTime, positive, whole, withExamples, withServer } from '../options.ts'
 import { remark } from '../output.ts'
+import { type Progress, type ProgressFlags, createProgress, withProgress } from './progress.ts'
 import { writeWholeFile } from './whole-file.ts'
 
-type Flags = ServerFlags & {
-  since?: string
-  until?: string
-  epoch?: number
-  from?: number
-  to?: number
-  file?: string
-  force?: true
+type Flags = ServerFlags &
+  ProgressFlags & {
+    since?: string
+    until?: string
+    epoch?: number
+    from?: number
+    to?: number
+    file?: string
+    force?: true
+  }
+
+async function* counted(chunks: AsyncIterable<Buffer>, progress: Progress): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    progress.count(chunk)
+    yield chunk
+  }
 }
 
 export function addExport(group: Command, io: Io): void {
@@ -36,10 +44,12 @@ export function addExport(group: Command, io: Io): void {
     .action(async ({ file, force, ...flags }: Flags) => {
       const { since, until, epoch, from, to } = flags
       await withApi(io, flags, async (api) => {
-        const transfer = async (write: (reply: IncomingMessage) => Promise<void>): Promise<string> => {
+        const transfer = async (write: (chunks: AsyncIterable<Buffer>) => Promise<void>): Promise<string> => {
           const reply = await api.open('/api/v1/audit/export', { query: { since, until, epoch, from, to } })
+          const progress = createProgress(io, flags, { verb: 'exported' })
           try {
-            await write(reply)
+            await write(counted(reply, progress))
+            progress.end()
           } catch (error) {
             throw new CliError(
               `the export is incomplete (${codeOf(error) ?? 'unknown'}): run it again`,
@@ -49,13 +59,13 @@ export function addExport(group: Command, io: Io): void {
           return String(reply.headers['purser-log-index'])
         }
         const index = await (file === undefined
-          ? transfer((reply) => pipeline(reply, io.stdout, { end: false }))
-          : writeWholeFile(file, { force }, (handle) => transfer((reply) => writeFile(handle, reply))))
+          ? transfer((chunks) => pipeline(chunks, io.stdout, { end: false }))
+          : writeWholeFile(file, { force }, (handle) => transfer((chunks) => writeFile(handle, chunks))))
         remark(io, `the log records this export as entry ${index}`)
       })
     })
   withExamples(
-    withServer(command),
+    withServer(withProgress(command)),
     'purser audit export -f log.jsonl',
     'purser audit export --since 2026-11-24T00:00:00Z | purser audit verify - --key "$PURSER_LOG_KEY"',
   )

@@ -1,5 +1,6 @@
 /** `purser audit verify`: verifies an export or a receipt offline, with @purser/sdk/verify alone. */
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { type Problem, VerifyError, linesOf, verifyExport } from '@purser/sdk/verify'
 import type { Command } from 'commander'
@@ -7,9 +8,10 @@ import { CliError, type Io, exitCodes, usageError } from '../io.ts'
 import { repeated, withExamples, withOutput } from '../options.ts'
 import { type OutputFlags, createStyle, printable, show } from '../output.ts'
 import { readText } from '../settings.ts'
+import { type Progress, type ProgressFlags, createProgress, withProgress } from './progress.ts'
 import { type Verdict, judgeReceipt } from './judge-receipt.ts'
 
-type Flags = OutputFlags & { key?: string[]; checkpoint?: string[]; receipt?: string[] }
+type Flags = OutputFlags & ProgressFlags & { key?: string[]; checkpoint?: string[]; receipt?: string[] }
 type Evidence = { vkeys: string[]; checkpoints: string[]; receipts: unknown[] }
 
 export function addVerify(group: Command, io: Io): void {
@@ -24,12 +26,12 @@ export function addVerify(group: Command, io: Io): void {
     .option('--checkpoint <file>', 'a signed head that you saved; may be repeated', repeated)
     .option('--receipt <file>', 'a receipt that you saved; may be repeated', repeated)
     .action(async (file: string, flags: Flags) => {
-      const verdict = await judge(io, file, evidenceOf(io, flags))
+      const verdict = await judge(io, file, evidenceOf(io, flags), flags)
       show(io, flags, verdict, () => textOf(io, verdict))
       if (!verdict.ok) throw new CliError('verification failed', exitCodes.unverified)
     })
   withExamples(
-    withOutput(command),
+    withOutput(withProgress(command)),
     'purser audit verify log.jsonl --key "$PURSER_LOG_KEY" --checkpoint last-week.note',
     'purser audit verify receipt.json --key "$PURSER_LOG_KEY"',
   )
@@ -47,12 +49,19 @@ function evidenceOf(io: Io, flags: Flags): Evidence {
   }
 }
 
-async function judge(io: Io, file: string, evidence: Evidence): Promise<Verdict> {
-  const lines = linesOf(bytesOf(file === '-' ? io.stdin : createReadStream(file)))
+async function judge(io: Io, file: string, evidence: Evidence, flags: ProgressFlags): Promise<Verdict> {
+  const size = file === '-' ? undefined : (await stat(file).catch(() => undefined))?.size
+  const progress = createProgress(io, flags, { verb: 'verified', totalBytes: size })
+  const input = file === '-' ? io.stdin : createReadStream(file)
+  const lines = linesOf(bytesOf(input, progress))
   try {
     const first = await lines.next()
     const text = first.done ? '' : first.value
-    if (text.includes('"purserExport"')) return await verifyExport(withFirst(text, lines), evidence)
+    if (text.includes('"purserExport"')) {
+      const report = await verifyExport(withFirst(text, lines), evidence)
+      progress.end()
+      return report
+    }
     let rest = text
     for await (const line of lines) rest += `\n${line}`
     if (evidence.receipts.length > 0) throw usageError('--receipt needs an export: give the receipt as the file')
@@ -66,8 +75,12 @@ async function judge(io: Io, file: string, evidence: Evidence): Promise<Verdict>
 }
 
 /** A stream may already decode text; the verifier expects bytes. */
-async function* bytesOf(stream: Readable): AsyncGenerator<Buffer> {
-  for await (const chunk of stream) yield Buffer.from(chunk)
+async function* bytesOf(stream: Readable, progress: Progress): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk)
+    progress.count(bytes)
+    yield bytes
+  }
 }
 
 async function* withFirst(first: string, rest: AsyncIterable<string>): AsyncGenerator<string> {
