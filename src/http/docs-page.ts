@@ -1,5 +1,5 @@
 /**
- * `/docs`: openapi.yaml as one HTML page, built at start. The page has no scripts and loads nothing, so its policy allows
+ * `/docs`: openapi.yaml as one HTML page, built when it is first requested. The page has no scripts and loads nothing, so its policy allows
  * only its own style, by hash (CSP Level 3 section 2.3.1).
  */
 import { createHash } from 'node:crypto'

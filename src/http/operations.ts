@@ -17,7 +17,7 @@ export type OperationsParts = {
   renderMetrics: () => Promise<{ text: string; type: string }>
   /** Bytes, which pending replies share. */
   openapiBytes: Buffer
-  docs: DocsPage
+  docs: () => DocsPage
 }
 
 /** Without facts, since the route is public. The server's log has them. */
@@ -42,9 +42,9 @@ export function createOperationsRoutes(
     },
     metrics: async () => ({ body: await parts.renderMetrics() }),
     openapi: async () => ({ body: { bytes: parts.openapiBytes, type: 'application/yaml' } }),
-    docs: async () => ({
-      headers: { 'content-security-policy': parts.docs.policy },
-      body: { bytes: parts.docs.bytes, type: 'text/html; charset=utf-8' },
-    }),
+    async docs() {
+      const { bytes, policy } = parts.docs()
+      return { headers: { 'content-security-policy': policy }, body: { bytes, type: 'text/html; charset=utf-8' } }
+    },
   }
 }

@@ -5,7 +5,7 @@ import { createFirstUse } from '../actions/tokens/first-use.ts'
 import type { Config } from '../config.ts'
 import { createAddressOf } from '../http/addresses.ts'
 import { createHandleClientError } from '../http/client-errors.ts'
-import { createDocsPage } from '../http/docs-page.ts'
+import { type DocsPage, createDocsPage } from '../http/docs-page.ts'
 import type { Limits } from '../http/limits.ts'
 import type { OpenApi } from '../http/openapi.ts'
 import type { EndpointParts } from '../http/route.ts'
@@ -35,6 +35,7 @@ export function composeApps(parts: Parts): Apps {
   const bootstrapTries = createBootstrapTries({ db, now, clock: () => performance.now() })
   closing.add(() => product.actions.watch.close())
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
+  let docs: DocsPage | undefined
   const routes = createRoutes({
     ...product.store,
     ...product.keys,
@@ -52,7 +53,7 @@ export function composeApps(parts: Parts): Apps {
     draining,
     renderMetrics,
     openapiBytes: Buffer.from(openapi.text),
-    docs: createDocsPage(openapi.written),
+    docs: () => (docs ??= createDocsPage(openapi.written)),
   })
   const endpoint: EndpointParts = {
     recorder,
