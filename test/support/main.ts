@@ -1,5 +1,5 @@
 /** `purser` as a program for tests that start it as a process: bundled, since transpiling it takes a second at each start. */
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { buildSync } from 'esbuild'
@@ -9,12 +9,15 @@ import { parse } from 'yaml'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object }
 
-let built: string | undefined
-
-/** Path of the bundle of `src/main.ts`, made once in this process. */
+/** Path of the bundle of `src/main.ts`. The first worker of a run that needs it builds it. */
 export function builtMain(): string {
-  if (built !== undefined) return built
-  const outdir = join(inject('runDirectory'), `main-${process.pid}`)
+  const directory = join(inject('runDirectory'), 'main')
+  if (!existsSync(directory)) build(directory)
+  return join(directory, 'main.mjs')
+}
+
+function build(directory: string): void {
+  const outdir = `${directory}-${process.pid}`
   buildSync({
     entryPoints: [join(root, 'src/main.ts')],
     outdir,
@@ -27,9 +30,14 @@ export function builtMain(): string {
     conditions: ['purser-source'],
     external: Object.keys(dependencies).filter((name) => name !== '@purser/sdk'),
     // The sources look for openapi.yaml, openapi.json and package.json two folders above this.
-    define: { 'import.meta.url': JSON.stringify(pathToFileURL(join(outdir, 'src/http/openapi.js')).href) },
+    define: { 'import.meta.url': JSON.stringify(pathToFileURL(join(directory, 'src/http/openapi.js')).href) },
   })
   for (const name of ['node_modules', 'openapi.yaml', 'package.json']) symlinkSync(join(root, name), join(outdir, name))
   writeFileSync(join(outdir, 'openapi.json'), JSON.stringify(parse(readFileSync(join(root, 'openapi.yaml'), 'utf8'))))
-  return (built = join(outdir, 'main.mjs'))
+  try {
+    renameSync(outdir, directory)
+  } catch (error) {
+    // Another worker was faster.
+    if (!existsSync(directory)) throw error
+  }
 }
