@@ -22,13 +22,13 @@ beforeAll(async () => {
 afterAll(() => cluster.stop())
 
 /** The entry of the readers, with or without the grant. */
-const reader = (mayRead: boolean) => ({
+const reader = (mayRead: boolean, maxSessionSeconds = 7200) => ({
   name: 'reader',
   attestor: 'lab',
   match: { 'oidc:sub': 'reader' },
   spiffeId: 'spiffe://crash.example/lab/reader',
   grants: { ...(mayRead && { secrets: [{ paths: ['race/**'], actions: ['read'] }] }) },
-  maxSessionSeconds: 7200,
+  maxSessionSeconds,
 })
 
 const anyReplica = (): Replica => cluster.replicas[randomInt(cluster.replicas.length)] as Replica
@@ -106,15 +106,28 @@ function outdatedReads(log: Entry[]): string[] {
   return faults
 }
 
+/** Entries whose decision is based on an outdated revision of the workload entry. */
+function outdatedDecisions(log: Entry[]): string[] {
+  let revision = 0
+  const faults: string[] = []
+  for (const { index, outcome, actor, resource } of log) {
+    if (outcome !== 'granted') continue
+    if (resource?.kind === 'workload' && resource.name === 'reader') revision = resource.revision ?? revision
+    if (actor.workload === 'reader' && actor.revision !== revision)
+      faults.push(`entry ${index} was decided under revision ${actor.revision}, when it was ${revision}`)
+  }
+  return faults
+}
+
 describe('secrets that 64 connections read', () => {
   it(`are in no entry after their grant was taken away, ${flips} times`, async () => {
     const readers = await startReaders(64)
+    let revision = 1
     const withdrawn: { from: number; to: number }[] = []
-    const replace = async (mayRead: boolean): Promise<number> => {
-      const path = '/api/v1/workloads/reader'
-      const { headers } = await asAdmin('GET', path)
-      const reply = await asAdmin('PUT', path, reader(mayRead), { 'if-match': String(headers['etag']) })
+    const replace = async (...change: Parameters<typeof reader>): Promise<number> => {
+      const reply = await asAdmin('PUT', '/api/v1/workloads/reader', reader(...change), { 'if-match': `"${revision}"` })
       if (reply.status !== 200) throw new Error(reply.text)
+      revision++
       return indexOf(reply.headers)
     }
     for (let n = 0; n < flips; n++) {
@@ -122,6 +135,8 @@ describe('secrets that 64 connections read', () => {
       const from = await replace(false)
       await pause(randomInt(300))
       withdrawn.push({ from, to: await replace(true) })
+      await readers.answered(64)
+      await replace(true, 7000 + n)
     }
     await readers.answered(64)
     await readers.stop()
@@ -131,6 +146,7 @@ describe('secrets that 64 connections read', () => {
     print('a grant of secrets taken away', { flips, replies: written(readers.counts), wrong: wrong.length }, verdict)
     expect(verdict.problems).toEqual([])
     expect(wrong).toEqual([])
+    expect(outdatedDecisions(verdict.log)).toEqual([])
     expect(withdrawn.every(({ from, to }) => from < to)).toBe(true)
     expect(reads.length).toBeGreaterThan(flips)
     expect(readers.counts.get('403')).toBeGreaterThan(0)
@@ -146,7 +162,7 @@ describe('secrets that 64 connections read', () => {
         const { status, text } = await asAdmin('GET', `/api/v1/secrets/${path}:metadata`)
         const { version }: { version: number } = status === 200 ? JSON.parse(text) : { version: 0 }
         const reply =
-          n % 20 === 19
+          n % 20 === 9
             ? await asAdmin('DELETE', `/api/v1/secrets/${path}`, undefined, { 'if-match': `"${version}"` })
             : await put(path, version)
         replies.set(String(reply.status), (replies.get(String(reply.status)) ?? 0) + 1)

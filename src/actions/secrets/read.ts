@@ -4,7 +4,7 @@ import { type SecretPath, parseSecretPath } from '../../names/secret-path.ts'
 import { type ReadParts, type ReadSecrets, type SecretRequest, readSecrets } from '../../secrets/read.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { type Context, checkReason, revealReason } from '../context.ts'
-import { secretCaller } from './reader.ts'
+import { type SecretCaller, isAllowedAlike, secretCaller } from './reader.ts'
 
 type SecretValues = ReadSecrets['values']
 
@@ -28,11 +28,9 @@ export const createReadSecrets =
       entry: { ...(actor && { actor }), issued: { secrets: secrets.record } },
       effects: { reads: secrets.reads, ...live },
       // Grants are evaluated at each use: a newer entry may grant less.
-      holds: (newer) => mayReadAll(context, newer, secrets),
+      holds: (newer) => isAllowedAlike(context, actor, newer, (caller) => mayReadAll(caller, secrets)),
     }
   }
 
-function mayReadAll(context: Context, snapshot: Snapshot, { record }: ReadSecrets): boolean {
-  const { may } = secretCaller(context, snapshot)
-  return record.every(({ path }) => may('read', parseSecretPath(path)))
-}
+const mayReadAll = ({ may }: Pick<SecretCaller, 'may'>, { record }: ReadSecrets): boolean =>
+  record.every(({ path }) => may('read', parseSecretPath(path)))

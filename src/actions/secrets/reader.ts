@@ -44,3 +44,14 @@ export function secretCaller({ caller }: Pick<Context, 'caller'>, snapshot: Snap
     live: { liveSession: session.id, facts: session.facts },
   }
 }
+
+/** Whether a newer snapshot has the same revision of the caller's entry, which the log entry names, and still allows it. */
+export function isAllowedAlike(
+  context: Pick<Context, 'caller'>,
+  actor: Actor | undefined,
+  newer: Snapshot,
+  isAllowed: (caller: SecretCaller) => boolean,
+): boolean {
+  const caller = secretCaller(context, newer)
+  return caller.actor?.revision === actor?.revision && isAllowed(caller)
+}

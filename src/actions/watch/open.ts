@@ -7,7 +7,7 @@ import type { Database, Knex } from '../../store/database.ts'
 import { endOfPrefix, findSecrets, listSecrets } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
-import { secretCaller } from '../secrets/reader.ts'
+import { type SecretCaller, isAllowedAlike, secretCaller } from '../secrets/reader.ts'
 import type { EventId } from './stream.ts'
 import type { OpenWatch, Watches } from './watches.ts'
 
@@ -46,17 +46,15 @@ export const openWatch =
       entry: { ...(actor && { actor }), detail: detailOfEntry },
       ...(live && { effects: live }),
       // The open stream is judged again by each newer snapshot.
-      holds: (newer) => mayWatchAll(context, newer, names, prefix),
+      holds: (newer) => isAllowedAlike(context, actor, newer, (newerCaller) => mayWatchAll(newerCaller, names, prefix)),
     }
   }
 
 function mayWatchAll(
-  context: Pick<Context, 'caller'>,
-  snapshot: Snapshot,
+  { may, mayUnder }: Pick<SecretCaller, 'may' | 'mayUnder'>,
   paths: readonly string[],
   prefix?: string,
 ): boolean {
-  const { may, mayUnder } = secretCaller(context, snapshot)
   if (prefix !== undefined && !mayUnder('watch', prefix)) return false
   return paths.every((path) => may('watch', parseSecretPath(path)))
 }
