@@ -132,11 +132,32 @@ describe('zlint', () => {
     const roots = certificates((await purser.call('GET', '/ca.pem')).text)
     expect([above.length, roots.length]).toEqual([1, 1])
     for (const pem of [...above, ...roots]) expect(await unexplained(pem)).toEqual([])
-    for (const pem of [leaf, ...above]) {
-      const [, id] = /\/crl\/(ca-[0-9a-f]{32})/.exec(new X509Certificate(pem).raw.toString('latin1')) ?? []
-      const crl = Buffer.from(await (await fetch(`${purser.url}/crl/${id}`)).arrayBuffer()).toString('base64')
-      const lines = crl.match(/.{1,64}/g) ?? []
-      expect(await unexplained(`-----BEGIN X509 CRL-----\n${lines.join('\n')}\n-----END X509 CRL-----\n`)).toEqual([])
-    }
+    for (const pem of [leaf, ...above]) expect(await unexplained(await crlOf(crlPath(pem)))).toEqual([])
+    for (const shard of [0, 63]) expect(await unexplained(await crlOf(`${crlPath(leaf)}/${shard}`))).toEqual([])
+  })
+})
+
+const crlPath = (pem: string): string =>
+  /\/crl\/ca-[0-9a-f]{32}/.exec(new X509Certificate(pem).raw.toString('latin1'))?.[0] ?? ''
+
+async function crlOf(path: string): Promise<string> {
+  const crl = Buffer.from(await (await fetch(purser.url + path)).arrayBuffer()).toString('base64')
+  const lines = crl.match(/.{1,64}/g) ?? []
+  return `-----BEGIN X509 CRL-----\n${lines.join('\n')}\n-----END X509 CRL-----\n`
+}
+
+describe('Go', () => {
+  it('reads the whole CRL and a shard of it, and finds a revoked certificate in both', async () => {
+    const { x509 } = await issue(generateKeyPairSync('ed25519').privateKey)
+    const [leaf = '', issuer = ''] = certificates(x509.certificateChain)
+    await purser.asAdmin('POST', '/api/v1/revocations', { serialNumber: x509.serialNumber, reason: 'keyCompromise' })
+    const serial = x509.serialNumber.replace(/^0+/, '')
+    const shard = Number.parseInt(serial.slice(-2), 16) % 64
+    const whole = await check('crl', { pem: await crlOf(crlPath(leaf)), issuer })
+    expect(whole).toMatchObject({ serials: expect.arrayContaining([serial]), critical: [] })
+    const part = await check('crl', { pem: await crlOf(`${crlPath(leaf)}/${shard}`), issuer })
+    expect(part).toMatchObject({ serials: [serial], critical: ['2.5.29.28'] })
+    const other = await check('crl', { pem: await crlOf(`${crlPath(leaf)}/${(shard + 1) % 64}`), issuer })
+    expect(other).toMatchObject({ serials: [] })
   })
 })

@@ -22,6 +22,7 @@ var checks = map[string]check{
 	"jwtsvid":     answer(checkJWTSVID),
 	"bundle":      answer(checkBundle),
 	"zlint":       answer(lintPEM),
+	"crl":         answer(checkCRL),
 	"note":        answer(openNote),
 	"inclusion":   answer(checkInclusion),
 	"consistency": answer(checkConsistency),

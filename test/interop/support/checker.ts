@@ -32,6 +32,11 @@ interface Checks {
     asks: { pem: string; sources?: string[] }
     reads: { applied: number; findings: LintFinding[] }
   }
+  /** Go's x509.ParseRevocationList and CheckSignatureFrom. Serial numbers in hexadecimal, critical extensions by OID. */
+  crl: {
+    asks: { pem: string; issuer: string }
+    reads: { number: string; serials: string[]; critical: string[]; thisUpdate: string; nextUpdate: string }
+  }
   /** golang.org/x/mod/sumdb/note: at least one signature by a given key holds, and none by a given key fails. */
   note: {
     asks: { note: string; vkeys: string[] }
