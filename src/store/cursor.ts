@@ -10,13 +10,15 @@ const pageRows = 5_000
 export async function* pagesOf<R>(
   tx: Knex,
   query: string,
-  { bindings = [], size = pageRows }: { bindings?: readonly Knex.RawBinding[]; size?: number } = {},
+  bindings: readonly Knex.RawBinding[] = [],
 ): AsyncGenerator<R[]> {
+  // A busy process may pause for longer than a transaction that holds locks may.
+  await tx.raw('set local idle_in_transaction_session_timeout = 0')
   await tx.raw(`declare page_rows no scroll cursor for ${query}`, bindings)
   for (;;) {
-    const { rows } = await tx.raw<{ rows: R[] }>(`fetch ${size} from page_rows`)
+    const { rows } = await tx.raw<{ rows: R[] }>(`fetch ${pageRows} from page_rows`)
     if (rows.length > 0) yield rows
-    if (rows.length < size) break
+    if (rows.length < pageRows) break
   }
   await tx.raw('close page_rows')
 }

@@ -21,13 +21,11 @@ type Range = {
   endedAfter: Date
 }
 
-/** A million rows in a few hundred: a row for each would take seconds to read. No column contains a space or comma. */
+/** One column: several would take twice as long to read. None of them contains a space. No order, so that rows stream. */
 const query = `
-  select string_agg(concat_ws(' ', value, floor(extract(epoch from at))::bigint, ceil(extract(epoch from until))::bigint,
-           coalesce(reason, '')), ',') as packed
+  select concat_ws(' ', value, floor(extract(epoch from at))::bigint, ceil(extract(epoch from until))::bigint, reason) as packed
     from block
-   where kind = 'serialNumber' and key_id = ? and changed > ? and changed <= ? and until > ?
-   group by hashtext(value) & 255`
+   where kind = 'serialNumber' and key_id = ? and changed > ? and changed <= ? and until > ?`
 
 /** Calls `onRow` with each row of the range, in any order. */
 export async function readRevokedCertificates(
@@ -37,8 +35,8 @@ export async function readRevokedCertificates(
 ): Promise<void> {
   const bindings = [keyId, after, revision, endedAfter]
   await knex.transaction(async (tx) => {
-    for await (const pages of pagesOf<{ packed: string }>(tx, query, { bindings, size: 1 })) {
-      for (const { packed } of pages) for (const text of packed.split(',')) onRow(parse(text))
+    for await (const rows of pagesOf<{ packed: string }>(tx, query, bindings)) {
+      for (const { packed } of rows) onRow(parse(packed))
     }
   }, inOneSnapshot)
 }

@@ -78,7 +78,7 @@ export class BlockTable {
   }
 
   set(block: BlockRow): void {
-    if (isCredentialKind(block.kind)) return this.addRevoked(block.kind, [block.value], hourAfter(block.until))
+    if (isCredentialKind(block.kind)) return this.addRevoked(block.kind, block.value, hourAfter(block.until))
     const key = keyOf(block.kind, block.value)
     this.#count(this.#callers.get(key), -1)
     this.#callers.set(key, block)
@@ -86,8 +86,8 @@ export class BlockTable {
   }
 
   /** @param hour hours since 1970 */
-  addRevoked(kind: CredentialKind, values: readonly string[], hour: number): void {
-    for (const value of values) this.#credentials[kind].add(value, hour)
+  addRevoked(kind: CredentialKind, value: string, hour: number): void {
+    this.#credentials[kind].add(value, hour)
   }
 
   /** Drops what ended before a time, within an hour. */
