@@ -29,7 +29,8 @@ async function server(): Promise<string[]> {
   const built = await Promise.all(
     ['dist/src/main.js', 'sdk/dist/verify/index.js'].map((file) => stat(join(root, file))),
   ).catch(() => [])
-  const sources = await Promise.all(['src', 'migrations', 'sdk/src'].map(newest))
+  const { mtimeMs: document } = await stat(join(root, 'openapi.yaml'))
+  const sources = [document, ...(await Promise.all(['src', 'migrations', 'sdk/src'].map(newest)))]
   if (built.length > 0 && Math.min(...built.map((file) => file.mtimeMs)) > Math.max(...sources))
     return [process.execPath, 'dist/src/main.js']
   return [process.execPath, '--conditions=purser-source', '--import', 'tsx', 'src/main.ts']

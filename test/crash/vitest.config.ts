@@ -17,5 +17,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Each file uses the whole machine.
     fileParallelism: false,
+    // As for `npm test`: files share their imports.
+    isolate: false,
   },
 })
