@@ -5,7 +5,7 @@
 import { timeDigits } from '../keys/asn1.ts'
 
 /** RFC 5280 section 5.3.1. An entry without a reason says `unspecified`. */
-export const crlReasons = {
+const crlReasons = {
   keyCompromise: 1,
   cACompromise: 2,
   affiliationChanged: 3,

@@ -9,7 +9,7 @@ import { sharedRead } from '../../store/shared-read.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 /** A list with every revocation up to the revision, and none of a later one. */
-export type ListState = { list: CrlList; revision: number }
+type ListState = { list: CrlList; revision: number }
 
 /**
  * Brings a list up to the revision of a snapshot, at least.
