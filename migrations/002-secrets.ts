@@ -3,7 +3,6 @@
  * key, which the keyring wraps (src/keys/data-keys.ts).
  */
 import type { Knex } from 'knex'
-import { logAppend } from './log-append.ts'
 
 const secrets = [
   // A removed secret stays as a row without values. A new secret of its path continues its version numbers, so that a path
@@ -85,6 +84,6 @@ const databases = [
 export const secretsMigration = {
   name: '002-secrets',
   async up(knex: Knex): Promise<void> {
-    for (const statement of [...secrets, ...rotations, ...databases, logAppend]) await knex.raw(statement)
+    for (const statement of [...secrets, ...rotations, ...databases]) await knex.raw(statement)
   },
 }

@@ -3,7 +3,6 @@
  * rows it also includes the workload entry: `session.entry_keyed` marks such sessions, `block.workload_id` names the entry.
  */
 import type { Knex } from 'knex'
-import { logAppend } from './log-append.ts'
 
 const columns = [
   // During an upgrade, servers of the previous version do not write this column: the keys of their rows include the entry.
@@ -23,6 +22,6 @@ const carriedOver = [
 export const revocation = {
   name: '003-revocation',
   async up(knex: Knex): Promise<void> {
-    for (const statement of [...columns, ...carriedOver, logAppend]) await knex.raw(statement)
+    for (const statement of [...columns, ...carriedOver]) await knex.raw(statement)
   },
 }

@@ -7,7 +7,6 @@
  * so `log_append` makes its changes fail while the log accepts no entries.
  */
 import type { Knex } from 'knex'
-import { logAppend } from './log-append.ts'
 
 const columns = [
   `alter table log_head add column closed_reason text, add column closed_at timestamptz,
@@ -30,6 +29,6 @@ end $$`
 export const logIdentity = {
   name: '004-log-identity',
   async up(knex: Knex): Promise<void> {
-    for (const statement of [...columns, logServer, logAppend]) await knex.raw(statement)
+    for (const statement of [...columns, logServer]) await knex.raw(statement)
   },
 }

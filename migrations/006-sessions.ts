@@ -3,12 +3,10 @@
  * lets a repeated claim release only what is bound to its key.
  */
 import type { Knex } from 'knex'
-import { logAppend } from './log-append.ts'
 
 export const sessionsMigration = {
   name: '006-sessions',
   async up(knex: Knex): Promise<void> {
     await knex.raw(`alter table session add column facts int not null default 0`)
-    await knex.raw(logAppend)
   },
 }

@@ -2,12 +2,9 @@
  * The group commit in one statement: locks the head, checks each item under the lock, and inserts the valid ones.
  * Each statement of a function takes a new snapshot, so it sees what the previous holder of the lock committed.
  *
- * Members of an item, with bytes in base64: n, rev, closed (appended also while issuing is closed), leaf, nonce, body, at,
- * terms. Optional members: claim {key, holder, until, first (only a first claim is accepted)}, session {…}, token {…}, use
- * (the id of a join token), alive (the id of a session that must not have ended), facts (the version of the session's facts
- * on which the decision is based), reads [{secret, version, holder, revision (of the secret when it was read)}], leases (ids
- * of intended leases), ack {secret, version, holder}. `p_has` names the optional members that occur in the batch, and the statements of all others are
- * skipped. `p_writes` has new versions of secrets (secret-writes.ts): apart from the items, which are parsed many times.
+ * `p_items` and `p_writes` are JSON, with the members of the types in append-types.ts. They are parsed once, into arrays.
+ * `p_has` names the optional members that occur in the batch, and the statements of all others are skipped. `p_writes` has
+ * new versions of secrets (secret-writes.ts).
  *
  * `policy` in `p_has`: `rev` is the number of the last change of policy. Callers without it, of the previous version, keep
  * secrets in memory too: for them each change makes a decision stale.
@@ -26,15 +23,19 @@ import { applyWrites, checkWrites } from './secret-writes.ts'
 export const logAppend = `
 create or replace function log_append(p_batch uuid, p_epoch int, p_items json, p_has text[], p_writes json default null)
   returns json language plpgsql
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+  set plan_cache_mode = force_generic_plan as $$
 declare
   head log_head%rowtype;
   here text := current_setting('purser.server', true);
-  verdicts jsonb := '{}';
+  items append_item[];
+  created append_write[];
+  replaced append_write[];
+  verdicts jsonb;
   appended bigint;
   decided_on bigint;
   stamp bigint;
-  written boolean := false;
+  written bigint := 0;
 begin
   select * into head from log_head where id = 1 for update;
   if exists (select 1 from lost_batch where id = p_batch) then
@@ -59,49 +60,54 @@ begin
   end if;
 
   decided_on := case when 'policy' = any(p_has) then head.policy_revision else head.revision end;
-  select coalesce(jsonb_object_agg(i.n, case
-      when i.rev is not null and not head.issuing and not i.closed then 'closed'
-      when i.rev is not null and i.rev < decided_on then 'stale'
-      when j.id is not null and c.key is null then 'claimed'
-      when s.ended_at is not null then 'ended:' || (
-        select max(g.generation) from session g
-         where g.instance = s.instance and g.spiffe_id = s.spiffe_id and g.ended_at is not null)
-      when i.facts <> s.facts then 'facts'
-      when c.holder = decode(i.claim ->> 'holder', 'base64') and c.claimed_at >= clock_timestamp() - interval '60 seconds'
-        then 'repeated'
-      else 'claimed' end), '{}')
-    into verdicts
-    from json_to_recordset(p_items) as i (n int, rev bigint, closed boolean, claim json, session json, use text, alive text, facts int)
-    left join join_token j on j.id = i.use and (j.uses_left = 0 or j.expires_at <= clock_timestamp())
-    left join claim c on c.key = decode(i.claim ->> 'key', 'base64')
-    left join session s on s.id = coalesce(i.session ->> 'id', i.alive)
-   where i.rev is not null and ((not head.issuing and not i.closed) or i.rev < decided_on or s.ended_at is not null
-      or i.facts <> s.facts or (j.id is not null and c.key is null)
-      or (c.key is not null and (c.holder <> decode(i.claim ->> 'holder', 'base64')
-                                 or c.claimed_at < clock_timestamp() - interval '60 seconds'
-                                 or (i.claim ->> 'first')::boolean)));
+  select array_agg(i), coalesce(jsonb_object_agg(i.n, case when not head.issuing and not i.closed then 'closed' else 'stale' end)
+           filter (where (not head.issuing and not i.closed and i.rev is not null) or i.rev < decided_on), '{}')
+    into items, verdicts
+    from json_populate_recordset(null::append_item, p_items) as i;
+
+  if p_has && '{claim,session,use,alive}' then
+    select verdicts || coalesce(jsonb_object_agg(i.n, case
+        when j.id is not null and c.key is null then 'claimed'
+        when s.ended_at is not null then 'ended:' || (
+          select max(g.generation) from session g
+           where g.instance = s.instance and g.spiffe_id = s.spiffe_id and g.ended_at is not null)
+        when i.facts <> s.facts then 'facts'
+        when c.holder = decode((i.claim).holder, 'base64') and c.claimed_at >= clock_timestamp() - interval '60 seconds'
+          then 'repeated'
+        else 'claimed' end), '{}')
+      into verdicts
+      from unnest(items) as i
+      left join join_token j on j.id = i.use and (j.uses_left = 0 or j.expires_at <= clock_timestamp())
+      left join claim c on c.key = decode((i.claim).key, 'base64')
+      left join session s on s.id = coalesce((i.session).id, i.alive)
+     where i.rev is not null and not jsonb_exists(verdicts, i.n::text) and (s.ended_at is not null
+        or i.facts <> s.facts or (j.id is not null and c.key is null)
+        or (c.key is not null and (c.holder <> decode((i.claim).holder, 'base64')
+                                   or c.claimed_at < clock_timestamp() - interval '60 seconds'
+                                   or (i.claim).first)));
+  end if;
 
   -- The secret was written, deleted or removed since its value was read.
   if 'reads' = any(p_has) then
     select verdicts || coalesce(jsonb_object_agg(i.n, 'moved'), '{}') into verdicts
-      from json_to_recordset(p_items) as i (n int, reads json)
+      from unnest(items) as i
      where not jsonb_exists(verdicts, i.n::text) and exists (
-       select 1 from json_to_recordset(i.reads) as r (secret text, revision int)
-         left join secret s on s.id = r.secret and s.deleted_at is null
+       select 1 from unnest(i.reads) as r left join secret s on s.id = r.secret and s.deleted_at is null
         where r.revision is not null and s.revision is distinct from r.revision);
   end if;
 
   if 'ack' = any(p_has) then
     select verdicts || coalesce(jsonb_object_agg(i.n, 'unknown'), '{}') into verdicts
-      from json_to_recordset(p_items) as i (n int, ack json), json_to_record(i.ack) as a (secret text, version int, holder text)
-     where i.ack is not null and not jsonb_exists(verdicts, i.n::text) and not exists (
-       select 1 from secret_consumer c where c.secret_id = a.secret and c.holder = a.holder and c.version = a.version);
+      from unnest(items) as i
+     where (i.ack).secret is not null and not jsonb_exists(verdicts, i.n::text) and not exists (
+       select 1 from secret_consumer c
+        where c.secret_id = (i.ack).secret and c.holder = (i.ack).holder and c.version = (i.ack).version);
 
     -- A repeated acknowledgement keeps the first time.
     update secret_consumer c set acked_at = coalesce(c.acked_at, i.at)
-      from json_to_recordset(p_items) as i (n int, at timestamptz, ack json),
-           json_to_record(i.ack) as a (secret text, version int, holder text)
-     where c.secret_id = a.secret and c.holder = a.holder and c.version = a.version and not jsonb_exists(verdicts, i.n::text);
+      from unnest(items) as i
+     where c.secret_id = (i.ack).secret and c.holder = (i.ack).holder and c.version = (i.ack).version
+       and not jsonb_exists(verdicts, i.n::text);
   end if;
 
   if p_writes is not null then${checkWrites}
@@ -110,41 +116,39 @@ begin
   -- The sweep has deleted the role of a lease that is no longer intended.
   if 'leases' = any(p_has) then
     select verdicts || coalesce(jsonb_object_agg(i.n, 'lapsed'), '{}') into verdicts
-      from json_to_recordset(p_items) as i (n int, leases json)
+      from unnest(items) as i
      where not jsonb_exists(verdicts, i.n::text) and exists (
-       select 1 from json_array_elements_text(i.leases) as l (id)
-         left join lease on lease.id = l.id and lease.state = 'intended' where lease.id is null);
+       select 1 from unnest(i.leases) as l (id) left join lease on lease.id = l.id and lease.state = 'intended' where lease.id is null);
 
     update lease set state = 'active'
-      from json_to_recordset(p_items) as i (n int, leases json), json_array_elements_text(i.leases) as l (id)
+      from unnest(items) as i, unnest(i.leases) as l (id)
      where lease.id = l.id and not jsonb_exists(verdicts, i.n::text);
   end if;
 
   -- Counts a use, unless the same key repeats a claim whose reply was lost.
   if 'use' = any(p_has) then
     update join_token set uses_left = uses_left - 1
-      from json_to_recordset(p_items) as i (n int, claim json, use text)
+      from unnest(items) as i
      where join_token.id = i.use and not jsonb_exists(verdicts, i.n::text)
-       and not exists (select 1 from claim c where c.key = decode(i.claim ->> 'key', 'base64'));
+       and not exists (select 1 from claim c where c.key = decode((i.claim).key, 'base64'));
   end if;
 
   if 'claim' = any(p_has) then
     insert into claim (key, holder, claimed_at, until)
-    select decode(i.claim ->> 'key', 'base64'), decode(i.claim ->> 'holder', 'base64'), clock_timestamp(), (i.claim ->> 'until')::timestamptz
-      from json_to_recordset(p_items) as i (n int, claim json)
-     where i.claim is not null and not jsonb_exists(verdicts, i.n::text)
+    select decode((i.claim).key, 'base64'), decode((i.claim).holder, 'base64'), clock_timestamp(), (i.claim).until
+      from unnest(items) as i
+     where (i.claim).key is not null and not jsonb_exists(verdicts, i.n::text)
         on conflict (key) do nothing;
   end if;
 
   if 'session' = any(p_has) then
     insert into session (id, instance, entry_keyed, generation, workload_id, attestor_id, spiffe_id, selectors, account, started_at, expires_at)
-    select distinct on (s.id) s.id, decode(s.instance, 'base64'), coalesce(s."entryKeyed", true), s.generation, s.workload, s.attestor, s."spiffeId",
-           s.selectors, s.account, i.at, s.until
-      from json_to_recordset(p_items) as i (n int, at timestamptz, session json),
-           json_to_record(i.session) as s (id text, instance text, "entryKeyed" boolean, generation int, workload text,
-             attestor text, "spiffeId" text, selectors jsonb, account text, until timestamptz)
-     where i.session is not null and not jsonb_exists(verdicts, i.n::text)
-     order by s.id, s.until desc
+    select distinct on ((i.session).id) (i.session).id, decode((i.session).instance, 'base64'),
+           coalesce((i.session)."entryKeyed", true), (i.session).generation, (i.session).workload, (i.session).attestor,
+           (i.session)."spiffeId", (i.session).selectors, (i.session).account, i.at, (i.session).until
+      from unnest(items) as i
+     where (i.session).id is not null and not jsonb_exists(verdicts, i.n::text)
+     order by (i.session).id, (i.session).until desc
         on conflict (id) do update set expires_at = greatest(session.expires_at, excluded.expires_at),
            instance = case when excluded.entry_keyed then session.instance else excluded.instance end,
            entry_keyed = session.entry_keyed and excluded.entry_keyed
@@ -153,20 +157,18 @@ begin
     -- An attestation sets the facts of all sessions of its instance. A renewal does not, and neither do items of the
     -- previous version, whose attestations and renewals look the same: they have no entryKeyed. The coalesce keeps the
     -- planner from reading the whole index of open sessions (session_account) for each item.
-    update session set selectors = s.selectors, facts = session.facts + 1
-      from json_to_recordset(p_items) as i (n int, session json, facts int),
-           json_to_record(i.session) as s (instance text, "entryKeyed" boolean, selectors jsonb)
-     where i.session is not null and i.facts is null and not s."entryKeyed" and not jsonb_exists(verdicts, i.n::text)
-       and session.instance = decode(s.instance, 'base64') and coalesce(session.ended_at, 'infinity') = 'infinity'
-       and session.selectors <> s.selectors;
+    update session set selectors = (i.session).selectors, facts = session.facts + 1
+      from unnest(items) as i
+     where i.facts is null and not (i.session)."entryKeyed" and not jsonb_exists(verdicts, i.n::text)
+       and session.instance = decode((i.session).instance, 'base64') and coalesce(session.ended_at, 'infinity') = 'infinity'
+       and session.selectors <> (i.session).selectors;
   end if;
 
   if 'token' = any(p_has) then
     insert into access_token (id, hash, session_id, expires_at)
-    select t.id, decode(t.hash, 'base64'), t.session, t.until
-      from json_to_recordset(p_items) as i (n int, token json),
-           json_to_record(i.token) as t (id text, hash text, session text, until timestamptz)
-     where i.token is not null and not jsonb_exists(verdicts, i.n::text);
+    select (i.token).id, decode((i.token).hash, 'base64'), (i.token).session, (i.token).until
+      from unnest(items) as i
+     where (i.token).id is not null and not jsonb_exists(verdicts, i.n::text);
   end if;
 
   -- A row for each holder and version, with the time of the last read. The time is exact to the minute, unless it decides the
@@ -174,9 +176,8 @@ begin
   if 'reads' = any(p_has) then
     insert into secret_consumer (secret_id, version, holder, fetched_at)
     select distinct on (r.secret, r.version, r.holder) r.secret, r.version, r.holder, i.at
-      from json_to_recordset(p_items) as i (n int, at timestamptz, reads json),
-           json_to_recordset(i.reads) as r (secret text, version int, holder text)
-     where i.reads is not null and not jsonb_exists(verdicts, i.n::text)
+      from unnest(items) as i, unnest(i.reads) as r
+     where not jsonb_exists(verdicts, i.n::text)
      order by r.secret, r.version, r.holder, i.at desc
         on conflict (secret_id, holder, version) do update set fetched_at = excluded.fetched_at
         where secret_consumer.fetched_at < excluded.fetched_at - interval '1 minute'
@@ -189,14 +190,14 @@ begin
   insert into log_entry (epoch, idx, leaf, nonce, body, batch, at, terms)
   select head.epoch, head.size + row_number() over (order by i.n) - 1, decode(i.leaf, 'base64'),
          decode(i.nonce, 'base64'), i.body, p_batch, i.at, i.terms
-    from json_to_recordset(p_items) as i (n int, leaf text, nonce text, body text, at timestamptz, terms bigint[])
+    from unnest(items) as i
    where not jsonb_exists(verdicts, i.n::text);
   get diagnostics appended = row_count;
 
   if p_writes is not null then
     stamp := head.revision + 1;${applyWrites}
   end if;
-  if written then
+  if written > 0 then
     update log_head set size = head.size + appended, revision = stamp, secret_changes = secret_changes + 1 where id = 1;
     perform pg_notify('purser_secrets', stamp::text);
   else

@@ -10,8 +10,16 @@ export type Columns<T> = {
   [K in keyof T as ColumnName<K>]-?: undefined extends T[K] ? Exclude<T[K], undefined> | null : T[K]
 }
 
-const memberName = (column: string): string =>
-  column.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+const memberNames = new Map<string, string>()
+
+function memberName(column: string): string {
+  const cached = memberNames.get(column)
+  if (cached !== undefined) return cached
+  const name = column.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  memberNames.set(column, name)
+  return name
+}
+
 const columnName = (member: string): string => member.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Columns that T does not name become members too. */

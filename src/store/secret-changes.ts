@@ -43,8 +43,7 @@ function watched(knex: Knex, { paths, prefix }: WatchedSecrets): Knex.QueryBuild
   return knex('secret')
     .where((query) => {
       void atPaths(query, paths)
-      if (prefix !== undefined)
-        void query.orWhereRaw('path collate "C" >= ? and path collate "C" < ?', [prefix, endOfPrefix(prefix)])
+      if (prefix !== undefined) void query.orWhereRaw('path ~>=~ ? and path ~<~ ?', [prefix, endOfPrefix(prefix)])
     })
     .select(columns)
 }

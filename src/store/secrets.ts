@@ -42,11 +42,11 @@ const toSecret = (row: Columns<SecretRow>): SecretRow => membersOf(row)
  * Look-ups send the hash of a path: a name that was typed by mistake may be a password, and PostgreSQL can log what it is
  * sent.
  */
-const hashOf = (path: string): Buffer => createHash('sha256').update(path).digest()
+export const hashOfPath = (path: string): Buffer => createHash('sha256').update(path).digest()
 
 export function atPaths(query: Knex.QueryBuilder, paths: readonly string[]): Knex.QueryBuilder {
   if (paths.length === 0) return query.whereRaw('false')
-  return query.whereRaw(`sha256(decode(path, 'escape')) in (${paths.map(() => '?').join(', ')})`, paths.map(hashOf))
+  return query.whereRaw(`sha256(decode(path, 'escape')) in (${paths.map(() => '?').join(', ')})`, paths.map(hashOfPath))
 }
 
 /** The secrets at these paths. */
@@ -82,57 +82,8 @@ export const afterPath = (path: string): string => `${path} `
 /** The next secrets of a range, in the order of their paths. */
 export async function listSecrets(knex: Knex, { from, before }: PathRange, max: number): Promise<SecretRow[]> {
   const rows: Columns<SecretRow>[] = await live(knex)
-    .whereRaw('path collate "C" >= ? and path collate "C" < ?', [from, before])
-    .orderByRaw('path collate "C"')
+    .whereRaw('path ~>=~ ? and path ~<~ ?', [from, before])
+    .orderByRaw('path using ~<~')
     .limit(max)
   return rows.map(toSecret)
-}
-
-/** What a writer must know of a path. */
-export type WriteState = {
-  /** Absent where the path has no secret. */
-  secret?: SecretRow
-  /**
-   * The highest version that any secret of this path had, staged ones included: a path never reuses a version number, and
-   * a secret goes on where a removed one of its path ended.
-   */
-  lastVersion: number
-  isRotating: boolean
-  /** Versions that have a value, without staged ones, newest first. */
-  versions: number[]
-}
-
-/**
- * More than any secret keeps. The limit makes the planner read versions by their key, also without statistics, and the
- * coalesce keeps it from reading the index of all versions that expire.
- */
-const maxStoredVersions = 1_000
-
-type WriteStateRecord = { last: number | null; rotating: boolean; versions: number[] }
-
-export async function readWriteState(knex: Knex, path: string): Promise<WriteState> {
-  const columns = secretColumns.map((name) => `live.${name}`).join(', ')
-  const { rows } = await knex.raw<{ rows: (Columns<SecretRow> & WriteStateRecord)[] }>(
-    `select ${columns},
-            case when live.id is not null then (select max(version) from secret_version where secret_id = live.id)
-                 else (select max(greatest(s.version, (select max(v.version) from secret_version v where v.secret_id = s.id)))
-                         from secret s where sha256(decode(s.path, 'escape')) = ? and s.deleted_at is not null) end as last,
-            exists (select 1 from rotation where secret_id = live.id and ended_at is null) as rotating,
-            array(select version from secret_version where secret_id = live.id and not staged and coalesce(destroyed_at, 'infinity') = 'infinity'
-                   order by secret_id, version desc limit ${maxStoredVersions}) as versions
-       from (select 1) as path left join secret live
-         on sha256(decode(live.path, 'escape')) = ? and live.deleted_at is null`,
-    [hashOf(path), hashOf(path)],
-  )
-  const [row] = rows
-  if (!row) throw new Error('a query of one row returned none')
-  const { last, rotating, versions, ...secret } = row
-  // The columns of a left join without a match are null.
-  const isLive = (secret.id as string | null) !== null
-  return {
-    ...(isLive && { secret: toSecret(secret) }),
-    lastVersion: last ?? 0,
-    isRotating: rotating,
-    versions,
-  }
 }
