@@ -43,7 +43,12 @@ function uniqueKey({ effects = {} }: AppendItem): string | undefined {
   return joinToken ?? claim?.key.toString('latin1')
 }
 
-const isWrite = ({ item }: Pending): boolean => item.effects?.write !== undefined
+/** The state of a path under which a write was decided. */
+function writtenState({ effects }: AppendItem): string | undefined {
+  return effects?.write && `${effects.write.expected} ${effects.write.path}`
+}
+
+const isWrite = ({ item }: Pick<Pending, 'item'>): boolean => item.effects?.write !== undefined
 
 type Parts = {
   knex: Knex
@@ -79,6 +84,19 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     }
     pending = later
     return [...batch.filter((waiter) => !isWrite(waiter)), ...batch.filter(isWrite)]
+  }
+
+  /** Writers of a path that a write of this batch has changed decide again, without an append for each. */
+  function settleOutdated(batch: Pending[], { verdicts }: Appended): void {
+    const outdated = new Set<string | undefined>()
+    batch.forEach(({ item }, n) => {
+      const verdict = verdicts.get(n)
+      if (isWrite({ item }) && (!verdict || verdict.kind === 'moved')) outdated.add(writtenState(item))
+    })
+    if (outdated.size === 0) return
+    const isOutdated = ({ item }: Pending): boolean => isWrite({ item }) && outdated.has(writtenState(item))
+    for (const waiter of pending.filter(isOutdated)) waiter.resolve({ kind: 'moved' })
+    pending = pending.filter((waiter) => !isOutdated(waiter))
   }
 
   async function settle(batch: Pending[], appended: Appended): Promise<void> {
@@ -129,6 +147,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
       for (const waiter of batch) await send([waiter]).catch(waiter.reject)
       return
     }
+    settleOutdated(batch, appended)
     await retryUntil(knex, () => settle(batch, appended), patienceOf(batch))
   }
 

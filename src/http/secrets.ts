@@ -59,10 +59,10 @@ export function createSecretRoutes(parts: SecretRouteParts): SecretRoutes {
       return rendered(await secrets.acknowledge(request, snapshot, { path, version }), () => noContent)
     },
 
-    async put(request) {
+    async put(request, _, hints) {
       const { data, expiresAt } = bodyOf(request, 'putSecret')
       const input = { ...pathRevision(request), data, ...(expiresAt && { expiresAt: new Date(expiresAt) }) }
-      return rendered(await secrets.put(request, input), showWritten)
+      return rendered(await secrets.put(request, input, hints), showWritten)
     },
 
     async patch(request) {

@@ -114,8 +114,8 @@ describe('credential actions without HTTP', () => {
 
     const operator = purser.context()
     const next = batches.next()
-    await purser.issue('secret.put', operator, () =>
-      secrets.put(operator, { path: 'prod/db', expected: 0, data: { password: 'first' } }),
+    await purser.issue('secret.put', operator, (_, hints) =>
+      secrets.put(operator, { path: 'prod/db', expected: 0, data: { password: 'first' } }, hints),
     )
     expect((await next).value).toMatchObject([{ kind: 'secret', path: 'prod/db', live: { version: 1 } }])
     const end = batches.next()

@@ -10,8 +10,8 @@ describe('rotation actions without HTTP', () => {
     purser = await openActions()
     for (const expected of [0, 1]) {
       const context = purser.context()
-      await purser.issue('secret.put', context, () =>
-        purser.actions.secrets.put(context, { path, expected, data: { key: `version ${expected + 1}` } }),
+      await purser.issue('secret.put', context, (_, hints) =>
+        purser.actions.secrets.put(context, { path, expected, data: { key: `version ${expected + 1}` } }, hints),
       )
     }
   })

@@ -12,8 +12,8 @@ describe('secret actions without HTTP', () => {
 
   const put = (data: object, expected: number) => {
     const context = purser.context()
-    return purser.issue('secret.put', context, () =>
-      purser.actions.secrets.put(context, { path, expected, data: { ...data } }),
+    return purser.issue('secret.put', context, (_, hints) =>
+      purser.actions.secrets.put(context, { path, expected, data: { ...data } }, hints),
     )
   }
 
@@ -77,8 +77,8 @@ describe('secret actions without HTTP', () => {
     const context = purser.context()
     await purser.knex('log_head').update({ issuing: false })
     try {
-      const { result } = await purser.issue('secret.put', context, () =>
-        purser.actions.secrets.put(context, { path: 'prod/review', expected: 0, data: { key: 'x' } }),
+      const { result } = await purser.issue('secret.put', context, (_, hints) =>
+        purser.actions.secrets.put(context, { path: 'prod/review', expected: 0, data: { key: 'x' } }, hints),
       )
       expect(result).toMatchObject({ isNew: true })
     } finally {

@@ -4,7 +4,6 @@ import { refuse } from '../../errors.ts'
 import { isReadable } from '../../secrets/read.ts'
 import { type SecretData, openData } from '../../secrets/value.ts'
 import { readVersions } from '../../store/secret-versions.ts'
-import { readWriteState } from '../../store/secrets.ts'
 import { type Context, checkRevision } from '../context.ts'
 import { type WriteParts, type WrittenSecret, refuseUnwritable, writeVersion } from './write.ts'
 
@@ -17,7 +16,7 @@ export const createPatchSecret =
     { path, expected, data }: Input,
   ): Promise<Release<WrittenSecret>> => {
     const { db, keyring } = parts
-    const state = await readWriteState(db.knex, path)
+    const state = await parts.readWriteState(path)
     const { secret } = state
     if (!secret) throw refuse('not_found')
     refuseUnwritable(parts, state)

@@ -1,7 +1,7 @@
 /** Writes a version of a secret, and creates the secret where there is none. */
-import type { Release } from '../../audit/record.ts'
+import type { Hints, Release } from '../../audit/record.ts'
 import type { SecretData } from '../../secrets/value.ts'
-import { readWriteState } from '../../store/secrets.ts'
+import { unusedPath } from '../../store/write-states.ts'
 import { type Context, checkRevision } from '../context.ts'
 import { type WriteParts, type WrittenSecret, refuseUnwritable, writeVersion } from './write.ts'
 
@@ -10,9 +10,13 @@ type Input = { path: string; expected: number; data: SecretData; expiresAt?: Dat
 
 export const createPutSecret =
   (parts: WriteParts) =>
-  async (context: Pick<Context, 'caller' | 'time'>, input: Input): Promise<Release<WrittenSecret>> => {
-    const { path, expected, ...version } = input
-    const state = await readWriteState(parts.db.knex, path)
+  async (
+    context: Pick<Context, 'caller' | 'time'>,
+    { path, expected, ...version }: Input,
+    { secretsMoved }: Hints,
+  ): Promise<Release<WrittenSecret>> => {
+    // A new secret mostly has an unused path, and the append refuses the write of one that is in use.
+    const state = expected === 0 && !secretsMoved ? unusedPath : await parts.readWriteState(path)
     checkRevision(expected, state.secret?.version ?? 0)
     refuseUnwritable(parts, state)
     return writeVersion(parts, context, path, state, { ...version, source: 'put' })

@@ -10,24 +10,29 @@ import { createListSecrets } from './list.ts'
 import { createPatchSecret } from './patch.ts'
 import { createPutSecret } from './put.ts'
 import { createReadSecrets } from './read.ts'
+import { createReadWriteState } from '../../store/write-states.ts'
 import { secretAt } from './state.ts'
 import { undeleteSecret } from './undelete.ts'
 import { createSecretVersions } from './versions.ts'
 import type { WriteParts } from './write.ts'
 
-export type SecretParts = WriteParts & ConsumerParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
+export type SecretParts = Omit<WriteParts, 'readWriteState'> &
+  ConsumerParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
 
-export const createSecretActions = (parts: SecretParts) => ({
-  read: createReadSecrets(parts.readSecretsBy),
-  list: createListSecrets(parts),
-  acknowledge: createAcknowledgeSecret(parts),
-  put: createPutSecret(parts),
-  patch: createPatchSecret(parts),
-  delete: deleteSecret,
-  undelete: undeleteSecret,
-  destroy: destroySecret,
-  describe: describeSecret,
-  get: (path: string) => secretAt(parts.db.knex, path),
-  versions: createSecretVersions(parts),
-  consumers: createListConsumers(parts),
-})
+export function createSecretActions(parts: SecretParts) {
+  const writing = { ...parts, readWriteState: createReadWriteState(parts.db.knex) }
+  return {
+    read: createReadSecrets(parts.readSecretsBy),
+    list: createListSecrets(parts),
+    acknowledge: createAcknowledgeSecret(parts),
+    put: createPutSecret(writing),
+    patch: createPatchSecret(writing),
+    delete: deleteSecret,
+    undelete: undeleteSecret,
+    destroy: destroySecret,
+    describe: describeSecret,
+    get: (path: string) => secretAt(parts.db.knex, path),
+    versions: createSecretVersions(parts),
+    consumers: createListConsumers(parts),
+  }
+}

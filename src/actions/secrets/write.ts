@@ -12,12 +12,13 @@ import { type SecretData, sealData } from '../../secrets/value.ts'
 import type { Database } from '../../store/database.ts'
 import type { SecretRow } from '../../store/rows.ts'
 import type { VersionSource } from '../../store/secret-versions.ts'
-import type { WriteState } from '../../store/secrets.ts'
+import type { ReadWriteState, WriteState } from '../../store/write-states.ts'
 import { type Context, operatorName } from '../context.ts'
 import { secretChange } from './state.ts'
 
 export type WriteParts = {
   db: Pick<Database, 'knex'>
+  readWriteState: ReadWriteState
   keyring: SealingKeyring
   rotators: Rotators
   randomBytes: (size: number) => Buffer
