@@ -12,7 +12,7 @@ import {
   subjectKeyIdentifier,
 } from '../keys/extensions.ts'
 import type { CsrVerdict } from './csr.ts'
-import { crlShardOf, crlShardUrl } from './crl-shards.ts'
+import { crlShardOf, crlShardUrl, crlShards } from './crl-shards.ts'
 import { ipAddressBytes } from './ip-address.ts'
 import { type LeafProfile, LintError, lintLeaf } from './x509-lint.ts'
 
@@ -58,6 +58,11 @@ const usages = {
 }
 const purposes = { svid: extendedKeyUsage('serverAuth', 'clientAuth'), server: extendedKeyUsage('serverAuth') }
 
+/** A distribution point, made once for all certificates that name it. */
+type CrlPoint = { url: string; extension: Asn1 }
+
+const crlPointAt = (url: string): CrlPoint => ({ url, extension: crlDistributionPoint(url) })
+
 /**
  * Leaves under one issuing CA, by the SPIFFE X509-SVID profile.
  *
@@ -76,22 +81,20 @@ export function createX509Issuer(parts: {
   count: () => number
 }): X509Issuer {
   const { trustDomain, issuer, crlUrl, isCrlSharded = () => false } = parts
-  const points = new Map<string, Asn1>()
+  const whole = crlUrl === undefined ? undefined : crlPointAt(crlUrl)
+  let shards: CrlPoint[] | undefined
 
-  function crlUrlFor(serial: Buffer): string | undefined {
-    return crlUrl !== undefined && isCrlSharded() ? crlShardUrl(crlUrl, crlShardOf(serial)) : crlUrl
-  }
-
-  function pointAt(url: string): Asn1 {
-    const point = points.get(url) ?? crlDistributionPoint(url)
-    points.set(url, point)
-    return point
+  function crlPointFor(serial: Buffer): CrlPoint | undefined {
+    if (crlUrl === undefined || !isCrlSharded()) return whole
+    shards ??= Array.from({ length: crlShards }, (_, shard) => crlPointAt(crlShardUrl(crlUrl, shard)))
+    return shards[crlShardOf(serial)]
   }
 
   function issue(
     leaf: Leaf,
     names: Pick<LeafProfile, 'purpose' | 'spiffeId' | 'dnsNames' | 'ipAddresses'>,
   ): IssuedX509 {
+    const crlPoint = crlPointFor(leaf.serial)
     const profile: LeafProfile = {
       ...names,
       trustDomain,
@@ -100,7 +103,7 @@ export function createX509Issuer(parts: {
       serial: leaf.serial,
       notBefore: wholeSecond(Math.max(leaf.now.getTime() - backdateMs, issuer.notBefore.getTime())),
       notAfter: wholeSecond(leaf.notAfter.getTime()),
-      crlUrl: crlUrlFor(leaf.serial),
+      crlUrl: crlPoint?.url,
     }
     if (profile.notAfter <= leaf.now) throw new LintError('refused to sign: the end is not in the future')
     const { der, pem } = buildCertificate(
@@ -118,7 +121,7 @@ export function createX509Issuer(parts: {
           subjectAltName({ uri: profile.spiffeId, dns: profile.dnsNames, ip: profile.ipAddresses }, true),
           subjectKeyIdentifier(keyIdOf(profile.spki)),
           issuer.authorityKeyIdentifier,
-          ...(profile.crlUrl === undefined ? [] : [pointAt(profile.crlUrl)]),
+          ...(crlPoint ? [crlPoint.extension] : []),
         ],
         signer: issuer.signer,
       },
