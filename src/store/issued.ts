@@ -101,13 +101,22 @@ const pageSize = 500
 /** A part of the log: everything before a position, or entries [from, to) of an epoch. */
 export type LogPart = { before: Place } | ({ epoch: number } & Run)
 
+/** Milliseconds for the search before a position. It holds no lock, and a busy SPIFFE ID may have a million entries. */
+const patience = 60_000
+
 /** The positions of the entries with a key that are before a position, in order: found by the index. */
 async function placesBefore(tx: Knex, key: number[], since: Date, { epoch, index }: Place): Promise<Place[]> {
-  const { rows } = await tx.raw<{ rows: Row[] }>(
-    `with matching as materialized (select epoch, idx from log_entry where terms @> ?::bigint[] and at >= ?)
-     select epoch, idx from matching where (epoch, idx) < (?, ?) order by epoch, idx`,
-    [key, since, epoch, index],
-  )
+  const setTimeLimit = (value: string) => tx.raw(`select set_config('statement_timeout', ?, true)`, [value])
+  const before = await tx.raw<{ rows: { limit: string }[] }>(`select current_setting('statement_timeout') as "limit"`)
+  await setTimeLimit(String(patience))
+  const { rows } = await tx
+    .raw<{ rows: Row[] }>(
+      `with matching as materialized (select epoch, idx from log_entry where terms @> ?::bigint[] and at >= ?)
+       select epoch, idx from matching where (epoch, idx) < (?, ?) order by epoch, idx`,
+      [key, since, epoch, index],
+    )
+    .options({ query_timeout: patience })
+  await setTimeLimit(before.rows[0]?.limit ?? '0')
   return rows.map(placeOf)
 }
 

@@ -27,7 +27,7 @@ const steps = { embedded: 500, postgres: 10_000 }
  * Rows that are read first, for each row of the page: a few, and more when some of them match. The index would read every
  * match of the log, so it is used for terms that are rarer.
  */
-const nearby = [40, 360]
+const nearby = { few: 40, more: 360 }
 
 /**
  * Rows that have the key of every term. Two terms may share a key, so callers check the entries.
@@ -58,15 +58,16 @@ async function searchNearAndFar(
   const hits: Hit[] = []
   let far = search
   let margin = await rowsBeforeSpan(db, search)
-  for (const count of nearby) {
+  for (const count of [nearby.few, nearby.more]) {
     const [near, rest] = split(far, margin + count * search.limit)
     const more = await select(db.knex, near, keys)
     hits.push(...more)
     if (hits.length > search.limit || rest.from >= rest.to) return page(search, hits)
     far = rest
     margin = 0
-    // A short rest is scanned.
-    if (more.length === 0 && rest.to - rest.from > steps.postgres) break
+    // Where the next part would not fill the page either, the index reads fewer rows. A short rest is scanned.
+    const expected = (hits.length * (nearby.few + nearby.more)) / nearby.few
+    if (expected <= search.limit && rest.to - rest.from > steps.postgres) break
   }
   try {
     const more = await db.knex.transaction(async (tx) => {
