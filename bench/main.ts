@@ -7,6 +7,8 @@ import { startOwnPostgres } from '../test/support/postgres.ts'
 import { bareExpress, signingRate } from './ceilings.ts'
 import { startup } from './startup.ts'
 import { type Alg, type What, makeRequests } from './issuing.ts'
+import { logBench } from './log/main.ts'
+import { storage } from './log/storage.ts'
 import { comparePeers } from './peers.ts'
 import { printRow, printTitle } from './print.ts'
 import { scale } from './scale.ts'
@@ -21,6 +23,8 @@ const { values: flags } = parseArgs({
     match: { type: 'string' },
     profile: { type: 'string' },
     scale: { type: 'string' },
+    log: { type: 'string' },
+    plans: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -28,7 +32,7 @@ const { values: flags } = parseArgs({
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--peers] [--only postgres|embedded|secrets|ceilings|startup] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --peers    only compare with OpenBao and SPIRE, whose binaries BAO_BIN and SPIRE_SERVER_BIN name; needs Go\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--log 100000,1000000 [--plans]] [--peers] [--only postgres|embedded|secrets|ceilings|startup|storage] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --log      only search, prove, revoke, export and verify beside logs of these numbers of entries; 10,000,000 take 50 GB of disk\n  --plans    with the query plans of the questions\n  --peers    only compare with OpenBao and SPIRE, whose binaries BAO_BIN and SPIRE_SERVER_BIN name; needs Go\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -139,8 +143,18 @@ if (flags.scale !== undefined) {
   process.exit(0)
 }
 
+if (flags.log !== undefined) {
+  await logBench(flags.log.split(',').map(Number), flags.plans)
+  process.exit(0)
+}
+
 if (flags.peers) {
   await comparePeers(Number(flags.workers), flags.quick ? 1 : 3, flags.quick ? 4 : 8)
+  process.exit(0)
+}
+
+if (flags.only === 'storage') {
+  await storage(flags.quick ? 4_000 : 20_000)
   process.exit(0)
 }
 

@@ -19,7 +19,7 @@ const rounds = 3
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 /** The resident memory of each process on average, in megabytes. */
-const megabytesOf = (pids: readonly number[]): number =>
+export const megabytesOf = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     return sum + Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
