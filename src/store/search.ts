@@ -24,10 +24,10 @@ export type SearchResult = { rows: { index: number; body: string | null }[]; fro
 const steps = { embedded: 500, postgres: 10_000 }
 
 /**
- * Rows that are read first, for each row of the page: a few, and more when some of them match. The index would read every
- * match of the log, so it is used for terms that are rarer.
+ * Rows that are read first, for each row of the page: a few, and then more, since a burst of others may be at the end. The
+ * index would read every match of the log, so it is used for terms that are rarer.
  */
-const nearby = { few: 40, more: 360 }
+const nearby = [40, 360]
 
 /**
  * Rows that have the key of every term. Two terms may share a key, so callers check the entries.
@@ -58,16 +58,12 @@ async function searchNearAndFar(
   const hits: Hit[] = []
   let far = search
   let margin = await rowsBeforeSpan(db, search)
-  for (const count of [nearby.few, nearby.more]) {
+  for (const count of nearby) {
     const [near, rest] = split(far, margin + count * search.limit)
-    const more = await select(db.knex, near, keys)
-    hits.push(...more)
+    hits.push(...(await select(db.knex, near, keys)))
     if (hits.length > search.limit || rest.from >= rest.to) return page(search, hits)
     far = rest
     margin = 0
-    // Where the next part would not fill the page either, the index reads fewer rows. A short rest is scanned.
-    const expected = (hits.length * (nearby.few + nearby.more)) / nearby.few
-    if (expected <= search.limit && rest.to - rest.from > steps.postgres) break
   }
   try {
     const more = await db.knex.transaction(async (tx) => {
