@@ -15,7 +15,6 @@ type Case = { name: string; requests: LoadJob['requests']; connections: number; 
 type Figures = { rate: number; p50: number; p99: number; micros: number }
 type Subject = Pick<Serving, 'measure' | 'admin' | 'startSeconds' | 'workerPids'> & { bearer: string }
 
-const rounds = 3
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 /** The resident memory of each process on average, in megabytes. */
@@ -37,7 +36,7 @@ const entryRequests = (count: number, admin: string, round: number): string[] =>
         name: `created-${round}-${n}`,
         attestor: 'bench',
         match: { 'oidc:sub': `created-${round}-${n}` },
-        spiffeId: `spiffe://bench.example/created/${round}/${n}`,
+        spiffeId: `spiffe://bench.example/bench/created/${round}/${n}`,
         grants: { x509: {} },
       },
       { authorization: `Bearer ${admin}` },
@@ -86,7 +85,7 @@ const medians = (list: Figures[]): Figures => ({
 const withRatio = (value: number, reference: number, digits = 1): string =>
   `${value.toFixed(digits)} (${(value / reference).toFixed(2)})`
 
-async function compare(empty: Subject, full: Subject, count: number): Promise<void> {
+async function compare(empty: Subject, full: Subject, count: number, rounds: number): Promise<void> {
   const results = new Map<string, { empty: Figures[]; full: Figures[] }>()
   // The first round only compiles the code.
   for (let round = 0; round <= rounds; round++) {
@@ -117,8 +116,15 @@ async function subjectOf(server: Serving): Promise<Subject> {
 const sayStart = (name: string, { startSeconds, workerPids }: Subject): void =>
   say(`  ${name}: ready after ${startSeconds.toFixed(1)} s; ${megabytesOf(workerPids()).toFixed(0)} MB a worker`)
 
-/** @param sizes of entries; there are ten secrets and ten revoked certificates for each */
-export async function scale(sizes: readonly number[], workers: number, count: number): Promise<void> {
+/**
+ * @param sizes of entries; there are ten secrets and ten revoked certificates for each
+ * @param load how often every case is measured, and with how many requests
+ */
+export async function scale(
+  sizes: readonly number[],
+  workers: number,
+  { count, rounds }: { count: number; rounds: number },
+): Promise<void> {
   const postgres = await startOwnPostgres({ settings: { autovacuum: 'on', shared_buffers: '512MB' } })
   try {
     for (const entries of sizes) {
@@ -136,7 +142,7 @@ export async function scale(sizes: readonly number[], workers: number, count: nu
           const [empty, full] = [await subjectOf(emptyServer), await subjectOf(fullServer)]
           sayStart('empty', empty)
           sayStart('filled', full)
-          await compare(empty, full, count)
+          await compare(empty, full, count, rounds)
           sayStart('filled, at the end', full)
         }),
       )
