@@ -15,6 +15,8 @@ export function runShell(
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, out, err }))
+    // A command may end without reading its input (EPIPE); its exit code and output are judged.
+    child.stdin.on('error', () => undefined)
     child.stdin.end(options.input ?? '')
   })
 }
