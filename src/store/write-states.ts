@@ -49,12 +49,15 @@ export function createReadWriteState(knex: Knex): ReadWriteState {
     const paths = [...waiting]
     waiting = new Set()
     const states = await readWriteStates(knex, paths)
-    return new Map(paths.map((path, n) => [path, states[n] ?? unusedPath]))
+    return new Map(states.map((state, n) => [paths[n], state]))
   })
 
   return async (path) => {
-    waiting.add(path)
-    const states = await readWaiting()
-    return states.get(path) ?? unusedPath
+    for (;;) {
+      waiting.add(path)
+      const state = (await readWaiting()).get(path)
+      if (state) return state
+      // A query that began for another writer had the path, so the one that this writer waited for did not.
+    }
   }
 }
