@@ -6,6 +6,7 @@ import { createGroupCommit } from '../../src/audit/group-commit.ts'
 import { openLog, originOf } from '../../src/audit/log.ts'
 import type { Effects } from '../../src/store/effects.ts'
 import { testPostgres } from '../support/database.ts'
+import { secretWrite } from '../support/secret-write.ts'
 
 it('a read of the version before comes before the write that replaces it', async () => {
   const db = await testPostgres()
@@ -27,20 +28,7 @@ it('a read of the version before comes before the write that replaces it', async
       terms: [1],
       effects,
     })
-  const write = (expected: number): Effects => ({
-    write: {
-      id: 'sec_1',
-      path: 'prod/db',
-      expected,
-      version: expected + 1,
-      maxVersions: 10,
-      at: new Date(),
-      source: 'put',
-      createdBy: 'operator:x',
-      sealed: { wrappingKeyId: 'key', dataKey: randomBytes(32), ciphertext: randomBytes(64) },
-      destroyed: [],
-    },
-  })
+  const write = (expected: number): Effects => ({ write: secretWrite(expected) })
   const read: Effects = { reads: [{ secret: 'sec_1', version: 1, holder: 'operator:x', revision: 1 }] }
   await append(write(0))
 

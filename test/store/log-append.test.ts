@@ -6,6 +6,7 @@ import type { AppendItem } from '../../src/store/append-wire.ts'
 import type { Effects } from '../../src/store/effects.ts'
 import { appendItems } from '../../src/store/log.ts'
 import { describeBothStores } from '../support/database.ts'
+import { secretWrite } from '../support/secret-write.ts'
 
 const epoch = 1
 const reason = 'the database was put back'
@@ -42,21 +43,6 @@ const refusable: [kind: string, effects: Effects][] = [
   ['moved', { write: secretWrite(1) }],
   ['unknown', { ack: { secret: 'sec_gone', version: 1, holder: 'ses_1' } }],
 ]
-
-function secretWrite(expected: number): NonNullable<Effects['write']> {
-  return {
-    id: 'sec_1',
-    path: 'prod/db',
-    expected,
-    version: expected + 1,
-    maxVersions: 10,
-    at: new Date(),
-    source: 'put',
-    createdBy: 'operator:x',
-    sealed: { wrappingKeyId: 'key', dataKey: randomBytes(32), ciphertext: randomBytes(64) },
-    destroyed: [],
-  }
-}
 
 describeBothStores('log_append', (open) => {
   let db: Database

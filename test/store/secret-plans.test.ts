@@ -5,6 +5,7 @@ import { appendItems } from '../../src/store/log.ts'
 import { afterPath, endOfPrefix, listSecrets } from '../../src/store/secrets.ts'
 import { readWriteStates } from '../../src/store/write-states.ts'
 import { testPostgres } from '../support/database.ts'
+import { secretWrite } from '../support/secret-write.ts'
 
 const many = 20_000
 
@@ -63,18 +64,10 @@ function write(n: number, expected: number) {
     at: new Date().toISOString(),
     terms: [1],
     effects: {
-      write: {
+      write: secretWrite(expected, {
         id: expected === 0 ? `sec_new_${n}` : `sec_${n}`,
         path: expected === 0 ? `new-${n}/db` : `app-${n}/db`,
-        expected,
-        version: expected + 1,
-        maxVersions: 10,
-        at: new Date(),
-        source: 'put',
-        createdBy: 'operator:x',
-        sealed: { wrappingKeyId: 'key', dataKey: randomBytes(32), ciphertext: randomBytes(64) },
-        destroyed: [],
-      },
+      }),
     },
   }
 }
