@@ -48,12 +48,15 @@ function rendersTo(template: Template, { selectors, spiffeId }: Attested): boole
 /** A credential of a session: an access token by its public id, or a certificate and the key that issued it. */
 export type SessionCredential = { accessToken: string } | { serialNumber: string; keyId: string }
 
-/** Whether the credential is neither revoked nor issued by a withdrawn key. Its session is checked separately. */
+/**
+ * Whether a credential that was looked up is neither revoked since then nor issued by a withdrawn key. Its session is
+ * checked separately.
+ */
 export function isAccepted(
   { blocks, keys }: Pick<Snapshot, 'blocks' | 'keys'>,
   credential: SessionCredential,
 ): boolean {
-  if ('accessToken' in credential) return !blocks.isRevoked('accessToken', credential.accessToken)
+  if ('accessToken' in credential) return !blocks.isNewlyRevoked('accessToken', credential.accessToken)
   const key = keys.get(credential.keyId)
-  return key !== undefined && !key.withdrawnAt && !blocks.isRevoked('serialNumber', credential.serialNumber)
+  return key !== undefined && !key.withdrawnAt && !blocks.isNewlyRevoked('serialNumber', credential.serialNumber)
 }

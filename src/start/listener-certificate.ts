@@ -46,7 +46,7 @@ export async function keepListenerCertificate(parts: ListenerCertificateParts) {
     // Without a signing key there is no better certificate.
     const signing = signingKey(snapshot, 'issuing-ca', time)
     if (signing && signing.id !== issued.keyId) return true
-    return snapshot.blocks.isRevoked('serialNumber', issued.serialNumber)
+    return snapshot.blocks.isNewlyRevoked('serialNumber', issued.serialNumber)
   }
 
   const job: Job = {

@@ -1,4 +1,4 @@
-/** Blocks record revocations. Every replica holds them in memory. */
+/** Blocks record revocations. Every replica holds those in memory that can be released (memory/blocks.ts). */
 import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { BlockKind, BlockRow } from './rows.ts'

@@ -40,11 +40,21 @@ export async function liveToken(knex: Knex, hash: Buffer, now: Date): Promise<Li
   return { id: tokenId, expiresAt: tokenEnd, session: toSession(session) }
 }
 
-export async function liveSessionById(knex: Knex, id: string, now: Date): Promise<StoredSession | undefined> {
+/** A credential of a session under the name that a revocation blocks. */
+export type Revocable = { kind: 'serialNumber' | 'jti'; name: string }
+
+/** The session of a credential; undefined if the session ended or the credential is revoked. */
+export async function liveSessionOf(
+  knex: Knex,
+  { kind, name }: Revocable,
+  id: string,
+  now: Date,
+): Promise<StoredSession | undefined> {
   const row: Row | undefined = await knex('session as s')
     .where('s.id', id)
     .where('s.expires_at', '>', now)
     .whereNull('s.ended_at')
+    .whereNotExists(knex('block').select(knex.raw('1')).where({ kind, value: name }))
     .first(columns)
   return row && toSession(row)
 }

@@ -2,7 +2,7 @@
 import type { Knex } from 'knex'
 import { inOneSnapshot, pagesOf } from './cursor.ts'
 import { type Head, readHead } from './log.ts'
-import { type CredentialKind, callerKinds, credentialKinds } from './memory/blocks.ts'
+import { type RevokedCount, callerKinds, credentialKinds } from './memory/blocks.ts'
 import { type ChangedRow, type ChangedRows, type Table, tables } from './snapshot-tables.ts'
 
 const tableNames = Object.values(tables).map((table) => table.name)
@@ -53,18 +53,15 @@ export async function readChangedRows(
   }, inOneSnapshot)
 }
 
-/** A revoked credential, and the hour after which it is forgotten, in hours since 1970. */
-type RevokedName = { kind: CredentialKind; name: string; hour: number }
-
 type Receivers = {
   onRows: (rows: ChangedRows) => void
-  onRevoked: (revoked: RevokedName) => void
+  onRevokedCount: (count: RevokedCount) => void
   /** The rows of a table so far. */
   onProgress?: (table: string, rows: number) => void
 }
 
 /** Reads every table through cursors, so that no more than a page of rows is in memory twice. */
-export async function loadTables(knex: Knex, { onRows, onRevoked, onProgress }: Receivers): Promise<Head> {
+export async function loadTables(knex: Knex, { onRows, onRevokedCount, onProgress }: Receivers): Promise<Head> {
   return knex.transaction(async (tx) => {
     const head = await requireHead(tx)
     async function load<R, T>(
@@ -86,18 +83,14 @@ export async function loadTables(knex: Knex, { onRows, onRevoked, onProgress }: 
     await load(tables.apiTokens, (apiTokens) => ({ apiTokens }))
     await load(tables.keys, (keys) => ({ keys }))
     await load(tables.databases, (databases) => ({ databases }))
-    let revoked = 0
-    for await (const records of pagesOf<RevokedName>(tx, revokedQuery)) {
-      for (const record of records) onRevoked(record)
-      onProgress?.('revoked credentials', (revoked += records.length))
-    }
+    const counts = await tx.raw<{ rows: RevokedCount[] }>(revokedCounts)
+    for (const count of counts.rows) onRevokedCount(count)
     return head
   }, inOneSnapshot)
 }
 
 const quoted = (kinds: readonly string[]): string => kinds.map((kind) => `'${kind}'`).join(', ')
 
-/** Rows stream: to group a million of them by hour takes PostgreSQL longer than one statement may last. */
-const revokedQuery = `
-  select kind, value as name, ceil(extract(epoch from until) / 3600)::int as hour
-    from block where kind in (${quoted(credentialKinds)})`
+const revokedCounts = `
+  select kind, ceil(extract(epoch from until) / 3600)::int as hour, count(*)::int as count
+    from block where kind in (${quoted(credentialKinds)}) group by 1, 2`

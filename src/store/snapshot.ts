@@ -125,7 +125,7 @@ async function firstSnapshot(knex: Knex, tables: Tables, onProgress: Parts['onPr
       setRows(small.keys, rows.keys)
       setRows(small.databases, rows.databases)
     },
-    onRevoked: ({ kind, name, hour }) => tables.blocks.addRevoked(kind, name, hour),
+    onRevokedCount: (count) => tables.blocks.countRevoked(count),
     ...(onProgress && { onProgress }),
   })
   return { ...policyOf(head), ...small, ...tables }

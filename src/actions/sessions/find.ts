@@ -3,7 +3,7 @@ import { type ClientCertificate, isIssuedUnder } from '../../authorize/client-ce
 import { isAccepted, stands } from '../../authorize/standing.ts'
 import type { Database } from '../../store/database.ts'
 import { findIssued } from '../../store/issued.ts'
-import { type LiveToken, type StoredSession, liveSessionById, liveToken } from '../../store/sessions.ts'
+import { type LiveToken, type Revocable, type StoredSession, liveSessionOf, liveToken } from '../../store/sessions.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { createLookupCache } from './lookup-cache.ts'
 
@@ -15,16 +15,21 @@ const tokenSession = ({ id, expiresAt, session }: LiveToken) => ({ session, acce
 
 /** Certificates and JWTs are found in the log: no second table repeats what was issued. */
 export function createFindSession({ knex }: Pick<Database, 'knex'>) {
-  // A credential belongs to one session and does not outlive it. Blocks are in the snapshot; the append judges whether
-  // the session ended and whether its facts changed.
+  // A credential belongs to one session and does not outlive it. Look-ups find no revoked credential, and the snapshot
+  // has the blocks and what was revoked since; the append judges whether the session ended and whether its facts changed.
   const tokens = createLookupCache<LiveToken>()
   const certificates = createLookupCache<CertificateSession>()
 
   const isLiveToken = ({ id, session }: LiveToken, snapshot: Snapshot, now: Date): boolean =>
     isAccepted(snapshot, { accessToken: id }) && stands(snapshot, session, now)
 
-  async function byId(id: string | undefined, snapshot: Snapshot, now: Date): Promise<StoredSession | undefined> {
-    const session = id === undefined ? undefined : await liveSessionById(knex, id, now)
+  async function sessionOf(
+    credential: Revocable,
+    id: string | undefined,
+    snapshot: Snapshot,
+    now: Date,
+  ): Promise<StoredSession | undefined> {
+    const session = id === undefined ? undefined : await liveSessionOf(knex, credential, id, now)
     return session && stands(snapshot, session, now) ? session : undefined
   }
 
@@ -46,7 +51,8 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
     if (!x509 || !isIssuedUnder(snapshot, x509.keyId, certificate)) return undefined
     const { serialNumber, keyId } = x509
     if (!isAccepted(snapshot, { serialNumber, keyId })) return undefined
-    const session = await byId(entry.actor.session, snapshot, now)
+    const credential = { kind: 'serialNumber', name: serialNumber } as const
+    const session = await sessionOf(credential, entry.actor.session, snapshot, now)
     if (!session) return undefined
     const result = { session, serialNumber, keyId }
     certificates.set(sha256, result, session.expiresAt)
@@ -78,8 +84,8 @@ export function createFindSession({ knex }: Pick<Database, 'knex'>) {
 
     /** Nothing for a JWT that the log does not list: a key of Purser's signed it, and no issuance was recorded. */
     async byJwt(jti: string, snapshot: Snapshot, now: Date) {
-      if (snapshot.blocks.isRevoked('jti', jti)) return undefined
-      return byId((await findIssued(knex, { jti }))?.actor.session, snapshot, now)
+      const entry = await findIssued(knex, { jti })
+      return sessionOf({ kind: 'jti', name: jti }, entry?.actor.session, snapshot, now)
     },
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Blocks in memory. Blocks of callers are few and keep their rows. Revoked credentials may be a million: for each there is
- * its name and the hour after which it is forgotten. CRLs read the rest from the database.
+ * Blocks in memory. Blocks of callers are few and keep their rows. Revoked credentials may be a million, so memory holds
+ * the names of those only that were revoked after the first read. The look-up of a credential finds earlier ones in the
+ * database (sessions.ts). It comes after the first read, so both together know every revocation.
  */
 import type { BlockKind, BlockRow } from '../rows.ts'
 
@@ -19,37 +20,51 @@ const hourMs = 3600_000
 /** The first full hour at which the time has passed. */
 const hourAfter = (time: Date): number => Math.ceil(time.getTime() / hourMs)
 
-/** What readers of a snapshot see. */
-export type Blocks = Pick<BlockTable, 'get' | 'isRevoked' | 'revokedCount' | 'entryKeyedWorkloads'>
+/** The number of revoked credentials of a kind that are forgotten after an hour, in hours since 1970. */
+export type RevokedCount = { kind: CredentialKind; hour: number; count: number }
 
-/** Names of revoked credentials of one kind. */
+/** What readers of a snapshot see. */
+export type Blocks = Pick<BlockTable, 'get' | 'isNewlyRevoked' | 'revokedCount' | 'entryKeyedWorkloads'>
+
+/** Revoked credentials of one kind, by the hour after which they are forgotten. */
 class RevokedNames {
-  readonly #hourOf = new Map<string, number>()
-  readonly #byHour = new Map<number, string[]>()
+  readonly #newNames = new Map<string, number>()
+  readonly #newByHour = new Map<number, string[]>()
+  readonly #counts = new Map<number, number>()
 
   get size(): number {
-    return this.#hourOf.size
+    let size = 0
+    for (const count of this.#counts.values()) size += count
+    return size
   }
 
-  has(name: string): boolean {
-    return this.#hourOf.has(name)
+  isNew(name: string): boolean {
+    return this.#newNames.has(name)
+  }
+
+  /** Credentials without their names. */
+  count(hour: number, count: number): void {
+    this.#counts.set(hour, (this.#counts.get(hour) ?? 0) + count)
   }
 
   add(name: string, hour: number): void {
-    if (this.#hourOf.get(name) === hour) return
-    this.#hourOf.set(name, hour)
-    const names = this.#byHour.get(hour)
+    // The row of a revoked credential never changes: one that comes again is the same.
+    if (this.#newNames.has(name)) return
+    this.#newNames.set(name, hour)
+    const names = this.#newByHour.get(hour)
     if (names) names.push(name)
-    else this.#byHour.set(hour, [name])
+    else this.#newByHour.set(hour, [name])
+    this.count(hour, 1)
   }
 
   /** Costs what it forgets. */
   forget(before: number): void {
-    for (const [hour, names] of this.#byHour) {
+    for (const [hour, names] of this.#newByHour) {
       if (hour > before) continue
-      for (const name of names) if (this.#hourOf.get(name) === hour) this.#hourOf.delete(name)
-      this.#byHour.delete(hour)
+      for (const name of names) this.#newNames.delete(name)
+      this.#newByHour.delete(hour)
     }
+    for (const hour of this.#counts.keys()) if (hour <= before) this.#counts.delete(hour)
   }
 }
 
@@ -63,8 +78,9 @@ export class BlockTable {
     return this.#callers.get(keyOf(kind, value))
   }
 
-  isRevoked(kind: CredentialKind, value: string): boolean {
-    return this.#credentials[kind].has(value)
+  /** False for a credential that was revoked before the first read: its look-up does not find it. */
+  isNewlyRevoked(kind: CredentialKind, name: string): boolean {
+    return this.#credentials[kind].isNew(name)
   }
 
   /** Including those that ended and are not forgotten yet. */
@@ -78,7 +94,7 @@ export class BlockTable {
   }
 
   set(block: BlockRow): void {
-    if (isCredentialKind(block.kind)) return this.addRevoked(block.kind, block.value, hourAfter(block.until))
+    if (isCredentialKind(block.kind)) return this.#credentials[block.kind].add(block.value, hourAfter(block.until))
     const key = keyOf(block.kind, block.value)
     this.#count(this.#callers.get(key), -1)
     this.#callers.set(key, block)
@@ -86,8 +102,8 @@ export class BlockTable {
   }
 
   /** @param hour hours since 1970 */
-  addRevoked(kind: CredentialKind, value: string, hour: number): void {
-    this.#credentials[kind].add(value, hour)
+  countRevoked({ kind, hour, count }: RevokedCount): void {
+    this.#credentials[kind].count(hour, count)
   }
 
   /** Drops what ended before a time, within an hour. */

@@ -1,0 +1,40 @@
+/** The number of revoked credentials decides whether certificates name a shard of the CRL. */
+import { describe, expect, it } from 'vitest'
+import { BlockTable } from '../../src/store/memory/blocks.ts'
+import type { BlockRow } from '../../src/store/rows.ts'
+
+const hourMs = 3600_000
+const revokedUntil = (value: string, until: number): BlockRow => ({
+  id: `blk_${value}`,
+  kind: 'serialNumber',
+  value,
+  until: new Date(until),
+  at: new Date(0),
+  revocation: 'rev_1',
+})
+
+describe('revoked credentials in memory', () => {
+  it('are counted once, those of the first read without their names', () => {
+    const table = new BlockTable()
+    table.countRevoked({ kind: 'serialNumber', hour: 2, count: 1_000_000 })
+    const row = revokedUntil('ab', 1.5 * hourMs)
+    table.set(row)
+    table.set(row)
+    expect(table.revokedCount('serialNumber')).toBe(1_000_001)
+    expect(table.revokedCount('jti')).toBe(0)
+    expect([table.isNewlyRevoked('serialNumber', 'ab'), table.isNewlyRevoked('jti', 'ab')]).toEqual([true, false])
+  })
+
+  it('are forgotten in the hour after their end', () => {
+    const table = new BlockTable()
+    table.countRevoked({ kind: 'serialNumber', hour: 1, count: 10 })
+    table.set(revokedUntil('early', 1.5 * hourMs))
+    table.set(revokedUntil('late', 2.5 * hourMs))
+    table.forget(new Date(1.9 * hourMs))
+    expect(table.revokedCount('serialNumber')).toBe(2)
+    table.forget(new Date(2 * hourMs))
+    expect(table.revokedCount('serialNumber')).toBe(1)
+    expect(table.isNewlyRevoked('serialNumber', 'early')).toBe(false)
+    expect(table.isNewlyRevoked('serialNumber', 'late')).toBe(true)
+  })
+})
