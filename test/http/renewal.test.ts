@@ -6,6 +6,7 @@ import { Agent } from 'node:https'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { entriesOf, fault, readLog } from '../support/operator.ts'
+import type { LogEntry } from '../../src/audit/entry.ts'
 import { type Answer, type CallOptions, type TestPurser, startPurser } from '../support/purser.ts'
 import { type Svid, attest as attestAt, newRequest, renew as renewAt, selfOf, svidOf } from '../support/svid.ts'
 
@@ -154,6 +155,8 @@ describe('a serial number', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
     expect(new Set(answers.map(fault))).toEqual(new Set(['200 ', refusal]))
     expect(await self(first)).toBe(401)
+    const isItsEnd = ({ action, resource }: LogEntry) => action === 'session.end' && resource?.id === first.session
+    expect((await readLog(purser)).filter(isItsEnd)).toHaveLength(1)
   })
 
   it('of two containers of one pod is renewed separately', async () => {

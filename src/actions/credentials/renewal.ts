@@ -7,6 +7,7 @@ import type { Renewed } from '../../attest/attest.ts'
 import type { CertificateProof } from '../../attest/certificate.ts'
 import type { Actor } from '../../audit/entry.ts'
 import type { Recorder } from '../../audit/record.ts'
+import { isAccepted } from '../../authorize/standing.ts'
 import { type Refusal, refuse } from '../../errors.ts'
 import { claimState, claimedBefore } from '../../store/claims.ts'
 import type { Database } from '../../store/database.ts'
@@ -44,11 +45,16 @@ export type Renewal = {
   endSpent(context: Context, renewed: Renewed, actor: Actor): Promise<Refusal>
 }
 
+/** Rolls a change back: another request has ended the session of the same certificate. */
+const alreadyEnded = new Error('the session has ended')
+
 export function createRenewal({ sessions, recorder, db, logger, randomBytes }: RenewalParts): Renewal {
-  async function endSpent(context: Context, { session, serialNumber }: Renewed, actor: Actor): Promise<Refusal> {
-    const { requestId, time, address: ip } = context
+  /** Once for a certificate, however many requests present it at the same time. */
+  async function endSession({ requestId, time, address: ip }: Context, renewed: Renewed): Promise<void> {
+    const { session, serialNumber } = renewed
     const open = { requestId, action: 'session.end' as const, time, actor: { kind: 'system' as const }, source: { ip } }
     await recorder.change(open, async (tx, snapshot) => {
+      if (!isAccepted(snapshot, renewed)) throw alreadyEnded
       const selection = { session: session.id, reason: 'keyCompromise' }
       const change = await revoke(tx, snapshot, selection, { now: time, randomBytes, mayReturn: true })
       const ended = 'a certificate that was renewed before was presented again'
@@ -62,7 +68,13 @@ export function createRenewal({ sessions, recorder, db, logger, randomBytes }: R
         },
       }
     })
-    logger.warn('session.serial_spent', { requestId })
+  }
+
+  async function endSpent(context: Context, renewed: Renewed, actor: Actor): Promise<Refusal> {
+    await endSession(context, renewed).catch((error: unknown) => {
+      if (error !== alreadyEnded) throw error
+    })
+    logger.warn('session.serial_spent', { requestId: context.requestId })
     return refuse('serial_spent', { actor })
   }
 
