@@ -1,5 +1,6 @@
 /** Checks the definition of a `kubernetes` attestor. */
 import { type ApiServerDefinition, inCluster } from './api-server.ts'
+import { kubernetesDefaults } from './defaults.ts'
 import {
   type AttestorSpec,
   type CheckedDefinition,
@@ -14,7 +15,6 @@ import { readProofText } from './proof-text.ts'
 
 type ApiServerSpec = NonNullable<AttestorSpec['apiServer']>
 
-const day = 24 * 3600
 /** Audiences of API servers: every pod holds a token for one of these (CVE-2025-32963). */
 const apiServerAudience = /^(?:https:\/\/)?kubernetes(?:\.default(?:\.svc(?:\.[a-z0-9.-]+)?)?)?\/?$/
 
@@ -24,7 +24,8 @@ export async function checkKubernetes(
   ownIssuer: string,
   report: Report,
 ): Promise<CheckedDefinition> {
-  const verify = spec.verify ?? 'jwks-then-tokenreview'
+  const defaults = kubernetesDefaults(spec)
+  const verify = spec.verify ?? defaults.verify
   const apiServer = spec.apiServer && checkApiServer(spec.apiServer, report)
   if (!spec.apiServer && verify !== 'jwks')
     report('/apiServer', `is needed to verify by ${verify}; without it, only "jwks" is possible`)
@@ -36,17 +37,12 @@ export async function checkKubernetes(
 
   const { apiServer: _, ...rest } = spec
   const definition: KubernetesDefinition = {
+    ...defaults,
     ...rest,
     kind: 'kubernetes',
     issuer: issuer ?? '',
     audience: spec.audience ?? '',
-    spiffeIdPrefix: spec.spiffeIdPrefix ?? `/${spec.name}/`,
-    verify,
     ...(apiServer && { apiServer }),
-    keys: spec.keys ?? { discovery: true },
-    maxTokenAgeSeconds: spec.maxTokenAgeSeconds ?? day,
-    singleUse: spec.singleUse ?? false,
-    otherAudiences: spec.otherAudiences ?? 'allow',
   }
   const { name, kind, audience, spiffeIdPrefix } = definition
   return { name, kind, issuer: definition.issuer, audience, spiffeIdPrefix, definition }

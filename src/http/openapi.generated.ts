@@ -558,6 +558,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rotation-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rotation policies of secrets, in the order of their paths */
+        get: operations["listRotationPolicies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/bootstrap": {
         parameters: {
             query?: never;
@@ -1678,6 +1695,16 @@ export interface components {
             moved?: "fetched" | "acknowledged";
             /** @description Begin also while a live consumer holds the version before the live one, which a rotator with a target may overwrite */
             allowOverlap?: boolean;
+            managedBy?: components["schemas"]["ManagedBy"];
+        };
+        RotationPolicy: {
+            path: components["schemas"]["SecretPath"];
+            revision: components["schemas"]["Revision"];
+            policy: components["schemas"]["RotationPolicySpec"];
+        };
+        RotationPolicyList: {
+            items: components["schemas"]["RotationPolicy"][];
+            nextCursor: components["schemas"]["NextCursor"];
         };
         /** @enum {string} */
         RotationState: "pending" | "issued" | "waiting" | "held" | "retired" | "failed" | "rolled_back" | "superseded";
@@ -3708,6 +3735,35 @@ export interface operations {
                         items: components["schemas"]["Rotation"][];
                         nextCursor: string | null;
                     };
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRotationPolicies: {
+        parameters: {
+            query?: {
+                /** @description Those that are kept by this hand */
+                managedBy?: components["parameters"]["ManagedBy"];
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RotationPolicyList"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -2,8 +2,9 @@
 import type { Actions } from '../actions/actions.ts'
 import type { SecretRotation } from '../actions/rotations/state.ts'
 import { refuse } from '../errors.ts'
-import type { Policy } from '../secrets/rotation/policy.ts'
+import { type Policy, policyOf } from '../secrets/rotation/policy.ts'
 import type { Verb } from '../secrets/rotation/steer.ts'
+import type { ListedPolicy } from '../store/rotation-policies.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type IdempotencyParts, idempotent } from './idempotency.ts'
 import { createPages } from './lists.ts'
@@ -64,6 +65,13 @@ export function createRotationRoutes(parts: IdempotencyParts & { actions: Pick<A
     return page(request, snapshot, { list: 'rotations', rows, keyOf: (row) => row.path, show })
   }
 
+  const policies: Read = async (request, snapshot) => {
+    const { managedBy } = queryOf(request, 'listRotationPolicies')
+    const rows = (after: string | undefined, max: number) => rotations.policies({ managedBy, after, max })
+    const show = (row: ListedPolicy) => ({ path: row.path, revision: row.revision, policy: policyOf(row) })
+    return page(request, snapshot, { list: 'rotation-policies', rows, keyOf: (row) => row.path, show })
+  }
+
   const again = async (id: string, snapshot: Snapshot, now: Date) => {
     const rotation = await rotations.find({ time: now }, snapshot, id)
     return rotation && showSecretRotation(rotation, now)
@@ -77,6 +85,7 @@ export function createRotationRoutes(parts: IdempotencyParts & { actions: Pick<A
     rollBack: idempotent(parts, rollBack, again),
     steer,
     list,
+    policies,
   }
 }
 

@@ -74,6 +74,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('POST', '/api/v1/secrets/{path}:rollback', 'secrets.write', 'api', 'secret.rollback', rotation.rollBack),
     read('GET', '/api/v1/secrets/{path}:consumers', 'secrets.read', 'api', 'secret.consumers', secrets.consumers),
     read('GET', '/api/v1/rotations', 'secrets.read', 'api', 'secret.rotation', rotation.list),
+    read('GET', '/api/v1/rotation-policies', 'secrets.read', 'api', 'secret.rotation', rotation.policies),
     read('GET', '/api/v1/databases', 'databases.read', 'api', 'database.read', databases.list),
     change('POST', '/api/v1/databases', 'databases.write', 'api', 'database.create', databases.create),
     read('GET', '/api/v1/databases/{name}', 'databases.read', 'api', 'database.read', databases.get),

@@ -74,19 +74,35 @@ export async function countOverdue(knex: Knex, before: Date): Promise<number> {
   return Number(rows[0]?.count ?? 0)
 }
 
+export type ListedPolicy = RotationPolicyRow & { path: string }
+
+/** The next policies after a path, of one manager where it is named. */
+export type PolicyPage = { managedBy: string | undefined; after: string | undefined; max: number }
+
+/** Policies in the order of their paths, by bytes. */
+export async function listPolicies(knex: Knex, { managedBy, after = '', max }: PolicyPage): Promise<ListedPolicy[]> {
+  const rows: Columns<ListedPolicy>[] = await knex('rotation_policy as p')
+    .join('secret as s', 's.id', 'p.secret_id')
+    .whereNull('s.deleted_at')
+    .whereRaw('s.path ~>~ ?', [after])
+    .modify((query) => {
+      if (managedBy !== undefined) void query.whereRaw(`p.definition ->> 'managedBy' = ?`, [managedBy])
+    })
+    .orderByRaw('s.path using ~<~')
+    .limit(max)
+    .select('p.*', 's.path')
+  return rows.map(membersOf<ListedPolicy>)
+}
+
 /** The policies of other secrets with this kind of rotator. */
-export async function otherPolicies(
-  knex: Knex,
-  kind: string,
-  secretId?: string,
-): Promise<(RotationPolicyRow & { path: string })[]> {
-  const rows: (PolicyRecord & { path: string })[] = await knex('rotation_policy as p')
+export async function otherPolicies(knex: Knex, kind: string, secretId?: string): Promise<ListedPolicy[]> {
+  const rows: Columns<ListedPolicy>[] = await knex('rotation_policy as p')
     .join('secret as s', 's.id', 'p.secret_id')
     .whereNull('s.deleted_at')
     .whereNot('p.secret_id', secretId ?? '')
     .whereRaw(`p.definition -> 'rotator' ->> 'kind' = ?`, [kind])
     .select('p.*', 's.path')
-  return rows.map(membersOf<RotationPolicyRow & { path: string }>)
+  return rows.map(membersOf<ListedPolicy>)
 }
 
 /** Whether a rotation policy sets its values in the database of this name. */

@@ -95,6 +95,7 @@ describe('openapi.yaml', () => {
           "POST /api/v1/secrets/{path}:rollback rollBackSecret",
           "GET /api/v1/secrets/{path}:consumers listConsumers",
           "GET /api/v1/rotations listRotations",
+          "GET /api/v1/rotation-policies listRotationPolicies",
           "POST /api/v1/bootstrap bootstrap",
           "GET /api/v1/attestors listAttestors",
           "POST /api/v1/attestors createAttestor",

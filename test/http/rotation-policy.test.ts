@@ -228,3 +228,40 @@ describe('terms', () => {
     expect(await view(name)).toMatchObject({ revision: 0, history: [] })
   })
 })
+
+describe('the list of policies', () => {
+  it('has each policy with its manager, in pages, and only those of one manager where that is named', async () => {
+    const names: string[] = []
+    for (const managedBy of ['git:shop', 'git:other', 'git:shop']) {
+      const name = await newSecret()
+      names.push(name)
+      expect((await set(name, { rotator: generated, managedBy })).body['policy']).toMatchObject({ managedBy })
+    }
+    const items: { path: string }[] = []
+    let cursor: string | undefined
+    do {
+      const query = { managedBy: 'git:shop', limit: '1', ...(cursor !== undefined && { cursor }) }
+      const { body } = await ask('listRotationPolicies', { query })
+      items.push(...(body['items'] as { path: string }[]))
+      cursor = (body['nextCursor'] as string | null) ?? undefined
+    } while (cursor !== undefined)
+    const policy = { rotator: generated, managedBy: 'git:shop' }
+    expect(items).toEqual(
+      names
+        .toSpliced(1, 1)
+        .toSorted()
+        .map((path) => ({ path, revision: 1, policy })),
+    )
+    const all = (await ask('listRotationPolicies', { query: { limit: '200' } })).body['items'] as { path: string }[]
+    expect(all.map(({ path }) => path)).toEqual(all.map(({ path }) => path).toSorted())
+    expect(all.map(({ path }) => path)).toEqual(expect.arrayContaining(names))
+  })
+
+  it('leaves the manager out of the plan of a rotation', async () => {
+    const name = await newSecret()
+    await set(name, { rotator: generated, managedBy: 'git:shop' })
+    await ask('rotateSecret', { name, body: {} })
+    const [row] = await purser.knex('rotation as r').join('secret as s', 's.id', 'r.secret_id').where('s.path', name)
+    expect((row as { definition: object }).definition).not.toHaveProperty('managedBy')
+  })
+})

@@ -2,6 +2,7 @@
 import { entryOf } from '../../authorize/entries.ts'
 import { refuse } from '../../errors.ts'
 import type { AdminParts } from '../../secrets/databases/admin.ts'
+import { databaseDefaults } from '../../secrets/databases/defaults.ts'
 import { type DatabaseDefinition, definitionOf, faultsOf } from '../../secrets/databases/definition.ts'
 import { claimants } from '../../secrets/rotation/policy.ts'
 import { roleAt } from '../../secrets/rotators/postgres.ts'
@@ -30,11 +31,9 @@ export function readDefinition({ admin, ...rest }: DatabaseInput): {
   password: string | undefined
 } {
   const definition: DatabaseDefinition = {
+    ...databaseDefaults(rest),
     ...rest,
-    port: rest.port ?? 5432,
     admin: { username: admin.username },
-    defaultLifetimeSeconds: rest.defaultLifetimeSeconds ?? Math.min(3600, rest.maxLifetimeSeconds ?? 3600),
-    maxLifetimeSeconds: rest.maxLifetimeSeconds ?? Math.max(86_400, rest.defaultLifetimeSeconds ?? 0),
   }
   const errors = faultsOf(definition)
   if (errors.length > 0) throw refuse('impossible', { errors })

@@ -1,4 +1,5 @@
 /** The actions on rotation policies and rotations. Jobs carry on what they begin (jobs/rotation.ts). */
+import { type PolicyPage, listPolicies } from '../../store/rotation-policies.ts'
 import { runningRotations } from '../../store/rotations.ts'
 import { findSecretById } from '../../store/secrets.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -23,6 +24,7 @@ export function createRotationActions(parts: RotationActionParts) {
     },
     /** Rotations that have not ended. */
     list: async (prefix: string) => (await runningRotations(knex)).filter(({ path }) => path.startsWith(prefix)),
+    policies: (page: PolicyPage) => listPolicies(knex, page),
     put: createPutPolicy(parts),
     delete: deletePolicy,
     ...createRotate(parts),

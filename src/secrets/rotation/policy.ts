@@ -21,7 +21,7 @@ export type Terms = {
   allowOverlap: boolean
 }
 
-export type Policy = Partial<Terms> & { rotator: RotatorConfig; schedule?: Schedule }
+export type Policy = Partial<Terms> & { rotator: RotatorConfig; schedule?: Schedule; managedBy?: string }
 
 /** Why the versions before are retired. */
 export type Why = 'moved' | 'deadline' | 'operator'
@@ -70,7 +70,7 @@ export function planOf(row: Pick<RotationRow, 'definition'>): Plan {
 
 /** The plan of a new rotation. `own` terms override the policy's. */
 export function newPlan(policy: Policy | undefined, own: Partial<Terms> = {}): Plan {
-  const { rotator = suppliedOnly, schedule: _, ...terms } = policy ?? {}
+  const { rotator = suppliedOnly, schedule: _, managedBy: __, ...terms } = policy ?? {}
   return { ...defaultTerms, ...terms, ...own, rotator }
 }
 
