@@ -35,6 +35,9 @@ const indexes = [
   `drop index secret_version_expires_at`,
   `create index secret_version_expires_at on secret_version (expires_at)
      where destroyed_at is null and expires_at is not null`,
+  // The append asks for the other versions of a holder and secret; each index of both columns finds only those.
+  `drop index secret_consumer_holder`,
+  `create index secret_consumer_holder on secret_consumer (holder, secret_id)`,
   `create index block_key on block (key_id, until) where kind = 'serialNumber'`,
 ]
 

@@ -10,7 +10,9 @@
  * secrets in memory too: for them each change makes a decision stale.
  *
  * A connection caches its plans, and plans from empty tables would scan whole tables later. The settings therefore leave
- * only the indexes to the planner.
+ * only the indexes to the planner. In a join of small tables it would still read a whole index once instead of looking
+ * each key up, so look-ups are subqueries that it cannot turn into joins: scalar ones, or lateral ones with a limit. A
+ * condition of a partial index would make it read that index instead of the primary key, hence the coalesce.
  *
  * A closed log accepts nothing, and neither does a log on another server or without its synchronous standby. With
  * `refusable` in `p_has` the reply is then that for another epoch, without verdicts. The previous version does not send
@@ -77,9 +79,11 @@ begin
         else 'claimed' end), '{}')
       into verdicts
       from unnest(items) as i
-      left join join_token j on j.id = i.use and (j.uses_left = 0 or j.expires_at <= clock_timestamp())
-      left join claim c on c.key = decode((i.claim).key, 'base64')
-      left join session s on s.id = coalesce((i.session).id, i.alive)
+      left join lateral (
+        select * from join_token t where t.id = i.use and (t.uses_left = 0 or t.expires_at <= clock_timestamp()) limit 1
+      ) j on true
+      left join lateral (select * from claim t where t.key = decode((i.claim).key, 'base64') limit 1) c on true
+      left join lateral (select * from session t where t.id = coalesce((i.session).id, i.alive) limit 1) s on true
      where i.rev is not null and not jsonb_exists(verdicts, i.n::text) and (s.ended_at is not null
         or i.facts <> s.facts or (j.id is not null and c.key is null)
         or (c.key is not null and (c.holder <> decode((i.claim).holder, 'base64')
@@ -92,8 +96,9 @@ begin
     select verdicts || coalesce(jsonb_object_agg(i.n, 'moved'), '{}') into verdicts
       from unnest(items) as i
      where not jsonb_exists(verdicts, i.n::text) and exists (
-       select 1 from unnest(i.reads) as r left join secret s on s.id = r.secret and s.deleted_at is null
-        where r.revision is not null and s.revision is distinct from r.revision);
+       select 1 from unnest(i.reads) as r
+        where r.revision is not null and r.revision is distinct from (
+          select s.revision from secret s where s.id = r.secret and coalesce(s.deleted_at, 'infinity') = 'infinity'));
   end if;
 
   if 'ack' = any(p_has) then

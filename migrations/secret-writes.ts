@@ -30,7 +30,8 @@ export const checkWrites = `
     if replaced is not null then
       select verdicts || coalesce(jsonb_object_agg(w.n, 'moved'), '{}') into verdicts
         from unnest(replaced) as w where ${isAppended} and (
-          (select s.id from secret s where s.id = w.id and s.revision = w.expected and s.deleted_at is null
+          (select s.id from secret s where s.id = w.id and s.revision = w.expected
+              and coalesce(s.deleted_at, 'infinity') = 'infinity'
               for update skip locked) is null
           or (select true from rotation r where r.secret_id = w.id and r.ended_at is null)
           or (select true from secret_version v where v.secret_id = w.id and v.version >= w.version limit 1));
