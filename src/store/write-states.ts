@@ -23,11 +23,14 @@ export const unusedPath: WriteState = { lastVersion: 0, isRotating: false, versi
 
 type Row = Columns<SecretRow> & { n: string; last: number | null; rotating: boolean; versions: number[] }
 
+/** A connection prepares the statement once. Another result needs another function. */
+const prepared = { name: 'write_states' }
+
 /** In the order of the paths (migrations/write-states.ts). */
 export async function readWriteStates(knex: Knex, paths: readonly string[]): Promise<WriteState[]> {
-  const { rows } = await knex.raw<{ rows: Row[] }>('select * from secret_write_states(?) order by n', [
-    paths.map(hashOfPath),
-  ])
+  const { rows } = await knex
+    .raw<{ rows: Row[] }>('select * from secret_write_states(?) order by n', [paths.map(hashOfPath)])
+    .options(prepared)
   return rows.map(({ n: _, last, rotating, versions, ...secret }) => {
     // The columns of a left join without a match are null.
     const isLive = (secret.id as string | null) !== null
