@@ -29,12 +29,11 @@ describe('docs/audit-events.md', () => {
     const rows = Object.entries(actions).map(([action, meaning]) => {
       const own = routes.filter((route) => route.action === action)
       const reads = own.filter((route) => route.kind === 'read')
-      const onlyRefusals = own.length > 0 && reads.length === own.length
       return [
         `\`${action}\``,
         meaning,
         own.map(({ method, path }) => `\`${method} ${path}\``).join(', '),
-        onlyRefusals ? 'refusals' : reads.length > 0 ? 'changes' : 'all',
+        reads.length > 0 ? 'of operators' : 'all',
       ]
     })
     await isWrittenFrom(
@@ -111,7 +110,8 @@ Two refusals have no entry, since the database does not answer: \`log_unavailabl
 ## What reads record
 
 - **Values, and the log itself**: each read has an entry, before its reply leaves. This concerns values of secrets (\`secret.read\`), watches on them, searches, single entries and exports of the log, explanations, and checks of attestors and databases.
-- **Other reads that need a credential**: a successful read has no entry, a refused one has. This concerns definitions and lists of workload entries, attestors, databases, leases, tokens, keys and blocks; names, versions, metadata, consumers and rotations of secrets; introspection; and a caller's own identity. The table marks them as \`refusals\`, or as \`changes\` if an action also has routes that change something.
+- **Other reads of operators**: each read has an entry, before its reply leaves: the object by the name in the request, or the filters of a list and the number of items in the reply (\`detail.filters\`, \`detail.found\`). This concerns definitions and lists of workload entries, attestors, databases, leases, tokens, keys and blocks; names, versions, metadata, consumers and rotations of secrets; and introspection. A workload's read of this kind has an entry only where it is refused. The table marks these actions as \`of operators\`.
+- **Metrics**: no entry. They name no object.
 - **Public routes** (bundle, key sets, CRLs, \`ca.pem\`, checkpoints, tiles, log keys, health): no entry. A refusal is \`request.refused\`.
 
 The first use of an API token has an entry (\`token.use\`), whatever it is used for.

@@ -41,6 +41,7 @@ export const actions = {
   'secret.destroy': 'Versions of a secret, or the whole of it, were destroyed',
   'secret.metadata': 'The metadata of a secret was changed',
   'secret.versions': 'The versions of a secret were listed, without values',
+  'secret.inspect': 'The metadata of a secret, its rotation policy or open rotations were read',
   'secret.ack': 'A consumer acknowledged that it uses a version',
   'secret.rotate':
     'A rotation began and its value was stored (`intended`); its value was set at the target and is live (`completed`); or an attempt failed',

@@ -23,9 +23,10 @@ import type { Limits } from './limits.ts'
 import type { Operation } from './openapi.ts'
 import { type OpeningParts, createOpenRequest } from './opening.ts'
 import { parseQuery } from './query.ts'
+import { recordedRead } from './recorded-read.ts'
 import { sendReply } from './reply.ts'
 import type { ApiRequest, Reply } from './request.ts'
-import type { Route } from './route-kinds.ts'
+import type { Issue, Route } from './route-kinds.ts'
 
 export type EndpointParts = OpeningParts &
   CallerParts & {
@@ -101,14 +102,17 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
   }
 
   async function run(request: ApiRequest, open: Opening, message: IncomingMessage): Promise<Reply> {
+    const identifyAgain = (snapshot: Snapshot): Promise<Caller> =>
+      identifyCaller(message, snapshot, open.time, { mayUseCache: false })
+    const release = async (handler: Issue): Promise<Reply> =>
+      withReceipt(await recorder.grant(open, decideForCaller(handler, request, identifyAgain)))
     switch (route.kind) {
       case 'read':
-        return route.handler(request, snapshots.current())
-      case 'issue': {
-        const identifyAgain = (snapshot: Snapshot): Promise<Caller> =>
-          identifyCaller(message, snapshot, open.time, { mayUseCache: false })
-        return withReceipt(await recorder.grant(open, decideForCaller(route.handler, request, identifyAgain)))
-      }
+        return route.action !== 'none' && request.caller.kind === 'operator'
+          ? release(recordedRead(route, route.handler))
+          : route.handler(request, snapshots.current())
+      case 'issue':
+        return release(route.handler)
       case 'change': {
         const handler = await route.prepare(request, snapshots.current())
         return withReceipt(await acting(request, open).begin((tx, snapshot) => handler(request, tx, snapshot)))

@@ -362,7 +362,9 @@ describe('a hundred concurrent writers with one revision at two replicas', () =>
     const live = await ask('getWorkload', { name: 'web' })
     expect(live.body.labels).toEqual(winners[0]?.body.labels)
     const entries = await readLog(purser)
-    const written = entries.filter((entry) => entry.outcome === 'granted' && entry.resource?.kind === 'workload')
+    const written = entries.filter(
+      (entry) => entry.outcome === 'granted' && entry.resource?.kind === 'workload' && entry.change,
+    )
     expect(written.map((entry) => entry.resource?.revision)).toEqual([1, 2])
     expect(entries.filter((entry) => entry.reason === 'stale')).toHaveLength(99)
   })
