@@ -7,6 +7,7 @@ import { logIdentity } from './004-log-identity.ts'
 import { redactionMigration } from './005-redaction.ts'
 import { sessionsMigration } from './006-sessions.ts'
 import { stateMigration } from './007-state.ts'
+import { containmentsMigration } from './008-containments.ts'
 
 export type Migration = {
   name: string
@@ -24,4 +25,5 @@ export const migrations: readonly Migration[] = [
   redactionMigration,
   sessionsMigration,
   stateMigration,
+  containmentsMigration,
 ]

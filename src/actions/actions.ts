@@ -1,6 +1,8 @@
 /** Every action, grouped by noun. */
 import type { LeaseParts } from '../secrets/leases/issue.ts'
 import { type AttestorActionParts, createAttestorActions } from './attestors/attestors.ts'
+import { createContainmentActions } from './containments/containments.ts'
+import type { CreateParts } from './containments/create.ts'
 import { type CredentialActionParts, createCredentialActions } from './credentials/credentials.ts'
 import { createDatabaseActions } from './databases/databases.ts'
 import type { DatabaseParts } from './databases/write.ts'
@@ -24,6 +26,7 @@ type ActionParts = SessionActionParts &
   DatabaseParts & { leasing: LeaseParts } & AttestorActionParts &
   WorkloadActionParts &
   RevocationActionParts &
+  CreateParts &
   KeyActionParts &
   LogActionParts
 
@@ -42,6 +45,7 @@ export function createActions(parts: ActionParts) {
     workloads: createWorkloadActions(parts),
     tokens: createTokenActions(parts),
     revocations: createRevocationActions(parts),
+    containments: createContainmentActions(parts),
     keys: createKeyActions(parts),
     log: createLogActions(parts),
   }

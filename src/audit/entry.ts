@@ -32,6 +32,12 @@ export const actions = {
   'revocation.create': 'A certificate, a token, a session or everything issued to a SPIFFE ID was revoked',
   'revocation.release': 'The block of an instance or a SPIFFE ID was released: it may attest again',
   'revocation.read': 'Blocks in force were listed',
+  'containment.create':
+    'A caller was blocked, or an API token revoked, as the first step of a containment; with `dryRun`, nothing was changed',
+  'containment.revoke': 'A containment revoked credentials and ended sessions that it found in the log',
+  'containment.complete': 'A containment has nothing left to do but what needs a person or time',
+  'containment.release': 'The block of a containment was released: the caller may attest again',
+  'containment.read': 'Containments were read',
   'token.introspect': 'A token was introspected (RFC 7662)',
   'secret.read': 'Values of secrets were read',
   'secret.list': 'Names of secrets were listed',
@@ -134,6 +140,7 @@ export type Revoked = {
   jtis?: string[]
   sessions?: string[]
   accessTokens?: string[]
+  apiTokens?: string[]
   leases?: string[]
 }
 

@@ -35,11 +35,18 @@ export function entryTerms(entry: LogEntry): string[] {
   add('tokenId', actor.tokenId)
   add('tokenId', issued?.accessToken?.id)
   add('tokenId', issued?.apiToken?.id)
-  const { serialNumbers = [], jtis = [], sessions = [], accessTokens = [], leases = [] } = entry.revoked ?? {}
+  const {
+    serialNumbers = [],
+    jtis = [],
+    sessions = [],
+    accessTokens = [],
+    apiTokens = [],
+    leases = [],
+  } = entry.revoked ?? {}
   for (const number of serialNumbers) add('serialNumber', number)
   for (const jti of jtis) add('jti', jti)
   for (const session of sessions) add('session', session)
-  for (const token of accessTokens) add('tokenId', token)
+  for (const token of [...accessTokens, ...apiTokens]) add('tokenId', token)
   for (const lease of leases) add('leaseId', lease)
   const { resource } = entry
   if (resource) add('resource', `${resource.kind}/${resource.name ?? resource.id}`)

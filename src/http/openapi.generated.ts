@@ -826,6 +826,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/containments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Containments, newest first */
+        get: operations["listContainments"];
+        put?: never;
+        /**
+         * Take back everything that a compromised workload or operator had
+         * @description `match` names a SPIFFE ID, a session, the certificate of a session, an attestor, instances of an attestor by selectors, an API token, or every API token of an operator. 404
+         *     where nothing was ever issued to it. The block comes first, in a change of its own: no entry after its index, `cut`, was decided without it. From then on every request of
+         *     the caller is refused, also with a fresh proof, until the block is released; an API token is revoked. What follows is the work of a job, which any replica continues after a
+         *     crash: it lists from the log what was issued below the cut and since `since`, revokes every credential, ends the sessions, whose leases end with them, and rotates every
+         *     secret that was read, with a deadline of zero. The reply waits a moment for it; `GET /api/v1/containments/{id}` shows the progress.
+         *     With `dryRun` the answer is the same and nothing changes, except that the log has an entry. `Purser-Reason` is required.
+         */
+        post: operations["createContainment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/containments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The containment's id, `con_…` */
+                id: components["parameters"]["ContainmentId"];
+            };
+            cookie?: never;
+        };
+        /** A containment, and how far it is */
+        get: operations["getContainment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/containments/{id}:release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The containment's id, `con_…` */
+                id: components["parameters"]["ContainmentId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release the block of a containment
+         * @description The caller may attest again. What was revoked stays revoked, and rotations go on. 404 unless a block in force is of this containment: a later containment or revocation of the
+         *     same caller takes the block over, and a containment of API tokens has none. `Purser-Reason` is required.
+         */
+        post: operations["releaseContainment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/introspect": {
         parameters: {
             query?: never;
@@ -2385,6 +2455,140 @@ export interface components {
                 until: components["schemas"]["Time"];
             }[];
         };
+        /** @example con_6f1f2a0b3c4d5e6f708192a3b4c5d6e7 */
+        ContainmentId: string;
+        /** @description Exactly one subject. `selectors` narrow an attestor to the instances that have them all. */
+        ContainmentMatch: {
+            spiffeId?: components["schemas"]["SpiffeId"];
+            /** @description A session, and every other one of its instance */
+            session?: components["schemas"]["SessionId"];
+            /** @description A certificate, and its session */
+            serialNumber?: components["schemas"]["SerialNumber"];
+            attestor?: components["schemas"]["Name"];
+            selectors?: {
+                [key: string]: components["schemas"]["SelectorValue"];
+            };
+            /** @description An API token, by its public id */
+            tokenId?: components["schemas"]["Id"];
+            /** @description Every API token of an operator */
+            operator?: components["schemas"]["Name"];
+        } & (unknown | unknown | unknown | unknown | unknown | unknown);
+        ContainmentRequest: {
+            match: components["schemas"]["ContainmentMatch"];
+            /** @description Only what was issued and read at this time or later; everything by default */
+            since?: components["schemas"]["Time"];
+            /** @description Whether to rotate the secrets that were read; true by default */
+            rotate?: boolean;
+            /** @description Answers what would happen, and changes nothing; false by default */
+            dryRun?: boolean;
+        };
+        /**
+         * @description `planned`: a dry run. `revoking`: the block is in force, and credentials are being revoked. `rotating`: all are revoked; rotations or leases have not ended. `contained`: nothing
+         *     is left but what needs a person or time.
+         * @enum {string}
+         */
+        ContainmentState: "planned" | "revoking" | "rotating" | "contained";
+        ContainmentSummary: {
+            id: components["schemas"]["ContainmentId"];
+            match: components["schemas"]["ContainmentMatch"];
+            since?: components["schemas"]["Time"];
+            state: components["schemas"]["ContainmentState"];
+            cut: components["schemas"]["ContainmentCut"];
+            /** @example operator:ada */
+            requestedBy: string;
+            /** @description Every entry of the containment has it */
+            requestId: components["schemas"]["RequestId"];
+            createdAt: components["schemas"]["Time"];
+            completedAt?: components["schemas"]["Time"];
+            releasedAt?: components["schemas"]["Time"];
+            releasedBy?: string;
+        };
+        ContainmentList: {
+            items: components["schemas"]["ContainmentSummary"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
+        /** @description The entry of the block. No entry after it was decided without the block. */
+        ContainmentCut: {
+            epoch: components["schemas"]["Epoch"];
+            index: components["schemas"]["Index"];
+        };
+        Containment: {
+            /** @description Absent in a dry run */
+            id?: components["schemas"]["ContainmentId"];
+            match: components["schemas"]["ContainmentMatch"];
+            since?: components["schemas"]["Time"];
+            state: components["schemas"]["ContainmentState"];
+            /** @description Absent in a dry run */
+            cut?: components["schemas"]["ContainmentCut"];
+            /** @example operator:ada */
+            requestedBy: string;
+            /** @description Every entry of the containment has it */
+            requestId?: components["schemas"]["RequestId"];
+            createdAt: components["schemas"]["Time"];
+            completedAt?: components["schemas"]["Time"];
+            releasedAt?: components["schemas"]["Time"];
+            releasedBy?: string;
+            /**
+             * @description What is refused until the release; absent for API tokens
+             * @enum {string}
+             */
+            blocks?: "spiffeId" | "instance" | "attestor" | "selectors";
+            /** @description How many were live, and are revoked so far */
+            revoked: {
+                certificates: number;
+                jwts: number;
+                accessTokens: number;
+                sessions: number;
+                apiTokens: number;
+            };
+            /** @description Leases that end with its sessions */
+            leases: {
+                id: string;
+                database: string;
+                username: string;
+                /** @enum {string} */
+                state: "intended" | "active" | "revoking" | "revoked" | "abandoned";
+            }[];
+            /** @description Live sessions that began before `since`. The block refuses them, and they continue after its release. */
+            alsoAffected: {
+                sessions: components["schemas"]["SessionId"][];
+            };
+            /** @description What the workload entries of its sessions grant, read or not */
+            reachable: {
+                secrets: string[];
+                audiences: string[];
+                databases: string[];
+            };
+            /** @description Secrets that were read and have a rotator */
+            rotating: {
+                path: components["schemas"]["SecretPath"];
+                /** @description Those that were read */
+                versions: number[];
+                /**
+                 * @description `planned`: the rotation has not begun
+                 * @enum {string}
+                 */
+                state: "planned" | "pending" | "issued" | "waiting" | "held" | "retired" | "failed" | "rolled_back" | "superseded";
+                rotation?: components["schemas"]["Id"];
+                error?: string;
+            }[];
+            /** @description What a person must do */
+            needsHands: {
+                /** @enum {string} */
+                kind: "secret" | "change";
+                /** @description The path of a secret, or what an API token changed, such as `workload/web` */
+                name: string;
+                reason: string;
+            }[];
+            /** @description What verifiers that never ask Purser accept until its end, the latest end first; 1000 at most */
+            outOfReach: {
+                /** @description Its `jti` */
+                jwt?: string;
+                audience?: string;
+                serialNumber?: components["schemas"]["SerialNumber"];
+                until: components["schemas"]["Time"];
+            }[];
+        };
         IntrospectRequest: {
             token: string;
         };
@@ -2515,6 +2719,7 @@ export interface components {
                 jtis?: components["schemas"]["Jti"][];
                 sessions?: components["schemas"]["SessionId"][];
                 accessTokens?: components["schemas"]["Id"][];
+                apiTokens?: components["schemas"]["Id"][];
                 leases?: string[];
             };
             resource?: {
@@ -2771,6 +2976,8 @@ export interface components {
         Name: components["schemas"]["Name"];
         /** @description A secret path; one that breaks its rules is 400 `bad_path` */
         SecretPath: string;
+        /** @description The containment's id, `con_…` */
+        ContainmentId: components["schemas"]["ContainmentId"];
         LeaseId: string;
         /** @description One unbroken life of the log */
         Epoch: components["schemas"]["Epoch"];
@@ -4246,6 +4453,133 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReleasedBlocks"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listContainments: {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContainmentList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createContainment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContainmentRequest"];
+            };
+        };
+        responses: {
+            /** @description A dry run */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Containment"];
+                };
+            };
+            /** @description Blocked, and recorded */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Containment"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getContainment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The containment's id, `con_…` */
+                id: components["parameters"]["ContainmentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The containment */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Containment"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    releaseContainment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description The containment's id, `con_…` */
+                id: components["parameters"]["ContainmentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description Released, and recorded */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Containment"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -2,6 +2,7 @@
 import { createCredentialRoute } from './credentials.ts'
 import { createAttestorRoutes } from './attestors.ts'
 import { createAuditRoutes } from './audit.ts'
+import { createContainmentRoutes } from './containments.ts'
 import { type CrlRouteParts, createCrlRoute } from './crl.ts'
 import { createDatabaseRoutes } from './databases.ts'
 import { createExplainRoute } from './explain.ts'
@@ -47,6 +48,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const log = createLogRoutes(parts)
   const keys = createKeyRoutes(parts)
   const revocations = createRevocationRoutes(parts)
+  const containments = createContainmentRoutes(parts)
   return [
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', credentials),
     read('GET', '/api/v1/credentials/self', 'self', 'api', 'credentials.self', self.who),
@@ -112,6 +114,10 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('POST', '/api/v1/revocations', 'revocations.create', 'api', 'revocation.create', revocations.create),
     read('GET', '/api/v1/revocations', 'revocations.read', 'api', 'revocation.read', revocations.list),
     change('POST', '/api/v1/revocations/{id}:release', 'revocations.release', 'api', 'revocation.release', revocations.release), // prettier-ignore
+    act('POST', '/api/v1/containments', 'containments.create', 'api', 'containment.create', containments.create),
+    read('GET', '/api/v1/containments', 'containments.read', 'api', 'containment.read', containments.list),
+    read('GET', '/api/v1/containments/{id}', 'containments.read', 'api', 'containment.read', containments.get),
+    change('POST', '/api/v1/containments/{id}:release', 'containments.release', 'api', 'containment.release', containments.release), // prettier-ignore
     read(
       'POST',
       '/api/v1/introspect',

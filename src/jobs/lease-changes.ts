@@ -1,4 +1,5 @@
 /** The leases that a change of policy may end: checking all of them takes seconds where there are a hundred thousand. */
+import { callerKinds } from '../store/memory/blocks.ts'
 import type { Snapshots, SnapshotUpdate } from '../store/snapshot.ts'
 
 /** The leases to check: all, or those of these workload entries. */
@@ -39,9 +40,7 @@ export function collectLeaseChanges(snapshots: Pick<Snapshots, 'onChange'>): Lea
 
 /** A changed secret, key or token affects no lease. A block of one token or certificate does not end its session's leases. */
 function scopeOf({ attestors, databases, blocks = [], workloads = [] }: SnapshotUpdate['rows']): LeaseScope {
-  const blocksCaller = blocks.some(
-    ([, row]) => row?.kind === 'session' || row?.kind === 'instance' || row?.kind === 'spiffeId',
-  )
+  const blocksCaller = blocks.some(([, row]) => callerKinds.some((kind) => kind === row?.kind))
   if (attestors || databases || blocksCaller) return 'all'
   return workloads.map(([id]) => id)
 }

@@ -1,5 +1,6 @@
 /** The background jobs of one process, in the order of a run of all of them. */
 import { byTime } from '../jobs/clock.ts'
+import { type ContainmentJobParts, containments } from '../jobs/containments.ts'
 import { type KeyRotationParts, keyRotation } from '../jobs/key-rotation.ts'
 import { type KeyringRotationParts, keyringRotation } from '../jobs/keyring-rotation.ts'
 import { type LeaseJobParts, leaseJob } from '../jobs/leases.ts'
@@ -21,6 +22,7 @@ export type BackgroundParts = KeyRotationParts &
   RotationJobParts &
   LeaseJobParts &
   AdminParts &
+  ContainmentJobParts &
   SweepParts & {
     /** Renews the listeners' certificate. */
     listener: Job
@@ -31,6 +33,7 @@ export type BackgroundParts = KeyRotationParts &
 
 /** The closed set of labels for metrics. */
 export const jobNames = [
+  'containments',
   'key-rotation',
   'keyring-rotation',
   'listener-certificate',
@@ -51,7 +54,8 @@ export function startBackground(parts: BackgroundParts): Jobs {
   const leases = [orphanRoles(parts), leaseJob(parts), stagedAdmins(parts)]
   const sweeps = [sweep(parts), secretSweep(parts)]
   const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, mayEnd))
-  return startJobs([...keys, listener, ...endings, sharedKeys(parts)], {
+  // Containments first: the other jobs end and rotate what they begin to.
+  return startJobs([containments(parts), ...keys, listener, ...endings, sharedKeys(parts)], {
     clock: () => performance.now(),
     onRun: (job, error) => {
       metrics.jobRan(job, error === undefined ? 'done' : 'failed')

@@ -1,6 +1,7 @@
 /** What Purser does, without a way in: groups of parts that the routes, the jobs and tests are built from. */
 import { readFile } from 'node:fs/promises'
 import { createActions } from '../actions/actions.ts'
+import { createCarryOut } from '../actions/containments/carry-out.ts'
 import { type Attestors, createAttestors } from '../attest/attest.ts'
 import { createEpochs } from '../audit/epochs.ts'
 import type { Config } from '../config.ts'
@@ -77,6 +78,8 @@ export async function compose(parts: Parts) {
   const common = { db, snapshots, outbound, now, randomBytes, log: logger, recorder: log.recorder }
   const secrets = composeSecrets({ ...common, keys })
 
+  const carryOut = createCarryOut({ ...common, ...secrets })
+
   steps.begin('attestors')
   const attestors = composeAttestors(parts, { db, outbound })
   const issue = composeIssue(config, { snapshots, randomBytes, logger })
@@ -84,6 +87,7 @@ export async function compose(parts: Parts) {
     ...common,
     ...keys,
     ...secrets,
+    carryOut,
     attestors,
     issueX509: issue.x509.svid,
     keyOf: issue.x509.keyOf,
@@ -97,7 +101,16 @@ export async function compose(parts: Parts) {
     logger,
     config,
   })
-  const groups = { store: { db, snapshots }, keys, log: { ...log, epochs }, issue, secrets, attestors, actions }
+  const groups = {
+    store: { db, snapshots },
+    keys,
+    log: { ...log, epochs },
+    issue,
+    secrets,
+    attestors,
+    actions,
+    carryOut,
+  }
   return { now, randomBytes, logger, ...groups }
 }
 

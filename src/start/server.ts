@@ -119,6 +119,7 @@ async function build(config: Config, parts: Parts, closing: Closing, steps: Step
     ...product.store,
     ...keys,
     recorder,
+    carryOut: product.carryOut,
     now,
     log: logger,
     metrics,

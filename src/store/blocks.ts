@@ -10,7 +10,7 @@ const revocationsLock = 0x7072766b
 export const untilReleased = new Date('9999-12-31T00:00:00Z')
 
 /** Kinds that block a caller until they are released. The others block one credential and end when it expires. */
-const releasable: readonly BlockKind[] = ['instance', 'spiffeId']
+const releasable: readonly BlockKind[] = ['instance', 'spiffeId', 'attestor', 'selectors']
 export const isReleasable = ({ kind }: Pick<BlockRow, 'kind'>): boolean => releasable.includes(kind)
 
 /**
@@ -21,7 +21,14 @@ export const lockRevocations = (tx: Knex.Transaction): Promise<unknown> =>
   tx.raw('select pg_advisory_xact_lock(?)', [revocationsLock])
 
 /** A block that replaces another one clears the columns that it lacks. */
-const absentColumns = { keyId: null, reason: null, sessionId: null, workloadId: null }
+const absentColumns = {
+  keyId: null,
+  reason: null,
+  sessionId: null,
+  workloadId: null,
+  attestorId: null,
+  selectors: null,
+}
 
 /**
  * Writes the blocks of one revocation, under `lockRevocations`. An existing block of a credential stays as it is. An
@@ -66,22 +73,22 @@ const inForce = (knex: Knex, now: Date) =>
     .select('b.id', 'b.revocation', 'b.kind', 'b.reason', 'b.at as since', 'b.session_id as session')
     .select(knex.raw(`case b.kind when 'spiffeId' then b.value else s.spiffe_id end as spiffe_id`))
 
-/** The revocations that block instances of an attestor now. The value of such a block includes the attestor's id. */
+/** The revocations and containments that block instances of an attestor now. Such blocks name the attestor by its id. */
 export async function revocationsAt(knex: Knex, attestorId: string, now: Date): Promise<string[]> {
-  const blocks: Columns<BlockInForce>[] = await inForce(knex, now).where({
-    'b.kind': 'instance',
-    's.attestor_id': attestorId,
-  })
+  const blocks: Columns<BlockInForce>[] = await inForce(knex, now).where(
+    (query) =>
+      void query.where({ 'b.kind': 'instance', 's.attestor_id': attestorId }).orWhere('b.attestor_id', attestorId),
+  )
   return [...new Set(blocks.map(({ revocation }) => revocation))]
 }
 
-/** The blocks of callers that are in force now. */
+/** The blocks of callers that revocations set and that are in force now. */
 export async function listBlocks(knex: Knex, now: Date): Promise<BlockInForce[]> {
-  const rows: Columns<BlockInForce>[] = await inForce(knex, now)
+  const rows: Columns<BlockInForce>[] = await inForce(knex, now).where('b.revocation', 'like', 'rev\\_%')
   return rows.map(membersOf<BlockInForce>)
 }
 
-/** Ends the blocks of one revocation, under `lockRevocations`. The credentials that it revoked stay revoked. */
+/** Ends the blocks of one revocation or containment, under `lockRevocations`. What it revoked stays revoked. */
 export async function releaseBlocks(tx: Knex.Transaction, revocation: string, now: Date): Promise<BlockInForce[]> {
   const rows: Columns<BlockInForce>[] = await inForce(tx, now).where('b.revocation', revocation)
   const ids = rows.map((row) => row.id)

@@ -18,7 +18,7 @@ export type HolderRow = {
 type HolderSession = Pick<
   StoredSession,
   'instance' | 'spiffeId' | 'workloadId' | 'attestorId' | 'selectors' | 'expiresAt'
-> & { endedAt?: Date }
+> & { endedAt?: Date; endReason?: string }
 
 type Fetched = HeldVersion & { holder: string; sessionId?: string } & HolderSession
 
@@ -43,6 +43,7 @@ export async function readHolders(knex: Knex, secretId: string): Promise<HolderR
       's.selectors',
       's.expires_at',
       's.ended_at',
+      's.end_reason',
     )
   const holders = new Map<string, HolderRow>()
   for (const row of rows) {

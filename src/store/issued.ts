@@ -140,7 +140,7 @@ async function placesWithin(
 }
 
 /** The texts of entries, without redacted ones. */
-async function readBodies(tx: Knex, places: readonly Place[]): Promise<string[]> {
+export async function readBodies(tx: Knex, places: readonly Place[]): Promise<string[]> {
   const { rows } = await tx.raw<{ rows: { body: string }[] }>(
     `select e.body from unnest(?::int[], ?::bigint[]) as place (epoch, idx)
        join log_entry e on e.epoch = place.epoch and e.idx = place.idx

@@ -18,6 +18,8 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   workload: ['select', 'insert', 'update'],
   account_pin: ['select', 'insert', 'update'],
   block: ['select', 'insert', 'update', 'delete'],
+  containment: ['select', 'insert', 'update'],
+  containment_item: ['select', 'insert', 'update'],
   api_token: ['select', 'insert', 'update', 'delete'],
   keyring_key: ['select', 'insert', 'update'],
   signing_key: ['select', 'insert', 'update'],

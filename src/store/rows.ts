@@ -23,8 +23,12 @@ export type WorkloadRow = {
 /** The immutable id of an account. It is superseded when another id appears under the account's name. */
 export type AccountPinRow = { attestorId: string; account: string; uid: string; firstSeen: Date; superseded: boolean }
 
-/** `instance`: `SessionRow.instance` in hex. */
-export type BlockKind = 'session' | 'instance' | 'spiffeId' | 'serialNumber' | 'jti' | 'accessToken'
+/**
+ * `instance`: `SessionRow.instance` in hex. `attestor`: the id of the attestor. `selectors`: a hash; the row has the
+ * selectors and their attestor.
+ */
+export type BlockKind =
+  'session' | 'instance' | 'spiffeId' | 'attestor' | 'selectors' | 'serialNumber' | 'jti' | 'accessToken'
 
 /** A revoked credential, session, instance or SPIFFE ID. */
 export type BlockRow = {
@@ -35,12 +39,15 @@ export type BlockRow = {
   reason?: string
   at: Date
   until: Date
-  /** For an instance or a SPIFFE ID: the revocation whose release lifts the block. */
+  /** For a caller: the revocation or containment whose release lifts the block. */
   revocation?: string
   /** For an instance: the revoked session. */
   sessionId?: string
   /** For an instance: the workload entry that the MAC of an earlier version includes. */
   workloadId?: string
+  /** For an attestor, or selectors at it. */
+  attestorId?: string
+  selectors?: Record<string, string>
 }
 
 export type Role = 'admin' | 'operator' | 'auditor'

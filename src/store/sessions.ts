@@ -63,6 +63,13 @@ export async function liveSessionOf(
 export const endSession = (tx: Knex.Transaction, id: string, reason: string, now: Date): Promise<number> =>
   tx('session').where({ id }).whereNull('ended_at').update({ ended_at: now, end_reason: reason })
 
+/** Ends sessions, in the transaction of the entry that records it. */
+export const endSessions = (tx: Knex.Transaction, ids: readonly string[], reason: string, now: Date): Promise<number> =>
+  tx('session')
+    .whereRaw('id = any(?)', [[...ids]])
+    .whereNull('ended_at')
+    .update({ ended_at: now, end_reason: reason })
+
 /** A session, live or ended. */
 export async function sessionById(tx: Knex, id: string): Promise<StoredSession | undefined> {
   const row: Row | undefined = await tx('session as s').where('s.id', id).first(columns)

@@ -21,6 +21,8 @@ export async function releaseRevocation(
   id: string,
 ): Promise<Change<{ id: string; released: ReturnType<typeof blockedCaller>[] }>> {
   checkReason(context, 'must say why the block is released: it goes into the log')
+  // The block of a containment is released with the containment.
+  if (!id.startsWith('rev_')) throw refuse('not_found')
   await lockRevocations(tx)
   const released = (await releaseBlocks(tx, id, context.time)).map(blockedCaller)
   if (released.length === 0) throw refuse('not_found', { detail: 'no block in force is of this revocation' })

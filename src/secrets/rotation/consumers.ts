@@ -74,7 +74,8 @@ function standingOf(
   const { session, holder } = row
   if (!session) return { standing: holder.startsWith('operator:') ? 'reader' : 'ended' }
   const barred = barredBy(snapshot, session, now)
-  if (barred === 'block') return { standing: 'contained' }
+  // Also after its release: its session ended with the containment.
+  if (barred === 'block' || session.endReason === 'contained') return { standing: 'contained' }
   if (!barred && !session.endedAt && session.expiresAt > now) return { standing: 'live', until: session.expiresAt }
   const seconds = holdSeconds(snapshot.workloads.get(session.workloadId)?.definition)
   const until = new Date(newest.fetchedAt.getTime() + seconds * 1000)

@@ -3,13 +3,15 @@
  * the names of those only that were revoked after the first read. The look-up of a credential finds earlier ones in the
  * database (sessions.ts). It comes after the first read, so both together know every revocation.
  */
+import { MatchIndex } from '../../names/match-index.ts'
+import { type Selectors, matches } from '../../names/selectors.ts'
 import type { BlockKind, BlockRow } from '../rows.ts'
 
 export type CredentialKind = Extract<BlockKind, 'serialNumber' | 'jti' | 'accessToken'>
 type CallerKind = Exclude<BlockKind, CredentialKind>
 
 export const credentialKinds: readonly CredentialKind[] = ['serialNumber', 'jti', 'accessToken']
-export const callerKinds: readonly CallerKind[] = ['session', 'instance', 'spiffeId']
+export const callerKinds: readonly CallerKind[] = ['session', 'instance', 'spiffeId', 'attestor', 'selectors']
 const isCredentialKind = (kind: BlockKind): kind is CredentialKind =>
   kind === 'serialNumber' || kind === 'jti' || kind === 'accessToken'
 
@@ -24,7 +26,7 @@ const hourAfter = (time: Date): number => Math.ceil(time.getTime() / hourMs)
 export type RevokedCount = { kind: CredentialKind; hour: number; count: number }
 
 /** What readers of a snapshot see. */
-export type Blocks = Pick<BlockTable, 'get' | 'isNewlyRevoked' | 'revokedCount' | 'entryKeyedWorkloads'>
+export type Blocks = Pick<BlockTable, 'get' | 'ofSelectors' | 'isNewlyRevoked' | 'revokedCount' | 'entryKeyedWorkloads'>
 
 /** Revoked credentials of one kind, by the hour after which they are forgotten. */
 class RevokedNames {
@@ -71,11 +73,23 @@ class RevokedNames {
 export class BlockTable {
   readonly #callers = new Map<string, BlockRow>()
   readonly #credentials = { serialNumber: new RevokedNames(), jti: new RevokedNames(), accessToken: new RevokedNames() }
+  /** By attestor, the values of the blocks of selectors, so that a look-up visits no other block. */
+  readonly #bySelectors = new Map<string, MatchIndex>()
   /** Workload entries in the keys of blocks of earlier versions, with the number of these blocks. */
   readonly #entryKeyed = new Map<string, number>()
 
   get(kind: CallerKind, value: string): BlockRow | undefined {
     return this.#callers.get(keyOf(kind, value))
+  }
+
+  /** The blocks whose selectors an instance of the attestor has. */
+  ofSelectors(attestorId: string, selectors: Selectors): BlockRow[] {
+    const index = this.#bySelectors.get(attestorId)
+    if (!index) return []
+    return [...index.candidates(selectors)].flatMap((value) => {
+      const block = this.get('selectors', value)
+      return block?.selectors && matches(block.selectors, selectors, false) ? block : []
+    })
   }
 
   /** False for a credential that was revoked before the first read: its look-up does not find it. */
@@ -99,6 +113,15 @@ export class BlockTable {
     this.#count(this.#callers.get(key), -1)
     this.#callers.set(key, block)
     this.#count(block, 1)
+    this.#addSelectors(block)
+  }
+
+  #addSelectors({ kind, value, attestorId, selectors }: BlockRow): void {
+    if (kind !== 'selectors' || attestorId === undefined || !selectors) return
+    const index = this.#bySelectors.get(attestorId) ?? new MatchIndex()
+    this.#bySelectors.set(attestorId, index)
+    index.delete(value)
+    index.add(value, selectors)
   }
 
   /** @param hour hours since 1970 */
@@ -114,6 +137,7 @@ export class BlockTable {
       if (block.until >= before) continue
       this.#callers.delete(key)
       this.#count(block, -1)
+      this.#bySelectors.get(block.attestorId ?? '')?.delete(block.value)
     }
   }
 

@@ -1,0 +1,103 @@
+/** Whom an operator contains, by ids that never change, and the block that keeps them out. */
+import { createHash } from 'node:crypto'
+import { canonicalize } from '@purser/sdk/verify'
+import { findRecorded } from '../../audit/find-entries.ts'
+import { refuse } from '../../errors.ts'
+import { NameError } from '../../names/errors.ts'
+import { parseMatch } from '../../names/selectors.ts'
+import { untilReleased } from '../../store/blocks.ts'
+import { coveredSessions } from '../../store/contained-sessions.ts'
+import type { ContainmentMatch, Subject } from '../../store/containments.ts'
+import type { Knex } from '../../store/database.ts'
+import { findIssued } from '../../store/issued.ts'
+import { byName } from '../../store/registrations.ts'
+import type { BlockRow } from '../../store/rows.ts'
+import { sessionById } from '../../store/sessions.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+
+const unknown = (detail: string): Error => refuse('not_found', { detail })
+
+/** @throws Refusal `not_found` where nothing was issued to the subject */
+export async function subjectOf(knex: Knex, snapshot: Snapshot, match: ContainmentMatch): Promise<Subject> {
+  const { spiffeId, session, serialNumber, attestor, selectors, tokenId, operator } = match
+  if (spiffeId !== undefined) return spiffeIdSubject(knex, spiffeId)
+  if (session !== undefined) return instanceSubject(knex, session)
+  if (serialNumber !== undefined) {
+    const entry = await findIssued(knex, { serialNumber })
+    if (entry?.actor.session === undefined) throw unknown('no certificate with this serial number was issued')
+    return instanceSubject(knex, entry.actor.session)
+  }
+  if (attestor !== undefined) return attestorSubject(knex, snapshot, attestor, selectors)
+  const tokens = [...snapshot.apiTokens.values()]
+    .filter((row) => (tokenId === undefined ? row.operator === operator : row.id === tokenId))
+    .map((row) => row.id)
+  if (tokens.length === 0) throw unknown('there is no such API token, or the operator has none')
+  return { kind: 'apiTokens', tokenIds: tokens, ...(operator !== undefined && { operator }) }
+}
+
+async function spiffeIdSubject(knex: Knex, spiffeId: string): Promise<Subject> {
+  const subject = { kind: 'spiffeId', spiffeId } as const
+  const [session] = await coveredSessions(knex, subject, undefined)
+  const isKnown = session !== undefined || (await findRecorded(knex, [`spiffeId=${spiffeId}`], 10)).length > 0
+  if (!isKnown) throw unknown('nothing was issued to this SPIFFE ID')
+  return subject
+}
+
+async function instanceSubject(knex: Knex, id: string): Promise<Subject> {
+  const session = await sessionById(knex, id)
+  if (!session) throw unknown('there is no such session, or its row was swept after its end: contain its SPIFFE ID')
+  const { entryKeyed, workloadId } = session
+  const instance = session.instance.toString('hex')
+  const subject: Subject = { kind: 'instance', session: id, instance, sessions: [], ...(entryKeyed && { workloadId }) }
+  return { ...subject, sessions: await coveredSessions(knex, subject, undefined) }
+}
+
+async function attestorSubject(
+  knex: Knex,
+  snapshot: Snapshot,
+  name: string,
+  selectors: Record<string, string> | undefined,
+): Promise<Subject> {
+  const row = byName(snapshot.attestors, name)
+  if (!row) throw unknown('there is no such attestor')
+  if (!selectors) return { kind: 'attestor', attestorId: row.id, name }
+  try {
+    parseMatch(selectors, false)
+  } catch (error) {
+    if (!(error instanceof NameError)) throw error
+    throw refuse('impossible', { errors: [{ pointer: '/match/selectors', detail: error.message }] })
+  }
+  const subject = { kind: 'selectors', attestorId: row.id, name, selectors } as const
+  const [session] = await coveredSessions(knex, subject, undefined)
+  const terms = [`attestor=${name}`, ...selectorTerms(selectors)]
+  if (session === undefined && (await findRecorded(knex, terms, 10)).length === 0)
+    throw unknown('no instance with these selectors ever attested')
+  return subject
+}
+
+export const selectorTerms = (selectors: Record<string, string>): string[] =>
+  Object.entries(selectors).map(([key, value]) => `selector=${key}=${value}`)
+
+/** Absent for API tokens, which are revoked. */
+export function blockFor(subject: Subject, id: string, at: Date): BlockRow | undefined {
+  const block = { id, at, until: untilReleased }
+  switch (subject.kind) {
+    case 'spiffeId':
+      return { ...block, kind: 'spiffeId', value: subject.spiffeId }
+    case 'instance': {
+      const { instance, session: sessionId, workloadId } = subject
+      return { ...block, kind: 'instance', value: instance, sessionId, ...(workloadId !== undefined && { workloadId }) }
+    }
+    case 'attestor':
+      return { ...block, kind: 'attestor', value: subject.attestorId, attestorId: subject.attestorId }
+    case 'selectors': {
+      const { attestorId, selectors } = subject
+      const value = createHash('sha256')
+        .update(canonicalize([attestorId, selectors]))
+        .digest('hex')
+      return { ...block, kind: 'selectors', value, attestorId, selectors }
+    }
+    case 'apiTokens':
+      return undefined
+  }
+}
