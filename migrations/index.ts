@@ -8,6 +8,7 @@ import { redactionMigration } from './005-redaction.ts'
 import { sessionsMigration } from './006-sessions.ts'
 import { stateMigration } from './007-state.ts'
 import { containmentsMigration } from './008-containments.ts'
+import { operatorsMigration } from './009-operators.ts'
 
 export type Migration = {
   name: string
@@ -26,4 +27,5 @@ export const migrations: readonly Migration[] = [
   sessionsMigration,
   stateMigration,
   containmentsMigration,
+  operatorsMigration,
 ]

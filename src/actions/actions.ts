@@ -10,6 +10,7 @@ import { type KeyActionParts, createKeyActions } from './keys/keys.ts'
 import { createLeaseActions } from './leases/leases.ts'
 import { type LogActionParts, createLogActions } from './log/log.ts'
 import { type RevocationActionParts, createRevocationActions } from './revocations/revocations.ts'
+import { createOperatorActions } from './operators/operators.ts'
 import { createRotationActions } from './rotations/rotations.ts'
 import type { RotationActionParts } from './rotations/state.ts'
 import { type SecretParts, createSecretActions } from './secrets/secrets.ts'
@@ -43,6 +44,7 @@ export function createActions(parts: ActionParts) {
     databases: createDatabaseActions(parts),
     attestors: createAttestorActions(parts),
     workloads: createWorkloadActions(parts),
+    operators: createOperatorActions(parts),
     tokens: createTokenActions(parts),
     revocations: createRevocationActions(parts),
     containments: createContainmentActions(parts),

@@ -27,7 +27,8 @@ export type Change<R> = {
   placed?: (epoch: number, index: number) => Promise<unknown>
 }
 export type Changed = {
-  table: 'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'signing_key' | 'secret' | 'database'
+  table:
+    'attestor' | 'workload' | 'account_pin' | 'block' | 'api_token' | 'operator' | 'signing_key' | 'secret' | 'database'
   where: Record<string, string>
 }
 

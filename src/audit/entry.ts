@@ -15,7 +15,16 @@ export const actions = {
   'bootstrap.create': 'A bootstrap token was created',
   'token.use': 'An API token was used for the first time, which ends the bootstrap token that it was exchanged for',
   'token.revoke': 'An API token was revoked',
+  'token.create': 'An API token was created for an operator',
+  'token.replace': 'An API token was revoked, and another with the same rights was created',
   'token.list': 'API tokens were listed',
+  'operator.create': 'An operator was created',
+  'operator.replace':
+    'An operator got another role, or the exchange of a bootstrap token restored the operator `admin`',
+  'operator.delete': 'An operator was removed, and its API tokens were revoked',
+  'operator.disable': 'An operator was disabled: its API tokens are refused',
+  'operator.enable': 'An operator was enabled again, and so were its API tokens',
+  'operator.read': 'Operators were read',
   'attestor.create': 'An attestor was configured',
   'attestor.replace': 'An attestor was replaced',
   'attestor.delete': 'An attestor was removed',
@@ -156,7 +165,7 @@ export type LogEntry = {
   issued?: Issued
   revoked?: Revoked
   resource?: { kind: string; id: string; name?: string; revision?: number }
-  change?: { after: unknown }
+  change?: { before?: unknown; after: unknown }
   /** Conditions, counts and names, from which `explain` derives the reason. Never a value of a secret or a token. */
   detail?: Record<string, unknown>
 }

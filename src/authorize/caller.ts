@@ -6,11 +6,26 @@ import { type SessionCredential, isAccepted, stands } from './standing.ts'
 
 export type Caller =
   | { kind: 'anonymous' }
-  | { kind: 'operator'; operator: string; role: Role; tokenId: string; firstUse: boolean }
+  | OperatorCaller
   /** `until`: the end of the credential. Its session may end earlier. */
   | { kind: 'session'; session: SessionCaller; credential: SessionCredential; until: Date }
   /** Holds a bootstrap token that was live a moment ago; the action looks it up again. */
   | { kind: 'bootstrap'; hash: Buffer }
+
+/** What the token allows is bounded by its own role, by the present role of its operator, and by its routes. */
+type OperatorCaller = {
+  kind: 'operator'
+  operator: string
+  /** Of the token. */
+  role: Role
+  operatorRole: Role
+  /** Of the operator: a change of it ends what its tokens have begun. */
+  revision: number
+  /** Absent: all routes. */
+  routes?: readonly string[]
+  tokenId: string
+  firstUse: boolean
+}
 
 type SessionCaller = {
   id: string
@@ -34,7 +49,9 @@ export function isLiveCaller(caller: Caller, snapshot: Snapshot, now: Date): boo
       return true
     case 'operator': {
       const row = snapshot.apiTokens.get(caller.tokenId)
-      return row !== undefined && !row.revokedAt && row.expiresAt > now
+      if (!row || row.revokedAt || row.expiresAt <= now) return false
+      const operator = snapshot.operators.get(row.operator)
+      return operator !== undefined && !operator.disabled && operator.revision === caller.revision
     }
     case 'session':
       return isAccepted(snapshot, caller.credential) && stands(snapshot, caller.session, now)

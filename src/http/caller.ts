@@ -3,9 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import { type Identify, findOperator } from '../actions/sessions/identify.ts'
 import type { Caller } from '../authorize/caller.ts'
 import { refuse } from '../errors.ts'
-import type { Permission } from '../operators/permissions.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { clientCertificate } from './client-certificate.ts'
+import type { Route } from './route-kinds.ts'
 
 const bearer = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/
 
@@ -35,13 +35,14 @@ type IdentifyCaller = (
 
 /** @throws Refusal 400, 401, 403 or 429 */
 export function createIdentifyCaller(
-  permission: Permission,
+  { permission, method, path }: Pick<Route, 'permission' | 'method' | 'path'>,
   { identify, acceptsApiTokens }: CallerParts,
 ): IdentifyCaller {
   return async (message, snapshot, now, { mayUseCache }) => {
     if (permission === 'none') return { kind: 'anonymous' }
+    const requirement = { permission, route: `${method} ${path}`, acceptsApiTokens, mayUseCache }
     const presented = { token: bearerToken(message), certificate: () => clientCertificate(message, now) }
-    const caller = await identify(presented, { permission, acceptsApiTokens, mayUseCache }, snapshot, now)
+    const caller = await identify(presented, requirement, snapshot, now)
     if (!caller) throw refuse('unauthenticated', { headers: { 'www-authenticate': 'Bearer realm="purser"' } })
     return caller
   }

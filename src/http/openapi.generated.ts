@@ -997,6 +997,96 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The operators */
+        get: operations["listOperators"];
+        put?: never;
+        /**
+         * Create an operator, a person or automation that API tokens are created for
+         * @description The new operator has no credential yet. `POST /api/v1/tokens` creates one.
+         */
+        post: operations["createOperator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        /** One operator */
+        get: operations["getOperator"];
+        /**
+         * Give an operator another role, or create it with `If-Match` `"0"`
+         * @description The `name` in the body is the one in the path. Whether it is disabled does not change. Its tokens may do what their own role and the new one both allow, at every
+         *     replica within a second; what they have begun is refused. 409 where no enabled admin with a live admin token would be left.
+         */
+        put: operations["replaceOperator"];
+        post?: never;
+        /**
+         * Remove an operator, and revoke its tokens
+         * @description 409 where no enabled admin with a live admin token would be left.
+         */
+        delete: operations["deleteOperator"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse all tokens of an operator, at every replica within a second; needs no revision
+         * @description 409 where no enabled admin with a live admin token would be left.
+         */
+        post: operations["disableOperator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept the tokens of a disabled operator again */
+        post: operations["enableOperator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -1004,10 +1094,18 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The API tokens; never their values */
+        /**
+         * The API tokens; never their values
+         * @description An operator lists its own tokens with `operator=self`. Those of others need the role admin or auditor.
+         */
         get: operations["listTokens"];
         put?: never;
-        post?: never;
+        /**
+         * Create an API token for oneself or, as an admin, for any operator; its value is shown once
+         * @description Role and routes are at most those of the caller and its token. A role includes another one where it has all of its permissions: `admin` includes both others, and
+         *     `operator` and `auditor` exclude each other. What the token may do is bounded by the present role of its operator too.
+         */
+        post: operations["createToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1027,8 +1125,34 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke an API token; it is not versioned, so there is no `If-Match` */
+        /**
+         * Revoke one of one's own API tokens or, as an admin, any; there is no `If-Match`
+         * @description 409 for the last live token of an enabled admin, which can be replaced instead.
+         */
         delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{id}:replace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token's public id, never the token */
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke one of one's own API tokens or, as an admin, any, and create another one in its place
+         * @description The new token has the same operator, role, routes and description, and a new end. So also the only token of the only admin can be replaced.
+         */
+        post: operations["replaceToken"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1460,6 +1584,8 @@ export interface components {
     schemas: {
         /** @example prod-eu */
         Name: string;
+        /** @example ada */
+        OperatorName: string;
         Id: string;
         SessionId: string;
         /** @example req_0f9a3c51e7bd48629d1c0a4be5f73826 */
@@ -1953,8 +2079,13 @@ export interface components {
             session?: components["schemas"]["Session"];
             selectors?: components["schemas"]["Selectors"];
             grants?: components["schemas"]["GrantsInShort"];
-            operator?: components["schemas"]["Name"];
+            operator?: components["schemas"]["OperatorName"];
+            /** @description Of the token */
             role?: components["schemas"]["Role"];
+            /** @description Of the operator, where it differs: the token may do what both roles allow */
+            operatorRole?: components["schemas"]["Role"];
+            /** @description Absent: all routes */
+            routes?: components["schemas"]["TokenRoutes"];
             tokenId?: components["schemas"]["Id"];
             /** @description When the credential of this call ends */
             expiresAt?: components["schemas"]["Time"];
@@ -1962,7 +2093,7 @@ export interface components {
         /** @enum {string} */
         Role: "admin" | "operator" | "auditor";
         BootstrapReply: {
-            operator: components["schemas"]["Name"];
+            operator: components["schemas"]["OperatorName"];
             tokenId: components["schemas"]["Id"];
             token: string;
             expiresAt: components["schemas"]["Time"];
@@ -2670,12 +2801,63 @@ export interface components {
         };
         Token: {
             id: components["schemas"]["Id"];
-            operator: components["schemas"]["Name"];
+            operator: components["schemas"]["OperatorName"];
             role: components["schemas"]["Role"];
+            /** @description Absent: all routes */
+            routes?: components["schemas"]["TokenRoutes"];
+            description?: components["schemas"]["TokenDescription"];
             createdAt: components["schemas"]["Time"];
             expiresAt: components["schemas"]["Time"];
+            /** @description Exact to about a minute */
             lastUsedAt?: components["schemas"]["Time"];
             revokedAt?: components["schemas"]["Time"];
+        };
+        TokenSpec: {
+            /** @description Absent, or `self`: the caller */
+            operator?: components["schemas"]["OperatorName"];
+            /** @description Absent: the widest that the caller and the operator both may have */
+            role?: components["schemas"]["Role"];
+            /** @description Absent: those of the token of the caller */
+            routes?: components["schemas"]["TokenRoutes"];
+            lifetimeSeconds?: components["schemas"]["TokenLifetime"];
+            description?: components["schemas"]["TokenDescription"];
+        };
+        TokenReplacement: {
+            lifetimeSeconds?: components["schemas"]["TokenLifetime"];
+        };
+        /** @default 2592000 */
+        TokenLifetime: number;
+        TokenDescription: string;
+        /** @description The only routes that the token may call, as this document has them */
+        TokenRoutes: string[];
+        CreatedToken: {
+            id: components["schemas"]["Id"];
+            /** @description Shown once */
+            token: string;
+            operator: components["schemas"]["OperatorName"];
+            role: components["schemas"]["Role"];
+            /** @description Absent: all routes */
+            routes?: components["schemas"]["TokenRoutes"];
+            description?: components["schemas"]["TokenDescription"];
+            createdAt: components["schemas"]["Time"];
+            expiresAt: components["schemas"]["Time"];
+        };
+        OperatorSpec: {
+            name: components["schemas"]["OperatorName"];
+            role: components["schemas"]["Role"];
+        };
+        Operator: {
+            id: components["schemas"]["Id"];
+            name: components["schemas"]["OperatorName"];
+            role: components["schemas"]["Role"];
+            disabled: boolean;
+            revision: components["schemas"]["Revision"];
+            createdAt: components["schemas"]["Time"];
+            updatedAt: components["schemas"]["Time"];
+        };
+        OperatorList: {
+            items: components["schemas"]["Operator"][];
+            nextCursor: components["schemas"]["NextCursor"];
         };
         TokenList: {
             items: components["schemas"]["Token"][];
@@ -2729,6 +2911,8 @@ export interface components {
                 revision?: number;
             };
             change?: {
+                /** @description What the change replaced, where the entry names it */
+                before?: unknown;
                 /** @description The resource as the change left it */
                 after: unknown;
             };
@@ -2959,6 +3143,29 @@ export interface components {
                 "application/json": components["schemas"]["SecretRotation"];
             };
         };
+        /** @description The operator as it is now */
+        OperatorWritten: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                ETag: components["headers"]["ETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Operator"];
+            };
+        };
+        /** @description The API token, shown once */
+        TokenCreated: {
+            headers: {
+                "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CreatedToken"];
+            };
+        };
         /** @description The workload entry as it is now, with `warnings` */
         WorkloadWritten: {
             headers: {
@@ -2974,6 +3181,7 @@ export interface components {
     };
     parameters: {
         Name: components["schemas"]["Name"];
+        OperatorName: components["schemas"]["OperatorName"];
         /** @description A secret path; one that breaks its rules is 400 `bad_path` */
         SecretPath: string;
         /** @description The containment's id, `con_…` */
@@ -3002,6 +3210,11 @@ export interface components {
         Reason: string;
     };
     requestBodies: {
+        Operator: {
+            content: {
+                "application/json": components["schemas"]["OperatorSpec"];
+            };
+        };
         Empty: {
             content: {
                 "application/json": components["schemas"]["Empty"];
@@ -4743,9 +4956,161 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listOperators: {
+        parameters: {
+            query?: {
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createOperator: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Operator"];
+        responses: {
+            201: components["responses"]["OperatorWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getOperator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The operator */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    replaceOperator: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Operator"];
+        responses: {
+            200: components["responses"]["OperatorWritten"];
+            201: components["responses"]["OperatorWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteOperator: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
+                "If-Match": components["parameters"]["IfMatch"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    disableOperator: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["OperatorWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    enableOperator: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            200: components["responses"]["OperatorWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
     listTokens: {
         parameters: {
             query?: {
+                /** @description Those of one operator; `self` is the caller */
+                operator?: components["schemas"]["OperatorName"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
                 /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
@@ -4770,6 +5135,31 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenSpec"];
+            };
+        };
+        responses: {
+            201: components["responses"]["TokenCreated"];
+            default: components["responses"]["Problem"];
+        };
+    };
     revokeToken: {
         parameters: {
             query?: never;
@@ -4786,6 +5176,34 @@ export interface operations {
         requestBody?: never;
         responses: {
             204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    replaceToken: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
+                 *     repeating what showed something once is 409 `already_done` with the id.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description The token's public id, never the token */
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TokenReplacement"];
+            };
+        };
+        responses: {
+            201: components["responses"]["TokenCreated"];
             default: components["responses"]["Problem"];
         };
     };

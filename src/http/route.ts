@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Acting, actorOf } from '../actions/context.ts'
 import { freshSnapshot } from '../actions/freshness.ts'
 import type { FirstUse } from '../actions/tokens/first-use.ts'
+import type { NoteUse } from '../actions/tokens/last-use.ts'
 import type { Recorded, Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
 import { type Caller, isLiveCaller } from '../authorize/caller.ts'
@@ -37,6 +38,7 @@ export type EndpointParts = OpeningParts &
     metrics: Metrics
     /** Ends the bootstrap token that an admin token came from. */
     firstUse: FirstUse
+    noteUse: NoteUse
   }
 
 /** Serves the requests of one route. */
@@ -50,7 +52,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
   const { recorder, snapshots, limits, log, metrics, now } = parts
   const openRequest = createOpenRequest(parts)
   const errorReplies = createErrorReplies(parts)
-  const identifyCaller = createIdentifyCaller(route.permission, parts)
+  const identifyCaller = createIdentifyCaller(route, parts)
   const needsCredential = takesCredential(route.permission)
 
   function checkLimit(ip: string): void {
@@ -81,6 +83,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       mayUseCache: route.kind === 'issue',
     })
     open.actor = actorOf(caller, values.reason)
+    if (caller.kind === 'operator') parts.noteUse(caller.tokenId, open.time)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
     const { ifMatch, ifNoneMatch, idempotencyKey, reason, lastEventId } = values
     return {

@@ -12,6 +12,7 @@ import { createIntrospectRoute } from './introspect.ts'
 import { createKeyRoutes } from './keys.ts'
 import { createLeaseRoutes } from './leases.ts'
 import { type LogRouteParts, createLogRoutes } from './log.ts'
+import { createOperatorRoutes } from './operators.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { createRevocationRoutes } from './revocations.ts'
@@ -43,6 +44,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const rotation = createRotationRoutes(parts)
   const databases = createDatabaseRoutes(parts)
   const leases = createLeaseRoutes(parts)
+  const operators = createOperatorRoutes(parts)
   const tokens = createTokenRoutes(parts)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
@@ -108,8 +110,17 @@ export function createRoutes(parts: RouteParts): Route[] {
     issue('POST', '/api/v1/workloads:explain', 'workloads.explain', 'api', 'workload.explain', explain),
 
     change('POST', '/api/v1/join-tokens', 'join-tokens.create', 'api', 'join-token.create', tokens.createJoinToken),
-    read('GET', '/api/v1/tokens', 'tokens.read', 'api', 'token.list', tokens.list),
-    change('DELETE', '/api/v1/tokens/{id}', 'tokens.write', 'api', 'token.revoke', tokens.revoke),
+    read('GET', '/api/v1/operators', 'operators.read', 'api', 'operator.read', operators.list),
+    change('POST', '/api/v1/operators', 'operators.write', 'api', 'operator.create', operators.create),
+    read('GET', '/api/v1/operators/{name}', 'operators.read', 'api', 'operator.read', operators.get),
+    change('PUT', '/api/v1/operators/{name}', 'operators.write', 'api', 'operator.replace', operators.replace),
+    change('DELETE', '/api/v1/operators/{name}', 'operators.write', 'api', 'operator.delete', operators.remove),
+    change('POST', '/api/v1/operators/{name}:disable', 'operators.write', 'api', 'operator.disable', operators.disable),
+    change('POST', '/api/v1/operators/{name}:enable', 'operators.write', 'api', 'operator.enable', operators.enable),
+    read('GET', '/api/v1/tokens', 'tokens.own', 'api', 'token.list', tokens.list),
+    change('POST', '/api/v1/tokens', 'tokens.own', 'api', 'token.create', tokens.create),
+    change('POST', '/api/v1/tokens/{id}:replace', 'tokens.own', 'api', 'token.replace', tokens.replace),
+    change('DELETE', '/api/v1/tokens/{id}', 'tokens.own', 'api', 'token.revoke', tokens.revoke),
 
     change('POST', '/api/v1/revocations', 'revocations.create', 'api', 'revocation.create', revocations.create),
     read('GET', '/api/v1/revocations', 'revocations.read', 'api', 'revocation.read', revocations.list),

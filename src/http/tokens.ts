@@ -1,36 +1,56 @@
 /** Bootstrap tokens, API tokens and join tokens. Their values are not stored: the reply that issues one shows it once. */
 import type { Actions } from '../actions/actions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
-import type { ApiTokenRow } from '../store/rows.ts'
+import type { ListedToken } from '../actions/tokens/list.ts'
+import type { CreatedToken } from '../actions/tokens/new-api-token.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { idOf } from './params.ts'
 import { rendered } from './rendered.ts'
-import { bodyOf, json, noContent } from './request.ts'
+import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
 import { timeMember } from './times.ts'
+import { checkTokenRoutes } from './token-routes.ts'
 
 /** A key that orders the newest token first. */
-const newestFirst = (row: ApiTokenRow): string =>
+const newestFirst = (row: ListedToken): string =>
   `${String(Number.MAX_SAFE_INTEGER - row.createdAt.getTime()).padStart(16, '0')} ${row.id}`
 
-const show = ({ id, operator, role, createdAt, expiresAt, revokedAt }: ApiTokenRow) => ({
+const show = ({
   id,
   operator,
   role,
+  routes,
+  description,
+  createdAt,
+  expiresAt,
+  lastUsedAt,
+  revokedAt,
+}: ListedToken) => ({
+  id,
+  operator,
+  role,
+  ...(routes && { routes }),
+  ...(description !== undefined && { description }),
   createdAt: rfc3339(createdAt),
   expiresAt: rfc3339(expiresAt),
+  ...timeMember('lastUsedAt', lastUsedAt),
   ...timeMember('revokedAt', revokedAt),
 })
 
-type Routes = { list: Read } & Record<'exchangeBootstrap' | 'createJoinToken' | 'revoke', ChangeState>
+type Routes = { list: Read } & Record<
+  'exchangeBootstrap' | 'createJoinToken' | 'create' | 'replace' | 'revoke',
+  ChangeState
+>
+
+const created = (token: CreatedToken): Reply => json(token, { status: 201 })
 
 export function createTokenRoutes(parts: ListParts & { actions: Pick<Actions, 'tokens'> }): Routes {
   const { tokens } = parts.actions
   const page = createPages(parts)
   return {
-    exchangeBootstrap: async (request, tx) =>
-      rendered(await tokens.exchangeBootstrap(request, tx), (token) => json(token)),
+    exchangeBootstrap: async (request, tx, snapshot) =>
+      rendered(await tokens.exchangeBootstrap(request, tx, snapshot), (token) => json(token)),
 
     createJoinToken: idempotent(parts, async (request, tx, snapshot) =>
       rendered(await tokens.createJoinToken(request, tx, snapshot, bodyOf(request, 'createJoinToken')), (token) =>
@@ -38,8 +58,21 @@ export function createTokenRoutes(parts: ListParts & { actions: Pick<Actions, 't
       ),
     ),
 
-    list: async (request, snapshot) =>
-      page(request, snapshot, { list: 'tokens', rows: snapshot.apiTokens.values(), keyOf: newestFirst, show }),
+    async list(request, snapshot) {
+      const rows = await tokens.list(request, snapshot, queryOf(request, 'listTokens'))
+      return page(request, snapshot, { list: 'tokens', rows, keyOf: newestFirst, show })
+    },
+
+    create: idempotent(parts, async (request, tx, snapshot) => {
+      const spec = bodyOf(request, 'createToken')
+      checkTokenRoutes(spec.routes ?? [])
+      return rendered(await tokens.create(request, tx, snapshot, spec), created)
+    }),
+
+    replace: idempotent(parts, async (request, tx, snapshot) => {
+      const spec = request.body === undefined ? {} : bodyOf(request, 'replaceToken')
+      return rendered(await tokens.replace(request, tx, snapshot, { id: idOf(request), ...spec }), created)
+    }),
 
     revoke: async (request, tx, snapshot) =>
       rendered(await tokens.revoke(request, tx, snapshot, idOf(request)), () => noContent),

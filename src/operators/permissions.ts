@@ -16,6 +16,9 @@ export const permissions = {
   'containments.release': ['admin', 'operator'],
   'tokens.read': ['admin', 'auditor'],
   'tokens.write': ['admin'],
+  'tokens.own': ['admin', 'operator', 'auditor'],
+  'operators.read': ['admin', 'auditor'],
+  'operators.write': ['admin'],
   'keys.read': ['admin', 'operator', 'auditor'],
   'keys.write': ['admin'],
   'audit.read': ['admin', 'auditor'],
@@ -50,6 +53,12 @@ export function operatorPermission(permission: Permission): OperatorPermission |
 
 export const roleMay = (role: Role, permission: OperatorPermission): boolean =>
   (permissions[permission] as readonly Role[]).includes(role)
+
+export const roles: readonly Role[] = ['admin', 'operator', 'auditor']
+
+/** Whether a role has every permission of another one. Neither of `operator` and `auditor` covers the other. */
+export const covers = (role: Role, other: Role): boolean =>
+  Object.values<readonly Role[]>(permissions).every((holders) => !holders.includes(other) || holders.includes(role))
 
 /** Whether routes with the permission take a credential that may be revoked. Metrics stay available on a replica that is behind. */
 export const takesCredential = (permission: Permission): boolean =>

@@ -2,6 +2,7 @@
 import { createIdentify } from '../actions/sessions/identify.ts'
 import { createBootstrapTries } from '../actions/tokens/bootstrap-tries.ts'
 import { createFirstUse } from '../actions/tokens/first-use.ts'
+import { createNoteUse } from '../actions/tokens/last-use.ts'
 import type { Config } from '../config.ts'
 import { createAddressOf } from '../http/addresses.ts'
 import { createHandleClientError } from '../http/client-errors.ts'
@@ -66,6 +67,7 @@ export function composeApps(parts: Parts): Apps {
     randomBytes,
     addressOf: createAddressOf(config.trustedProxies),
     firstUse: createFirstUse({ recorder }),
+    noteUse: createNoteUse({ db, onError: (err) => logger.warn('token.last_use_failed', { err }) }),
     acceptsApiTokens: true,
   }
   const workloadEndpoint = { ...endpoint, acceptsApiTokens: false }

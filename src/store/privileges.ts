@@ -21,6 +21,7 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   containment: ['select', 'insert', 'update'],
   containment_item: ['select', 'insert', 'update'],
   api_token: ['select', 'insert', 'update', 'delete'],
+  operator: ['select', 'insert', 'update'],
   keyring_key: ['select', 'insert', 'update'],
   signing_key: ['select', 'insert', 'update'],
   bootstrap_token: ['select', 'insert', 'update', 'delete'],

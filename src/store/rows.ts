@@ -51,11 +51,26 @@ export type BlockRow = {
 }
 
 export type Role = 'admin' | 'operator' | 'auditor'
+
+/** A person or automation with API tokens. `role` bounds what all of its tokens may do. */
+export type OperatorRow = {
+  id: string
+  name: string
+  role: Role
+  disabled: boolean
+  revision: number
+  createdAt: Date
+  updatedAt: Date
+}
+
 export type ApiTokenRow = {
   id: string
   hash: string
   operator: string
   role: Role
+  /** `METHOD /path` as openapi.yaml has them; absent where the token has all routes. */
+  routes?: readonly string[]
+  description?: string
   createdAt: Date
   expiresAt: Date
   revokedAt?: Date

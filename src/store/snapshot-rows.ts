@@ -46,6 +46,7 @@ export async function readChangedRows(
       pins: await read(tables.pins),
       blocks: await read(tables.blocks),
       apiTokens: await read(tables.apiTokens),
+      operators: await read(tables.operators),
       keys: await read(tables.keys),
       databases: await read(tables.databases),
     }
@@ -81,6 +82,7 @@ export async function loadTables(knex: Knex, { onRows, onRevokedCount, onProgres
     await load(tables.pins, (pins) => ({ pins }))
     await load(tables.blocks, (blocks) => ({ blocks }), `where kind in (${quoted(callerKinds)})`)
     await load(tables.apiTokens, (apiTokens) => ({ apiTokens }))
+    await load(tables.operators, (operators) => ({ operators }), 'where deleted_at is null')
     await load(tables.keys, (keys) => ({ keys }))
     await load(tables.databases, (databases) => ({ databases }))
     const counts = await tx.raw<{ rows: RevokedCount[] }>(revokedCounts)

@@ -8,6 +8,7 @@ import type {
   BlockRow,
   DatabaseRow,
   KeyRow,
+  OperatorRow,
   Role,
   WorkloadRow,
 } from './rows.ts'
@@ -28,6 +29,7 @@ type Registered<T> = Columns<T> & { id: string; deleted_at: Date | null }
 const registrations = <T>(name: string): Table<Registered<T>, T> =>
   table(name, (row) => [row.id, row.deleted_at ? undefined : membersExcept<T>(row, stamps)])
 
+export type OperatorRecord = Registered<OperatorRow>
 export type AttestorRecord = Registered<AttestorRow>
 export type WorkloadRecord = Registered<WorkloadRow>
 /** PostgreSQL's bigints come as text. */
@@ -79,6 +81,9 @@ export const tables = {
       hash: Buffer
       operator: string
       role: Role
+      own_role: Role | null
+      routes: string[] | null
+      description: string | null
       created_at: Date
       expires_at: Date
       revoked_at: Date | null
@@ -89,7 +94,9 @@ export const tables = {
         id: row.id,
         hash: row.hash.toString('base64'),
         operator: row.operator,
-        role: row.role,
+        role: row.own_role ?? row.role,
+        ...(row.routes !== null && { routes: row.routes }),
+        ...(row.description !== null && { description: row.description }),
         createdAt: row.created_at,
         expiresAt: row.expires_at,
         ...(row.revoked_at !== null && { revokedAt: row.revoked_at }),
@@ -97,6 +104,11 @@ export const tables = {
       },
     ],
   ),
+  // By name. Of a name that was used again the living row is the last change.
+  operators: table('operator', (row: OperatorRecord) => [
+    row.name,
+    row.deleted_at ? undefined : membersExcept<OperatorRow>(row, stamps),
+  ]),
   keys: table('signing_key', (row: KeyRecord) => [
     row.id,
     membersExcept<KeyRow>({ ...row, from_size: sizeOf(row.from_size), to_size: sizeOf(row.to_size) }, stamps),
@@ -125,6 +137,7 @@ export const tables = {
   pins: Table<never, AccountPinRow>
   blocks: Table<never, BlockRow>
   apiTokens: Table<never, ApiTokenRow>
+  operators: Table<never, OperatorRow>
   keys: Table<never, KeyRow>
   databases: Table<never, DatabaseRow>
 }

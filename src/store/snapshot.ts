@@ -12,7 +12,7 @@ import type { Head } from './log.ts'
 import { type Blocks, BlockTable } from './memory/blocks.ts'
 import { type Pins, PinTable } from './memory/pins.ts'
 import { type Workloads, WorkloadTable } from './memory/workloads.ts'
-import type { ApiTokenRow, AttestorRow, DatabaseRow, KeyRow } from './rows.ts'
+import type { ApiTokenRow, AttestorRow, DatabaseRow, KeyRow, OperatorRow } from './rows.ts'
 import { loadTables, readChangedRows } from './snapshot-rows.ts'
 import { sharedRead } from './shared-read.ts'
 import type { ChangedRow, ChangedRows } from './snapshot-tables.ts'
@@ -30,6 +30,8 @@ export type Snapshot = {
   readonly pins: Pins
   readonly blocks: Blocks
   readonly apiTokens: ReadonlyMap<string, ApiTokenRow>
+  /** By name. */
+  readonly operators: ReadonlyMap<string, OperatorRow>
   readonly keys: ReadonlyMap<string, KeyRow>
   readonly databases: ReadonlyMap<string, DatabaseRow>
 }
@@ -114,6 +116,7 @@ async function firstSnapshot(knex: Knex, tables: Tables, onProgress: Parts['onPr
   const small = {
     attestors: new Map<string, AttestorRow>(),
     apiTokens: new Map<string, ApiTokenRow>(),
+    operators: new Map<string, OperatorRow>(),
     keys: new Map<string, KeyRow>(),
     databases: new Map<string, DatabaseRow>(),
   }
@@ -122,6 +125,7 @@ async function firstSnapshot(knex: Knex, tables: Tables, onProgress: Parts['onPr
       updateInPlace(tables, rows)
       setRows(small.attestors, rows.attestors)
       setRows(small.apiTokens, rows.apiTokens)
+      setRows(small.operators, rows.operators)
       setRows(small.keys, rows.keys)
       setRows(small.databases, rows.databases)
     },
@@ -152,6 +156,7 @@ function updated(tables: Tables, previous: Snapshot, head: Head, rows: ChangedRo
     ...policyOf(head),
     attestors: withRows(previous.attestors, rows.attestors),
     apiTokens: withRows(previous.apiTokens, rows.apiTokens),
+    operators: withRows(previous.operators, rows.operators),
     keys: withRows(previous.keys, rows.keys),
     databases: withRows(previous.databases, rows.databases),
   }

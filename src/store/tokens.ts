@@ -8,12 +8,30 @@ export type NewApiToken = {
   hash: Buffer
   operator: string
   role: Role
+  routes?: readonly string[]
+  description?: string
   createdAt: Date
   expiresAt: Date
 }
 
-export const insertApiToken = (tx: Knex.Transaction, token: NewApiToken): Promise<unknown> =>
-  tx('api_token').insert(columnsOf(token))
+/** Servers of the previous version know no routes, so they accept no token that is limited to some (migration 009). */
+export const insertApiToken = (tx: Knex.Transaction, { role, ...token }: NewApiToken): Promise<unknown> =>
+  tx('api_token').insert(columnsOf({ ...token, ownRole: role, role: token.routes ? 'none' : role }))
+
+/** The time of the last use is not policy: it has no stamp, so that no replica reads the row again. */
+export const setLastUsed = (knex: Knex, id: string, now: Date): Promise<unknown> =>
+  knex('api_token')
+    .where({ id })
+    .where((query) => void query.whereNull('last_used_at').orWhere('last_used_at', '<', now))
+    .update({ last_used_at: now })
+
+/** The time of the last use of each token that was used, by its id. */
+export async function readLastUses(knex: Knex): Promise<ReadonlyMap<string, Date>> {
+  const rows: { id: string; last_used_at: Date }[] = await knex('api_token')
+    .whereNotNull('last_used_at')
+    .select('id', 'last_used_at')
+  return new Map(rows.map((row) => [row.id, row.last_used_at]))
+}
 
 export const setFirstUsed = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
   tx('api_token').where({ id }).update({ first_used_at: now })

@@ -44,7 +44,12 @@ describe('credential actions without HTTP', () => {
   async function identify(token: string, permission: Exclude<Permission, 'none'>) {
     const bootstrapTries = { admit: () => Promise.reject(new Error('no bootstrap token is presented')) }
     const identifyCaller = createIdentify({ sessions: purser.actions.sessions.find, bootstrapTries })
-    const requirement = { permission, acceptsApiTokens: true, mayUseCache: false }
+    const requirement = {
+      permission,
+      route: 'GET /api/v1/credentials/self',
+      acceptsApiTokens: true,
+      mayUseCache: false,
+    }
     return identifyCaller({ token, certificate: () => undefined }, requirement, purser.snapshot(), purser.now())
   }
 

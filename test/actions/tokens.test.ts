@@ -23,7 +23,8 @@ describe('token actions without HTTP', () => {
     expect(reissued.entry).toMatchObject({ resource: { kind: 'bootstrap-token', id: boot.id } })
 
     const bearer = purser.context({ caller: { kind: 'bootstrap', hash: boot.hash } })
-    const exchange = () => purser.change('bootstrap.exchange', bearer, (tx) => tokens.exchangeBootstrap(bearer, tx))
+    const exchange = () =>
+      purser.change('bootstrap.exchange', bearer, (tx, snapshot) => tokens.exchangeBootstrap(bearer, tx, snapshot))
     const first = await exchange()
     const second = await exchange()
     expect(second.entry).toMatchObject({

@@ -54,6 +54,15 @@ beforeEach(() => {
     expiresAt: new Date(Date.now() + 3_600_000),
     used: true,
   } as const
+  const operator = {
+    id: 'op_1',
+    name: 'admin',
+    role: 'admin',
+    disabled: false,
+    revision: 1,
+    createdAt: new Date(),
+    updatedAt: new Date(),
+  } as const
   at = {
     instanceId: 'i',
     trustDomain: 'example.org',
@@ -67,6 +76,7 @@ beforeEach(() => {
     pins: new PinTable(),
     blocks: new BlockTable(),
     apiTokens: new Map([['tok_1', token]]),
+    operators: new Map([['admin', operator]]),
     keys: new Map(),
     databases: new Map(),
   }
@@ -102,7 +112,15 @@ beforeEach(() => {
   onTestFinished(() => watches.close())
 })
 
-const admin = { kind: 'operator', operator: 'admin', role: 'admin', tokenId: 'tok_1', firstUse: false } as const
+const admin = {
+  kind: 'operator',
+  operator: 'admin',
+  role: 'admin',
+  operatorRole: 'admin',
+  revision: 1,
+  tokenId: 'tok_1',
+  firstUse: false,
+} as const
 
 function open(more: Partial<Watcher> = {}) {
   const { events, ...live } = watches.open({ holder: 'operator:admin', caller: admin, paths: ['a'], ...more })

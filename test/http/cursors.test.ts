@@ -12,6 +12,8 @@ const operator = (tokenId: string): Caller => ({
   kind: 'operator',
   operator: 'admin',
   role: 'admin',
+  operatorRole: 'admin',
+  revision: 1,
   tokenId,
   firstUse: false,
 })

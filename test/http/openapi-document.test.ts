@@ -124,8 +124,17 @@ describe('openapi.yaml', () => {
           "POST /api/v1/keys/{kind}:rotate rotateKey",
           "POST /api/v1/keys/ca:csr createCaCsr",
           "POST /api/v1/keys/ca:import importCaChain",
+          "GET /api/v1/operators listOperators",
+          "POST /api/v1/operators createOperator",
+          "GET /api/v1/operators/{name} getOperator",
+          "PUT /api/v1/operators/{name} replaceOperator",
+          "DELETE /api/v1/operators/{name} deleteOperator",
+          "POST /api/v1/operators/{name}:disable disableOperator",
+          "POST /api/v1/operators/{name}:enable enableOperator",
           "GET /api/v1/tokens listTokens",
+          "POST /api/v1/tokens createToken",
           "DELETE /api/v1/tokens/{id} revokeToken",
+          "POST /api/v1/tokens/{id}:replace replaceToken",
           "GET /api/v1/audit/entries searchEntries",
           "GET /api/v1/audit/entries/{epoch}/{index} getEntry",
           "GET /api/v1/audit/export exportEntries",
@@ -232,6 +241,8 @@ describe('openapi.yaml', () => {
       'deleteAttestor',
       'replaceWorkload',
       'deleteWorkload',
+      'replaceOperator',
+      'deleteOperator',
     ])
     expect(taking('Idempotency-Key')).toEqual([
       'createDatabase',
@@ -245,6 +256,9 @@ describe('openapi.yaml', () => {
       'rotateKey',
       'createCaCsr',
       'importCaChain',
+      'createOperator',
+      'createToken',
+      'replaceToken',
     ])
   })
 

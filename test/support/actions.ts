@@ -29,6 +29,8 @@ export const admin: Caller = {
   kind: 'operator',
   operator: 'alice',
   role: 'admin',
+  operatorRole: 'admin',
+  revision: 1,
   tokenId: 'tok_alice',
   firstUse: false,
 }

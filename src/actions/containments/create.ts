@@ -13,6 +13,7 @@ import type { Database, Knex } from '../../store/database.ts'
 import { readHead } from '../../store/log.ts'
 import type { ApiTokenRow } from '../../store/rows.ts'
 import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
+import { hasAdmin, isLiveToken, withoutTokens } from '../../operators/admins.ts'
 import { endBootstrapTokenOf, revokeApiToken } from '../../store/tokens.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import { type Acting, type Context, checkReason, operatorName } from '../context.ts'
@@ -69,12 +70,13 @@ async function newContainment(
 }
 
 /** @throws Refusal `conflict` for the last admin token */
-function tokensToRevoke({ subject, createdAt }: New, { apiTokens }: Snapshot): ApiTokenRow[] {
+function tokensToRevoke({ subject, createdAt }: New, snapshot: Snapshot): ApiTokenRow[] {
   if (subject.kind !== 'apiTokens') return []
-  const live = [...apiTokens.values()].filter((row) => !row.revokedAt && row.expiresAt > createdAt)
-  const tokens = live.filter((row) => subject.tokenIds.includes(row.id))
-  const admins = (rows: readonly ApiTokenRow[]): number => rows.filter((row) => row.role === 'admin').length
-  if (admins(tokens) > 0 && admins(tokens) === admins(live)) {
+  const { tokenIds } = subject
+  const tokens = [...snapshot.apiTokens.values()].filter(
+    (row) => tokenIds.includes(row.id) && isLiveToken(row, createdAt),
+  )
+  if (hasAdmin(snapshot, createdAt) && !hasAdmin(withoutTokens(snapshot, tokenIds), createdAt)) {
     const detail = 'no admin token would remain: create one on the host with `purser bootstrap reissue`, and use it'
     throw refuse('conflict', { detail })
   }

@@ -4,7 +4,8 @@ import type { ClientCertificate } from '../../authorize/client-certificate.ts'
 import { refuse } from '../../errors.ts'
 import { hashToken, tokenKind } from '../../names/token.ts'
 import { findApiToken } from '../../operators/api-tokens.ts'
-import { type Permission, operatorPermission, roleMay } from '../../operators/permissions.ts'
+import { type Permission, operatorPermission } from '../../operators/permissions.ts'
+import { mayCall, rightsMay } from '../../operators/rights.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { BootstrapTries } from '../tokens/bootstrap-tries.ts'
 import type { FindSession } from './find.ts'
@@ -14,6 +15,8 @@ type Presented = { token: string | undefined; certificate: () => ClientCertifica
 
 type Requirement = {
   permission: Exclude<Permission, 'none'>
+  /** `METHOD /path` as openapi.yaml has it. */
+  route: string
   acceptsApiTokens: boolean
   /** Whether a session may come from the cache, because the append checks that it has not ended. */
   mayUseCache: boolean
@@ -36,7 +39,7 @@ type IdentifyParts = {
 }
 
 export function createIdentify({ sessions, bootstrapTries }: IdentifyParts): Identify {
-  return async ({ token, certificate }, { permission, acceptsApiTokens, mayUseCache }, snapshot, now) => {
+  return async ({ token, certificate }, { permission, route, acceptsApiTokens, mayUseCache }, snapshot, now) => {
     const acceptsSessions = permission === 'self' || permission === 'introspect' || permission.startsWith('granted:')
     const find = mayUseCache ? sessions.cached : sessions
     if (token === undefined) {
@@ -59,19 +62,33 @@ export function createIdentify({ sessions, bootstrapTries }: IdentifyParts): Ide
     if (kind !== 'api' || !acceptsApiTokens) throw refuse('token_type')
     const operator = findOperator(token, snapshot, now)
     const required = operatorPermission(permission)
-    if (operator && required && !roleMay(operator.role, required)) {
-      throw refuse('forbidden', { actor: { kind: 'operator', operator: operator.operator, tokenId: operator.tokenId } })
+    if (!operator) return undefined
+    const actor = { kind: 'operator', operator: operator.operator, tokenId: operator.tokenId }
+    if (!mayCall(operator, route)) {
+      throw refuse('forbidden', { actor, detail: 'this token is limited to other routes', explanation: { route } })
     }
+    if (required && !rightsMay(operator, required)) throw refuse('forbidden', { actor })
     return operator
   }
 }
 
-/** The operator with that API token, if it is live. */
+/** The operator with that API token, if it is live and the operator is enabled. */
 export function findOperator(
   token: string,
   snapshot: Snapshot,
   now: Date,
 ): Extract<Caller, { kind: 'operator' }> | undefined {
   const row = tokenKind(token) === 'api' ? findApiToken(snapshot, hashToken(token), now) : undefined
-  return row && { kind: 'operator', operator: row.operator, role: row.role, tokenId: row.id, firstUse: !row.used }
+  const operator = row && snapshot.operators.get(row.operator)
+  if (!operator || operator.disabled) return undefined
+  return {
+    kind: 'operator',
+    operator: row.operator,
+    role: row.role,
+    operatorRole: operator.role,
+    revision: operator.revision,
+    ...(row.routes && { routes: row.routes }),
+    tokenId: row.id,
+    firstUse: !row.used,
+  }
 }

@@ -6,7 +6,15 @@ import type { Role } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 export type Self =
-  | { kind: 'operator'; operator: string; role: Role; tokenId: string }
+  | {
+      kind: 'operator'
+      operator: string
+      role: Role
+      /** Where it differs from the role of the token. */
+      operatorRole?: Role
+      routes?: readonly string[]
+      tokenId: string
+    }
   | {
       kind: 'workload'
       spiffeId: string
@@ -19,8 +27,8 @@ export type Self =
 /** @throws Refusal `unauthenticated` */
 export function self(caller: Caller, { workloads, attestors }: Pick<Snapshot, 'workloads' | 'attestors'>): Self {
   if (caller.kind === 'operator') {
-    const { kind, operator, role, tokenId } = caller
-    return { kind, operator, role, tokenId }
+    const { kind, operator, role, operatorRole, routes, tokenId } = caller
+    return { kind, operator, role, ...(operatorRole !== role && { operatorRole }), ...(routes && { routes }), tokenId }
   }
   if (caller.kind !== 'session') throw refuse('unauthenticated')
   const { id, spiffeId, workloadId, attestorId, selectors, expiresAt } = caller.session

@@ -3,10 +3,12 @@
  * Replies get lost, so the exchange can be repeated until that token is first used; each exchange revokes the token of the
  * one before.
  */
-import type { Change } from '../../audit/record.ts'
+import type { EntryPart } from '../../audit/entry.ts'
+import type { Change, Changed } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { type OpaqueToken, newToken } from '../../names/token.ts'
 import type { Knex } from '../../store/database.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
 import {
   endLiveBootstrapTokens,
   insertApiToken,
@@ -16,6 +18,8 @@ import {
   setApiToken,
 } from '../../store/tokens.ts'
 import type { Context } from '../context.ts'
+import { newOperator } from '../operators/create.ts'
+import { updated } from '../operators/state.ts'
 
 export const bootstrapSeconds = 3600
 const apiTokenSeconds = 30 * 24 * 3600
@@ -25,9 +29,15 @@ type AdminToken = { operator: 'admin'; tokenId: string; token: string; expiresAt
 export const exchangeBootstrap =
   ({ randomBytes }: { randomBytes: (size: number) => Buffer }) =>
   /** @throws Refusal `unauthenticated`, the same for unknown, expired and dead tokens */
-  async ({ caller, time }: Pick<Context, 'caller' | 'time'>, tx: Knex.Transaction): Promise<Change<AdminToken>> => {
+  async (
+    { caller, time }: Pick<Context, 'caller' | 'time'>,
+    tx: Knex.Transaction,
+    snapshot: Snapshot,
+  ): Promise<Change<AdminToken>> => {
     const bootstrap = caller.kind === 'bootstrap' ? await lockBootstrapToken(tx, caller.hash, time) : undefined
     if (!bootstrap) throw refuse('unauthenticated')
+    const actor = { kind: 'bootstrap', tokenId: bootstrap.id } as const
+    const admin = await restoreAdmin({ randomBytes }, tx, snapshot, time)
     const earlier = bootstrap.apiTokenId
     if (earlier !== undefined) await revokeApiToken(tx, earlier, time)
     const { id, token, hash } = newToken('api', randomBytes)
@@ -38,13 +48,34 @@ export const exchangeBootstrap =
     return {
       result: { operator: 'admin', tokenId: id, token, expiresAt },
       entry: {
-        actor: { kind: 'bootstrap', tokenId: bootstrap.id },
+        actor,
         issued: { apiToken: { id, expiresAt } },
         ...(earlier !== undefined && { detail: { revokedTokenId: earlier } }),
       },
-      changed: [id, ...(earlier === undefined ? [] : [earlier])].map((id) => ({ table: 'api_token', where: { id } })),
+      ...(admin && { more: [{ ...admin.entry, actor }] }),
+      changed: [
+        ...(admin?.changed ?? []),
+        ...[id, ...(earlier === undefined ? [] : [earlier])].map((id): Changed => ({
+          table: 'api_token',
+          where: { id },
+        })),
+      ],
     }
   }
+
+/** The operator `admin`, to whom the token belongs, exists and may use it. @returns what had to change for that */
+async function restoreAdmin(
+  parts: { randomBytes: (size: number) => Buffer },
+  tx: Knex.Transaction,
+  snapshot: Snapshot,
+  now: Date,
+): Promise<{ entry: EntryPart; changed?: Changed[] } | undefined> {
+  const old = snapshot.operators.get('admin')
+  if (!old) return newOperator(parts, tx, { name: 'admin', role: 'admin' }, now)
+  if (old.role === 'admin' && !old.disabled) return undefined
+  const { entry, ...change } = await updated(tx, snapshot, old, { role: 'admin', disabled: false }, now)
+  return { ...change, entry: { action: 'operator.replace', ...entry } }
+}
 
 /** A new bootstrap token, beside the one of the first start: it ends those that are still live. */
 export async function replaceBootstrapToken(

@@ -1,19 +1,38 @@
 import { refuse } from '../../errors.ts'
+import { isLiveToken, withoutTokens } from '../../operators/admins.ts'
+import { rightsMay } from '../../operators/rights.ts'
+import type { ApiTokenRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
 import { revokeApiToken } from '../../store/tokens.ts'
-import type { ChangeAction } from '../context.ts'
+import type { ChangeAction, Context } from '../context.ts'
+import { keepAdmin } from '../operators/state.ts'
+import { type OperatorCaller, operatorCaller } from './rights.ts'
 
-/** @throws Refusal `not_found` for a token that is not live, `conflict` for the last admin token */
-export const revokeToken: ChangeAction<string> = async ({ time }, tx, { apiTokens }, id) => {
-  const live = [...apiTokens.values()].filter((row) => !row.revokedAt && row.expiresAt > time)
-  const token = live.find((row) => row.id === id)
-  if (!token) throw refuse('not_found')
-  if (token.role === 'admin' && live.filter((row) => row.role === 'admin').length === 1) {
-    throw refuse('conflict', { detail: 'it is the last admin token, without which no other can be issued' })
-  }
+/** Revokes one of the caller's own tokens, or any as an admin. @throws Refusal `conflict` for the last admin token */
+export const revokeToken: ChangeAction<string> = async (context, tx, snapshot, id) => {
+  const { token } = findOwnToken(context, snapshot, id)
+  const { time } = context
+  keepAdmin(snapshot, withoutTokens(snapshot, [id]), time)
   await revokeApiToken(tx, id, time)
   return {
     result: undefined,
     entry: { resource: { kind: 'api-token', id, name: token.operator } },
     changed: [{ table: 'api_token', where: { id } }],
   }
+}
+
+/**
+ * A live token of the caller, or any live token for an admin.
+ * @throws Refusal `not_found` for a token that is not live; `forbidden`, the same for tokens of others and unknown ones
+ */
+export function findOwnToken(
+  context: Pick<Context, 'caller' | 'time'>,
+  { apiTokens }: Snapshot,
+  id: string,
+): { caller: OperatorCaller; token: ApiTokenRow } {
+  const caller = operatorCaller(context)
+  const row = apiTokens.get(id)
+  if (row?.operator !== caller.operator && !rightsMay(caller, 'tokens.write')) throw refuse('forbidden')
+  if (!row || !isLiveToken(row, context.time)) throw refuse('not_found')
+  return { caller, token: row }
 }

@@ -228,4 +228,6 @@ export function createWatches({ db, snapshots, feed, now, config, onError }: Wat
 
 /** Then the right of each stream is judged anew. */
 const mayChangeRights = (rows: SnapshotUpdate['rows']): boolean =>
-  [rows.workloads, rows.attestors, rows.blocks, rows.apiTokens, rows.keys].some((changed) => changed !== undefined)
+  [rows.workloads, rows.attestors, rows.blocks, rows.apiTokens, rows.operators, rows.keys].some(
+    (changed) => changed !== undefined,
+  )

@@ -4,6 +4,7 @@ import type { OwnRules } from '../../authorize/entry-rules.ts'
 import type { WorkloadDefinition } from '../../authorize/grant.ts'
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
+import { coversRole } from '../../operators/rights.ts'
 import { byName, insertWorkload } from '../../store/registrations.ts'
 import type { AttestorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -44,7 +45,7 @@ export function checkDefinition(
   const problems = checkWorkload(definition, attestorRules(attestor), own)
   if (problems) throw refuse(problems.code, { errors: problems.errors })
   const role = definition.grants?.operator?.role
-  if (role !== undefined && role !== 'operator' && !(caller.kind === 'operator' && caller.role === 'admin')) {
+  if (role !== undefined && role !== 'operator' && !(caller.kind === 'operator' && coversRole(caller, 'admin'))) {
     const detail = 'a caller cannot grant a role beyond their own'
     throw refuse('forbidden', { errors: [{ pointer: '/grants/operator/role', detail }] })
   }

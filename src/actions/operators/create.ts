@@ -1,0 +1,38 @@
+import type { Change } from '../../audit/record.ts'
+import { refuse } from '../../errors.ts'
+import { newId } from '../../names/id.ts'
+import { operatorNameProblem } from '../../names/operator-name.ts'
+import type { Knex } from '../../store/database.ts'
+import { insertOperator } from '../../store/operators.ts'
+import type { OperatorRow } from '../../store/rows.ts'
+import type { ChangeAction } from '../context.ts'
+import { impossible, insertUnique } from '../registrations.ts'
+import { type OperatorDefinition, operatorResource, operatorState } from './state.ts'
+
+export type CreateParts = { randomBytes: (size: number) => Buffer }
+
+/** A person or automation. It has no credential until a token is created for it. */
+export const createOperator =
+  (parts: CreateParts): ChangeAction<OperatorDefinition, OperatorRow> =>
+  async ({ time }, tx, { operators }, definition) => {
+    const problem = operatorNameProblem(definition.name)
+    if (problem !== undefined) throw impossible('/name', problem)
+    if (operators.has(definition.name)) throw refuse('already_exists')
+    return newOperator(parts, tx, definition, time)
+  }
+
+/** @throws Refusal `already_exists` */
+export async function newOperator(
+  { randomBytes }: CreateParts,
+  tx: Knex.Transaction,
+  { name, role }: OperatorDefinition,
+  now: Date,
+): Promise<Change<OperatorRow>> {
+  const row = { id: newId('op', randomBytes), name, role, disabled: false, revision: 1, createdAt: now, updatedAt: now }
+  await insertUnique(insertOperator(tx, row))
+  return {
+    result: row,
+    entry: { action: 'operator.create', resource: operatorResource(row), change: { after: operatorState(row) } },
+    changed: [{ table: 'operator', where: { id: row.id } }],
+  }
+}

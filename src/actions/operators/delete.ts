@@ -1,0 +1,21 @@
+import { withOperator } from '../../operators/admins.ts'
+import { removeOperator } from '../../store/operators.ts'
+import type { ChangeAction } from '../context.ts'
+import { type NamedRevision, findAtRevision } from '../registrations.ts'
+import { changedRows, keepAdmin, operatorResource, operatorState } from './state.ts'
+
+/** Removes an operator and revokes its tokens, so that none works for a later operator of that name. */
+export const deleteOperator: ChangeAction<NamedRevision> = async ({ time }, tx, snapshot, target) => {
+  const row = findAtRevision(snapshot.operators, target)
+  keepAdmin(snapshot, withOperator(snapshot, row.name, undefined), time)
+  const revokedTokenIds = await removeOperator(tx, row, time)
+  return {
+    result: undefined,
+    entry: {
+      resource: operatorResource(row),
+      change: { before: operatorState(row), after: { deleted: true } },
+      ...(revokedTokenIds.length > 0 && { detail: { revokedTokenIds } }),
+    },
+    changed: changedRows(row),
+  }
+}

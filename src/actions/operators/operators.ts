@@ -1,0 +1,18 @@
+import { findByName } from '../registrations.ts'
+import type { OperatorRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { type CreateParts, createOperator } from './create.ts'
+import { deleteOperator } from './delete.ts'
+import { replaceOperator } from './replace.ts'
+import { setDisabled } from './set-disabled.ts'
+
+export const createOperatorActions = (parts: CreateParts) => ({
+  /** @throws Refusal `not_found` */
+  get: ({ operators }: Snapshot, name: string): OperatorRow => findByName(operators, name),
+  list: ({ operators }: Snapshot): Iterable<OperatorRow> => operators.values(),
+  create: createOperator(parts),
+  replace: replaceOperator(parts),
+  delete: deleteOperator,
+  disable: setDisabled(true),
+  enable: setDisabled(false),
+})

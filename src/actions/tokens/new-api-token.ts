@@ -1,0 +1,58 @@
+import type { Change } from '../../audit/record.ts'
+import { rfc3339 } from '../../issue/lifetime.ts'
+import { newToken } from '../../names/token.ts'
+import type { Knex } from '../../store/database.ts'
+import type { Role } from '../../store/rows.ts'
+import { insertApiToken } from '../../store/tokens.ts'
+
+export type ApiTokenParts = { randomBytes: (size: number) => Buffer }
+
+type TokenSpec = {
+  operator: string
+  role: Role
+  routes?: readonly string[]
+  description?: string
+  createdAt: Date
+  lifetimeSeconds: number
+}
+
+/** The value is in this result alone. */
+export type CreatedToken = {
+  id: string
+  token: string
+  operator: string
+  role: Role
+  routes?: readonly string[]
+  description?: string
+  createdAt: string
+  expiresAt: string
+}
+
+/** Creates an API token. The entry names its public id. */
+export async function newApiToken(
+  { randomBytes }: ApiTokenParts,
+  tx: Knex.Transaction,
+  { lifetimeSeconds, ...spec }: TokenSpec,
+): Promise<Change<CreatedToken>> {
+  const { token, id, hash } = newToken('api', randomBytes)
+  const expires = new Date(spec.createdAt.getTime() + lifetimeSeconds * 1000)
+  await insertApiToken(tx, { id, hash, ...spec, expiresAt: expires })
+  const { operator, role, routes, description } = spec
+  const expiresAt = rfc3339(expires)
+  const state = {
+    operator,
+    role,
+    ...(routes && { routes }),
+    ...(description !== undefined && { description }),
+    expiresAt,
+  }
+  return {
+    result: { id, token, ...state, createdAt: rfc3339(spec.createdAt) },
+    entry: {
+      resource: { kind: 'api-token', id, name: operator },
+      issued: { apiToken: { id, expiresAt } },
+      change: { after: state },
+    },
+    changed: [{ table: 'api_token', where: { id } }],
+  }
+}

@@ -1,0 +1,43 @@
+/** What a caller may pass on in a token: never more than its own token and its operator have. */
+import type { Caller } from '../../authorize/caller.ts'
+import { type Problem, refuse } from '../../errors.ts'
+import { coversRole, coversRoutes, rightsMay } from '../../operators/rights.ts'
+import type { ApiTokenRow } from '../../store/rows.ts'
+import type { Context } from '../context.ts'
+
+export type OperatorCaller = Extract<Caller, { kind: 'operator' }>
+
+/** @throws Refusal `token_type` for any other caller */
+export function operatorCaller({ caller }: Pick<Context, 'caller'>): OperatorCaller {
+  if (caller.kind !== 'operator') throw refuse('token_type')
+  return caller
+}
+
+/** The names of an operator in a request: its own is also `self`. */
+export const operatorNamed = (caller: OperatorCaller, name = 'self'): string =>
+  name === 'self' ? caller.operator : name
+
+/** @throws Refusal `forbidden` for a token of another operator, unless the caller may manage all tokens */
+export function checkOwn(caller: OperatorCaller, operator: string): void {
+  if (operator === caller.operator || rightsMay(caller, 'tokens.write')) return
+  throw refuse('forbidden', { errors: [{ pointer: '/operator', detail: 'only an admin creates tokens for others' }] })
+}
+
+/**
+ * @param pointers where the request names role and routes
+ * @throws Refusal `forbidden`
+ */
+export function checkPassedOn(
+  caller: OperatorCaller,
+  { role, routes }: Pick<ApiTokenRow, 'role' | 'routes'>,
+  pointers = { role: '/role', routes: '/routes' },
+): void {
+  const errors: Problem[] = []
+  if (!coversRole(caller, role)) {
+    errors.push({ pointer: pointers.role, detail: 'a caller cannot grant a role beyond their own' })
+  }
+  if (!coversRoutes(caller, routes)) {
+    errors.push({ pointer: pointers.routes, detail: 'a caller cannot grant routes beyond those of their own token' })
+  }
+  if (errors.length > 0) throw refuse('forbidden', { errors })
+}

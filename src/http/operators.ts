@@ -1,0 +1,64 @@
+/** Operators: the people and automations that API tokens belong to. */
+import type { Actions } from '../actions/actions.ts'
+import { rfc3339 } from '../issue/lifetime.ts'
+import type { OperatorRow } from '../store/rows.ts'
+import { idempotent } from './idempotency.ts'
+import { type ListParts, createPages } from './lists.ts'
+import { nameOf } from './params.ts'
+import { checkName, etag, expectedRevision, namedRevision } from './preconditions.ts'
+import { createdStatus, rendered } from './rendered.ts'
+import { type Reply, bodyOf, json, noContent } from './request.ts'
+import type { ChangeState, Read } from './route-kinds.ts'
+
+type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remove' | 'disable' | 'enable', ChangeState>
+
+const show = ({ id, name, role, disabled, revision, createdAt, updatedAt }: OperatorRow) => ({
+  id,
+  name,
+  role,
+  disabled,
+  revision,
+  createdAt: rfc3339(createdAt),
+  updatedAt: rfc3339(updatedAt),
+})
+
+const written = (row: OperatorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
+
+export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions, 'operators'> }): Routes {
+  const { operators } = parts.actions
+  const page = createPages(parts)
+
+  return {
+    list: async (request, snapshot) =>
+      page(request, snapshot, { list: 'operators', rows: operators.list(snapshot), keyOf: (row) => row.name, show }),
+
+    get: async (request, snapshot) => written(operators.get(snapshot, nameOf(request))),
+
+    create: idempotent(
+      parts,
+      async (request, tx, snapshot) =>
+        rendered(await operators.create(request, tx, snapshot, bodyOf(request, 'createOperator')), (row) =>
+          written(row, 201),
+        ),
+      (id, snapshot) => {
+        const row = [...snapshot.operators.values()].find((operator) => operator.id === id)
+        return row && show(row)
+      },
+    ),
+
+    async replace(request, tx, snapshot) {
+      const expected = expectedRevision(request)
+      const definition = bodyOf(request, 'replaceOperator')
+      checkName(request, definition)
+      const change = await operators.replace(request, tx, snapshot, { definition, expected })
+      return rendered(change, (row) => written(row, createdStatus(row)))
+    },
+
+    remove: async (request, tx, snapshot) =>
+      rendered(await operators.delete(request, tx, snapshot, namedRevision(request)), () => noContent),
+    disable: async (request, tx, snapshot) =>
+      rendered(await operators.disable(request, tx, snapshot, nameOf(request)), (row) => written(row)),
+    enable: async (request, tx, snapshot) =>
+      rendered(await operators.enable(request, tx, snapshot, nameOf(request)), (row) => written(row)),
+  }
+}

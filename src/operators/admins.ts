@@ -1,0 +1,37 @@
+/** Purser always has an admin who can act: an enabled operator with that role and a live token of that role for all routes. */
+import type { ApiTokenRow, OperatorRow } from '../store/rows.ts'
+
+type Accounts = {
+  operators: ReadonlyMap<string, OperatorRow>
+  apiTokens: ReadonlyMap<string, ApiTokenRow>
+}
+
+export const isLiveToken = ({ revokedAt, expiresAt }: ApiTokenRow, now: Date): boolean => !revokedAt && expiresAt > now
+
+export function hasAdmin({ operators, apiTokens }: Accounts, now: Date): boolean {
+  for (const token of apiTokens.values()) {
+    const operator = operators.get(token.operator)
+    if (operator?.role === 'admin' && !operator.disabled && isAdminToken(token) && isLiveToken(token, now)) return true
+  }
+  return false
+}
+
+const isAdminToken = ({ role, routes }: ApiTokenRow): boolean => role === 'admin' && routes === undefined
+
+/** The accounts once an operator is another one, or removed. */
+export function withOperator(
+  { operators, apiTokens }: Accounts,
+  name: string,
+  operator: OperatorRow | undefined,
+): Accounts {
+  const next = new Map(operators)
+  if (operator) next.set(name, operator)
+  else next.delete(name)
+  return { operators: next, apiTokens }
+}
+
+/** The accounts once tokens are revoked. */
+export const withoutTokens = ({ operators, apiTokens }: Accounts, ids: readonly string[]): Accounts => ({
+  operators,
+  apiTokens: new Map([...apiTokens].filter(([id]) => !ids.includes(id))),
+})

@@ -1,0 +1,37 @@
+/** Operators, and what follows for their API tokens. */
+import { columnsOf } from './columns.ts'
+import type { Knex } from './database.ts'
+import type { OperatorRow, Role } from './rows.ts'
+
+type Tx = Knex.Transaction
+
+export const insertOperator = (tx: Tx, row: OperatorRow): Promise<unknown> => tx('operator').insert(columnsOf(row))
+
+/** Updates everything but the name. */
+export const updateOperator = (tx: Tx, { id, role, disabled, revision, updatedAt }: OperatorRow): Promise<unknown> =>
+  tx('operator').where({ id }).update(columnsOf({ role, disabled, revision, updatedAt }))
+
+/** Marks the row as deleted, so that replicas see the deletion, and revokes the tokens. The name is free again. */
+export async function removeOperator(tx: Tx, { id, name }: OperatorRow, now: Date): Promise<string[]> {
+  await tx('operator').where({ id }).update({ deleted_at: now })
+  const revoked: { id: string }[] = await tx('api_token')
+    .where({ operator: name })
+    .whereNull('revoked_at')
+    .where('expires_at', '>', now)
+    .update({ revoked_at: now })
+    .returning('id')
+  return revoked.map((row) => row.id)
+}
+
+/**
+ * Sets the column by which servers of the previous version judge an operator's tokens: the role of the token where it is
+ * one of `roles` and the token has all routes, else `none`.
+ * @param roles what the operator's role covers now; empty where it is disabled
+ */
+export const setRolesOfTokens = (tx: Tx, operator: string, roles: readonly Role[]): Promise<unknown> =>
+  tx.raw(
+    `update api_token set own_role = coalesce(own_role, role),
+            role = case when routes is null and coalesce(own_role, role) = any(?::text[]) then coalesce(own_role, role) else 'none' end
+      where operator = ? and revoked_at is null`,
+    [[...roles], operator],
+  )
