@@ -123,7 +123,8 @@ begin
     select verdicts || coalesce(jsonb_object_agg(i.n, 'lapsed'), '{}') into verdicts
       from unnest(items) as i
      where not jsonb_exists(verdicts, i.n::text) and exists (
-       select 1 from unnest(i.leases) as l (id) left join lease on lease.id = l.id and lease.state = 'intended' where lease.id is null);
+       select 1 from unnest(i.leases) as l (id)
+        where (select lease.state from lease where lease.id = l.id) is distinct from 'intended');
 
     update lease set state = 'active'
       from unnest(items) as i, unnest(i.leases) as l (id)

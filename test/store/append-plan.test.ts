@@ -3,7 +3,7 @@
  * of empty tables lead to other plans than none.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AppendItem } from '../../src/store/append-wire.ts'
 import type { Knex } from '../../src/store/database.ts'
 import type { Effects } from '../../src/store/effects.ts'
@@ -41,11 +41,11 @@ const attestation = (): Effects => ({
 
 const secretIds = Array.from({ length: batchSize }, (_, n) => `sec_${n}`)
 
-/** Every session reads every secret, and acknowledges it. */
+/** Every session reads every secret, and acknowledges it. They were written twice. */
 const readings = (batch: number): Effects[] =>
   secretIds.map((secret) => {
     const holder = `ses_${batch}`
-    return { liveSession: holder, facts: 0, reads: [{ secret, version: 1, holder, revision: 1 }] }
+    return { liveSession: holder, facts: 0, reads: [{ secret, version: 1, holder, revision: 2 }] }
   })
 
 const acknowledgements = (batch: number): Effects[] =>
@@ -53,6 +53,34 @@ const acknowledgements = (batch: number): Effects[] =>
 
 const writes = (revision: number): Effects[] =>
   secretIds.map((id) => ({ write: secretWrite(revision, { id, path: `prod/${id}` }) }))
+
+const ids = (batch: number): string[] => Array.from({ length: batchSize }, (_, n) => `${batch}-${n}`)
+
+const joins = (batch: number): Effects[] => ids(batch).map((joinToken) => ({ ...attestation(), joinToken }))
+
+const leases = (batch: number): Effects[] => ids(batch).map((id) => ({ leases: [id] }))
+
+const eachBatch = <T>(create: (batch: number) => T): T[] => Array.from({ length: batches }, (_, batch) => create(batch))
+
+const allIds = eachBatch(ids).flat()
+
+/** Join tokens and intended leases, added once the statistics are taken. */
+async function addRows(knex: Knex): Promise<void> {
+  await knex.raw(
+    `insert into join_token (id, hash, workload_id, uses_left, created_at, expires_at)
+     select id, sha256(id::bytea), 'wl_1', 1, now(), now() + interval '1 hour' from unnest(?::text[]) id`,
+    [allIds],
+  )
+  await knex.transaction(async (tx) => {
+    // The database that the leases name does not exist.
+    await tx.raw('set local session_replication_role = replica')
+    await tx.raw(
+      `insert into lease (id, database_id, username, state, created_at, expires_at, max_expires_at)
+       select id, 'db_1', id, 'intended', now(), now(), now() from unnest(?::text[]) id`,
+      [allIds],
+    )
+  })
+}
 
 const tables = [
   'session',
@@ -63,6 +91,7 @@ const tables = [
   'secret_version',
   'secret_consumer',
   'rotation',
+  'lease',
 ]
 
 /** The statistics of this transaction. */
@@ -86,28 +115,30 @@ describe.each([
   ['with statistics of empty tables', 'analyze'],
 ])('an append %s', (_, prepare) => {
   let db: Awaited<ReturnType<typeof testPostgres>>
-  beforeAll(async () => {
+  beforeEach(async () => {
     db = await testPostgres({ poolMax: 1 })
     await db
       .knex('log_head')
       .insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'https://x', epoch: 1 })
     await db.knex.raw(`insert into keyring_key (id, wrapped, root_key_id, created_at) values ('key', '', '', now())`)
     await db.knex.raw(prepare)
+    await addRows(db.knex)
   })
-  afterAll(() => db.close())
+  afterEach(() => db.close())
 
-  it.each<[string, ((batch: number) => Effects[])[]]>([
-    ['attestations', [() => Array.from({ length: batchSize }, attestation)]],
-    ['writes, reads and acknowledgements', [writes, readings, acknowledgements]],
-  ])('reads only the rows of its own keys: %s', async (__, kinds) => {
+  it.each<[string, () => Effects[][]]>([
+    ['attestations', () => eachBatch(() => Array.from({ length: batchSize }, attestation))],
+    [
+      'writes, reads and acknowledgements',
+      () => [writes(0), writes(1), ...eachBatch(readings), ...eachBatch(acknowledgements)],
+    ],
+    ['join tokens', () => eachBatch(joins)],
+    ['leases', () => eachBatch(leases)],
+  ])('reads only the rows of its own keys: %s', async (__, effectsOf) => {
     const scans = await db.knex.transaction(async (tx) => {
-      for (const effectsOf of kinds) {
-        for (let batch = 0; batch < batches; batch++) {
-          const items = effectsOf(effectsOf === writes ? 0 : batch).map(item)
-          const { verdicts } = await appendItems(tx, randomUUID(), 1, items)
-          expect([...verdicts]).toEqual([])
-          if (effectsOf === writes) break
-        }
+      for (const effects of effectsOf()) {
+        const { verdicts } = await appendItems(tx, randomUUID(), 1, effects.map(item))
+        expect([...verdicts]).toEqual([])
       }
       return scansOf(tx)
     })
