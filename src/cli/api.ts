@@ -1,5 +1,6 @@
 /** The command's client of the native API: one verified TLS connection, JSON both ways, refusals as errors. */
 import type { IncomingMessage } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import { version } from '../version.ts'
 import type { AnyRequest, ItemOf, Method, PathOf, ReplyOf, RequestArgument } from './api-types.ts'
 import { CliError, type Io, usageError } from './io.ts'
@@ -27,12 +28,18 @@ export type Api = {
   ): Promise<ApiReply<ReplyOf<M, P>>>
   /** The same for a reply that is read as a stream. */
   open<P extends PathOf<'GET'>>(path: P, ...request: RequestArgument<'GET', P>): Promise<IncomingMessage>
-  /** Every item of a list, page by page. */
+  /** Every item of a list, page by page: memory holds one page. */
+  items<P extends PathOf<'GET'>>(path: P, ...request: RequestArgument<'GET', P>): AsyncGenerator<ItemOf<P>>
+  /** The same as one array. */
   all<P extends PathOf<'GET'>>(path: P, ...request: RequestArgument<'GET', P>): Promise<ItemOf<P>[]>
   close(): void
 }
 
 export const defaultAddr = 'https://127.0.0.1:8443'
+
+/** Many requests in a row reach the limit of one address, which asks to wait for a second or two. */
+const maxWaitSeconds = 5
+const maxTries = 10
 
 /** Nothing is sent before the first call, and nothing on a connection that is not verified. */
 export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags = {}): Api {
@@ -51,10 +58,25 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
     return { authorization: `Bearer ${token}` }
   }
 
+  /** Waits where the server limits the rate: nothing was done, so the request is sent again. */
   async function send(method: string, path: string, request: AnyRequest = {}): Promise<IncomingMessage> {
+    for (let tries = 1; ; tries++) {
+      const reply = await sendOnce(method, path, request)
+      const status = reply.statusCode ?? 0
+      if (status >= 200 && status < 300) return reply
+      const text = await textOf(reply)
+      const waitSeconds = Number(reply.headers['retry-after'])
+      if (status !== 429 || tries >= maxTries || !(waitSeconds <= maxWaitSeconds)) {
+        throw refusalOf(problemIn(text), status)
+      }
+      await pause(waitSeconds * 1000)
+    }
+  }
+
+  async function sendOnce(method: string, path: string, request: AnyRequest): Promise<IncomingMessage> {
     const { ifMatch, reason, definition, body = definition } = request
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
-    const reply = await wire.send({
+    return wire.send({
       method,
       path: urlOf(path, request),
       headers: {
@@ -68,9 +90,6 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
       },
       ...(payload && { payload }),
     })
-    const status = reply.statusCode ?? 0
-    if (status >= 200 && status < 300) return reply
-    throw refusalOf(problemIn(await textOf(reply)), status)
   }
 
   async function call<T>(method: string, path: string, request?: AnyRequest): Promise<ApiReply<T>> {
@@ -83,24 +102,29 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
     return { logIndex: index === undefined ? undefined : String(index), body }
   }
 
-  async function all<T>(path: string, { query, ...request }: AnyRequest = {}): Promise<T[]> {
-    const items: T[] = []
+  async function* items<T>(path: string, { query, ...request }: AnyRequest = {}): AsyncGenerator<T> {
     let cursor: string | null = null
     do {
       const pageQuery: AnyRequest['query'] = { limit: 200, ...query, cursor: cursor ?? undefined }
       const page: { items: T[]; nextCursor?: string | null } = (
         await call<{ items: T[]; nextCursor?: string | null }>('GET', path, { ...request, query: pageQuery })
       ).body
-      items.push(...page.items)
+      yield* page.items
       cursor = page.nextCursor ?? null
     } while (cursor !== null)
-    return items
+  }
+
+  async function all<T>(path: string, request?: AnyRequest): Promise<T[]> {
+    const found: T[] = []
+    for await (const item of items<T>(path, request)) found.push(item)
+    return found
   }
 
   return {
     url: addr,
     call: (method, path, ...[request]) => call(method, path, request),
     open: (path, ...[request]) => send('GET', path, request),
+    items: (path, ...[request]) => items(path, request),
     all: (path, ...[request]) => all(path, request),
     close: () => wire.close(),
   }
