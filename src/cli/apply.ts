@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Command } from 'commander'
 import { type Api, ifFound } from './api.ts'
 import type { ReplyOf } from './api-types.ts'
+import type { Complete } from './configuration/complete.ts'
 import { type Definition, readDefinitions, withoutServerFields } from './documents.ts'
 import { type Io, usageError } from './io.ts'
 import { list } from './options.ts'
@@ -14,10 +15,7 @@ type Flags = VerbFlags & { file: string[]; dryRun?: boolean }
 type Applied = { name: string; did: 'created' | 'replaced' | 'unchanged'; revision: number }
 type Live = ReplyOf<'GET', Registered['path']>
 
-export type Applicable = Registered & {
-  /** Defaults of the server: a definition that omits them counts as equal. */
-  defaults: Definition
-}
+export type Applicable = Registered & { complete: Complete }
 
 export function addApply(group: Command, io: Io, kind: Applicable): void {
   const { noun } = kind
@@ -64,7 +62,7 @@ async function applyDefinition(
   const live = await ifFound(api.call('GET', kind.path, { path: { name } }))
   const body = writable(definition)
   checkSwitch(kind, definition, live)
-  if (live && isDeepStrictEqual({ ...kind.defaults, ...body }, writable(live))) {
+  if (live && isDeepStrictEqual(kind.complete(body, { ...live }), writable(live))) {
     return { name, did: 'unchanged', revision: live.revision }
   }
   const did = live ? 'replaced' : 'created'

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { addApply } from './apply.ts'
 import { addAttestorCreate } from './attestor-create.ts'
+import { completeAttestor } from './configuration/complete.ts'
 import type { Io } from './io.ts'
 import { addCheck, addDelete, addGet } from './registered.ts'
 import { addList } from './verb.ts'
@@ -13,7 +14,7 @@ export function addAttestor(program: Command, io: Io): void {
     .command('attestor')
     .summary('configure attestors: the clusters, CI systems and clouds whose proofs Purser trusts')
   addAttestorCreate(group, io)
-  addApply(group, io, { ...attestor, defaults: {} })
+  addApply(group, io, { ...attestor, complete: completeAttestor })
   addList(group, io, {
     summary: 'list the attestors',
     examples: ['purser attestor list'],

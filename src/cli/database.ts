@@ -1,6 +1,7 @@
 /** `purser database`: the databases in which Purser creates roles for workloads. */
 import type { Command } from 'commander'
 import { addApply } from './apply.ts'
+import { completeDatabase } from './configuration/complete.ts'
 import { type Definition, readDefinition } from './documents.ts'
 import { type Io, usageError } from './io.ts'
 import { positive } from './options.ts'
@@ -15,7 +16,7 @@ export function addDatabase(program: Command, io: Io): void {
   const group = program.command('database').summary('configure databases in which workloads get their own roles')
   addWrite(group, io, 'create')
   addWrite(group, io, 'replace')
-  addApply(group, io, { ...registered, defaults: {} })
+  addApply(group, io, { ...registered, complete: completeDatabase })
   addList(group, io, {
     summary: 'list databases',
     examples: ['purser database list'],

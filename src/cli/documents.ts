@@ -1,22 +1,23 @@
 /** Definitions in YAML or JSON, one or several documents, from a file or stdin. */
-import { parseAllDocuments } from 'yaml'
 import { isMembers } from '../json/members.ts'
+import { YamlFault, readYaml } from './configuration/yaml.ts'
 import { CliError, type Io, usageError } from './io.ts'
 import { readInput } from './settings.ts'
 
 export type Definition = Record<string, unknown>
 
-/** @throws CliError with line and column */
+/** @throws CliError with the line */
 export async function readDefinitions(io: Pick<Io, 'stdin' | 'readFile'>, path: string): Promise<Definition[]> {
-  const documents = parseAllDocuments(await readInput(io, path, '--file'), { uniqueKeys: true })
-  return [...documents].flatMap((document) => {
-    const [fault] = document.errors
-    if (fault) throw wrong(path, fault.message)
-    const value: unknown = document.toJS({ maxAliasCount: 0 })
-    if (value === null) return []
-    if (!isMembers(value)) throw wrong(path, 'each document must be an object with one definition')
-    return [value]
-  })
+  const text = await readInput(io, path, '--file')
+  try {
+    return [...readYaml(text)].flatMap(({ value }) => {
+      if (value === null) return []
+      if (!isMembers(value)) throw wrong(path, 'each document must be an object with one definition')
+      return [value]
+    })
+  } catch (error) {
+    throw error instanceof YamlFault ? wrong(path, `line ${error.line}: ${error.message}`) : error
+  }
 }
 
 const serverFields = new Set(['id', 'revision', 'createdAt', 'warnings', 'lastUsedAt'])

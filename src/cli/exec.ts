@@ -7,7 +7,7 @@ import { createChild } from './exec/child.ts'
 import { type Directory, openDirectory } from './exec/directory.ts'
 import { type Mapping, readMappings, render } from './exec/mapping.ts'
 import { coalesce, readOnChange } from './exec/on-change.ts'
-import { ChildExit, type Io, usageError } from './io.ts'
+import { Ended, type Io, usageError } from './io.ts'
 import { repeated, seconds, withExamples } from './options.ts'
 import { remark } from './output.ts'
 
@@ -97,7 +97,7 @@ async function run(name: string, args: string[], flags: Flags, io: Io): Promise<
       await directory?.remove()
     }
   })
-  throw new ChildExit(code)
+  throw new Ended(code)
 }
 
 /** Writes all files, and returns the environment of the command. */

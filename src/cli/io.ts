@@ -49,12 +49,12 @@ export const usageError = (message: string): CliError => new CliError(message, e
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
-/** Ends a verb with the exit code of its child process, without a message. */
-export class ChildExit extends Error {
+/** Ends a verb with an exit code and without a message, such as that of its child process. */
+export class Ended extends Error {
   readonly exitCode: number
   constructor(exitCode: number) {
     super('the command ended')
-    this.name = 'ChildExit'
+    this.name = 'Ended'
     this.exitCode = exitCode
   }
 }

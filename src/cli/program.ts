@@ -6,6 +6,11 @@ import { addAttestor } from './attestor.ts'
 import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
 import { addBootstrap } from './bootstrap.ts'
+import { addApplyConfiguration } from './configuration/apply-command.ts'
+import { addExport } from './configuration/export-command.ts'
+import { addPlan } from './configuration/plan-command.ts'
+import { addPolicy } from './configuration/policy-command.ts'
+import { addSchema } from './configuration/schema-command.ts'
 import { addCredentials } from './credentials.ts'
 import { addDatabase } from './database.ts'
 import { addDemo } from './demo.ts'
@@ -13,7 +18,7 @@ import { addDev } from './dev.ts'
 import { addDoctor } from './doctor.ts'
 import { addExec } from './exec.ts'
 import { addExplain } from './explain.ts'
-import { ChildExit, CliError, type Io, exitCodes } from './io.ts'
+import { CliError, Ended, type Io, exitCodes } from './io.ts'
 import { addJoinToken } from './join-token.ts'
 import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
@@ -51,6 +56,7 @@ const verbs: Record<string, Verb[]> = {
     addToken,
     addLog,
   ],
+  'Configuration as code': [addPlan, addApplyConfiguration, addExport, addPolicy, addSchema],
   'For auditors': [addAudit],
 }
 
@@ -99,17 +105,21 @@ function exitCodeOf(error: unknown): number {
   return exitCodes.failed
 }
 
+/** With `--detailed-exitcode`, 2 says that there are changes, so an invalid command ends with 1. */
+const usageCode = ({ argv }: Io): number => (argv.includes('--detailed-exitcode') ? exitCodes.failed : exitCodes.usage)
+
 /** Runs one command line and returns the exit code. Never throws and never exits the process. */
 export async function runCli(io: Io): Promise<number> {
   try {
     await createProgram(io).parseAsync(io.argv, { from: 'user' })
     return exitCodes.ok
   } catch (error) {
-    if (error instanceof ChildExit) return error.exitCode
+    if (error instanceof Ended) return error.exitCode
     // Commander has printed its message.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : usageCode(io)
     const message = error instanceof Error ? error.message : 'failed'
     io.stderr.write(error instanceof ConfigError ? `${message}\n` : `purser: ${message}\n`)
-    return exitCodeOf(error)
+    const code = exitCodeOf(error)
+    return code === exitCodes.usage ? usageCode(io) : code
   }
 }

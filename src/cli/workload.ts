@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { addApply } from './apply.ts'
+import { completeWorkload } from './configuration/complete.ts'
 import type { Io } from './io.ts'
 import { positive } from './options.ts'
 import { pairs, show } from './output.ts'
@@ -16,7 +17,7 @@ export function addWorkload(program: Command, io: Io): void {
     .command('workload')
     .summary('register workloads: how they are recognized, and what they may have')
   addWorkloadCreate(group, io)
-  addApply(group, io, { ...workload, defaults })
+  addApply(group, io, { ...workload, complete: completeWorkload })
   addList(group, io, {
     summary: 'list workload entries',
     options: (command) =>
@@ -53,9 +54,6 @@ export function addWorkload(program: Command, io: Io): void {
     examples: ['purser workload delete web --reason "retired"'],
   })
 }
-
-/** Defaults of the server. */
-const defaults = { grants: {}, requirePodBound: true, pinIdentity: false, wide: false }
 
 function addSwitch(group: Command, io: Io, verb: 'disable' | 'enable', summary: string): void {
   addVerb(group, io, {

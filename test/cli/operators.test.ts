@@ -185,6 +185,13 @@ describe('workload', () => {
       expect(await applied(`${noun} apply -f -`, out)).toEqual([`${name} replaced ${revision + 2}`])
     })
 
+    it('and a definition that omits the defaults of the server', async () => {
+      const definition = `name: ci\nkind: oidc\npreset: github-actions\naudience: ${audience}\n`
+      expect(await applied('attestor apply -f -', definition)).toEqual(['ci created 1'])
+      expect(await applied('attestor apply -f -', definition)).toEqual(['ci unchanged 1'])
+      await run('attestor delete ci')
+    })
+
     it('but apply does not change "disabled", and names the verb that does', async () => {
       const { out } = await run('workload get orders')
       const off = out.replace('disabled: false', 'disabled: true')

@@ -58,6 +58,7 @@ describe('the packed server', () => {
       expect.arrayContaining([
         'dist/src/main.js',
         'dist/openapi.json',
+        'dist/purser.schema.json',
         'openapi.yaml',
         'node_modules/@purser/sdk/dist/index.js',
       ]),

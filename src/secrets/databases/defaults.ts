@@ -1,4 +1,4 @@
-type Lifetimes = { defaultLifetimeSeconds?: number; maxLifetimeSeconds?: number }
+type Lifetimes = Partial<Record<'defaultLifetimeSeconds' | 'maxLifetimeSeconds', number | undefined>>
 
 /** The defaults of a database. The command line completes definitions with them, to compare them with the server's. */
 export const databaseDefaults = ({ defaultLifetimeSeconds, maxLifetimeSeconds }: Lifetimes) => ({

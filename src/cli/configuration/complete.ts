@@ -1,0 +1,41 @@
+/** Definitions with the defaults of the server: one that omits a default equals one that names it. */
+import { type AttestorSpec } from '../../attest/definition.ts'
+import { kubernetesDefaults, oidcDefaults } from '../../attest/defaults.ts'
+import { type PresetName, presets } from '../../attest/presets.ts'
+import { databaseDefaults } from '../../secrets/databases/defaults.ts'
+import type { Definition } from '../documents.ts'
+
+/** @param live the server's, for a default that only the server knows */
+export type Complete = (definition: Definition, live?: Definition) => Definition
+
+export const completeAttestor: Complete = (definition, live) => {
+  const { name, kind, preset, apiServer } = definition
+  const named: Pick<AttestorSpec, 'name' | 'preset'> = {
+    name: String(name),
+    ...(isPreset(preset) && { preset }),
+  }
+  if (kind !== 'kubernetes') return { ...oidcDefaults(named), ...definition }
+  // The issuer of the server's own cluster is read from its token.
+  const issuer = apiServer === 'in-cluster' ? live?.issuer : undefined
+  return { ...kubernetesDefaults(named), ...(issuer !== undefined && { issuer }), ...definition }
+}
+
+export const completeDatabase: Complete = (definition) => {
+  const lifetimes = {
+    defaultLifetimeSeconds: numberOf(definition.defaultLifetimeSeconds),
+    maxLifetimeSeconds: numberOf(definition.maxLifetimeSeconds),
+  }
+  return { ...databaseDefaults(lifetimes), ...definition }
+}
+
+export const completeWorkload: Complete = (definition) => ({
+  grants: {},
+  requirePodBound: true,
+  pinIdentity: false,
+  wide: false,
+  ...definition,
+})
+
+const isPreset = (name: unknown): name is PresetName => typeof name === 'string' && Object.hasOwn(presets, name)
+
+const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)

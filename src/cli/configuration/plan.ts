@@ -1,0 +1,118 @@
+/** What has to change so that the server has what the files declare. */
+import { CliError, exitCodes, usageError } from '../io.ts'
+import type { Definition } from '../documents.ts'
+import { type MemberChange, differences } from './differences.ts'
+import { type KindName, type ObjectName, completed, keyOf, kindNames } from './kinds.ts'
+import type { Live, Objects } from './live.ts'
+import type { Declared } from './read.ts'
+
+export type Action = 'create' | 'change' | 'delete' | 'unchanged'
+
+/** `revision` and `id` are those that the server had: 0 and none for an object that is created. */
+export type PlanItem = ObjectName & {
+  action: Action
+  revision: number
+  id?: string
+  /** The definition to write. */
+  spec?: Definition
+  /** Of a change. */
+  changes?: MemberChange[]
+}
+
+export type Plan = {
+  /** In the order in which they are written. */
+  items: PlanItem[]
+  /** Objects of the owner that no file declares and that stay, since nothing is pruned. */
+  undeclared: number
+}
+
+export type PlanOptions = {
+  owner: string | undefined
+  /** Delete what the owner manages and no file declares. */
+  prune: boolean
+  /** Take over what another manages. */
+  adopt: boolean
+}
+
+export async function createPlan(
+  objects: Objects,
+  declared: readonly Declared[],
+  { owner, prune, adopt }: PlanOptions,
+  onRead: () => void,
+): Promise<Plan> {
+  const items: PlanItem[] = []
+  const removals: PlanItem[] = []
+  const faults: string[] = []
+  let undeclared = 0
+  for (const kind of kindNames) {
+    const own = new Map<string, Live>()
+    if (owner !== undefined) for await (const live of objects[kind].list(owner)) own.set(live.name, live)
+    for (const object of declaredOf(kind, declared)) {
+      const live = own.get(object.name) ?? (await placed(object, objects[kind].get(object.name)))
+      own.delete(object.name)
+      onRead()
+      const fault = adopt ? undefined : faultOfManager(object, live)
+      if (fault === undefined) items.push(itemOf(object, live))
+      else faults.push(`${object.place}: ${fault}`)
+    }
+    if (prune) removals.unshift(...[...own.values()].map(removalOf))
+    else undeclared += own.size
+  }
+  if (faults.length > 0) throw usageError(faults.slice(0, 20).join('\n'))
+  return { items: [...items, ...removals], undeclared }
+}
+
+/** By name, so that a plan does not depend on the order of the files. */
+const declaredOf = (kind: KindName, declared: readonly Declared[]): Declared[] =>
+  declared.filter((object) => object.kind === kind).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+
+function itemOf({ kind, name, spec }: Declared, live: Live | undefined): PlanItem {
+  if (!live) return { kind, name, action: 'create', revision: 0, spec }
+  const { revision, id } = live
+  const existing = { kind, name, revision, ...(id !== undefined && { id }) }
+  const changes = differences(live.spec, completed({ kind, name }, spec, live.spec))
+  return changes.length === 0 ? { ...existing, action: 'unchanged' } : { ...existing, action: 'change', spec, changes }
+}
+
+const removalOf = ({ kind, name, revision, id }: Live): PlanItem => ({
+  kind,
+  name,
+  action: 'delete',
+  revision,
+  ...(id !== undefined && { id }),
+})
+
+function faultOfManager({ kind, name, spec }: Declared, live: Live | undefined): string | undefined {
+  const manager = live?.spec.managedBy
+  if (manager === undefined || manager === spec.managedBy) return undefined
+  return `${kind} ${name} is managed by ${JSON.stringify(manager)}: change it there, or take it over with --adopt`
+}
+
+async function placed<T>({ place }: Declared, found: Promise<T>): Promise<T> {
+  try {
+    return await found
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error
+    throw new CliError(`${place}: ${error.message}`, error.exitCode, error.code)
+  }
+}
+
+/**
+ * Compares the server with a plan that was made before, the objects that stay included: what was reviewed is what holds.
+ * @throws CliError when an object is another one than then, or has another revision
+ */
+export async function checkUnmoved(objects: Objects, items: readonly PlanItem[], onRead: () => void): Promise<void> {
+  const moved: string[] = []
+  for (const item of items) {
+    const live = await objects[item.kind].get(item.name)
+    onRead()
+    if (live?.id === item.id && (live?.revision ?? 0) === item.revision) continue
+    const now = live ? `has revision ${live.revision}` : 'does not exist'
+    moved.push(`${keyOf(item)} ${now}, the plan was made for ${item.revision || 'none'}`)
+  }
+  if (moved.length === 0) return
+  const few = moved.slice(0, 20).join('\n  ')
+  throw staleError(`the plan is out of date, and nothing was done: make a new one\n  ${few}`)
+}
+
+const staleError = (message: string): CliError => new CliError(message, exitCodes.refused, 'stale')
