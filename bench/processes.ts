@@ -33,14 +33,17 @@ function family(pid: number): number[] {
 /** The processes that a process started, and those that they started. */
 export const childrenOf = (pid: number): number[] => family(pid).slice(1)
 
-/** User and system time of a process family so far, in microseconds (clock ticks are 10 ms). */
+/**
+ * User and system time of a process family so far, in microseconds (clock ticks are 10 ms). That of children that ended is
+ * in their parent's fields: PostgreSQL ends idle connections during a measurement.
+ */
 export function cpuMicros(pid: number): number {
   let ticks = 0
   for (const member of family(pid)) {
     try {
       const stat = readFileSync(`/proc/${member}/stat`, 'utf8')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      ticks += Number(fields[11]) + Number(fields[12])
+      for (const field of fields.slice(11, 15)) ticks += Number(field)
     } catch {
       // The process has ended.
     }
