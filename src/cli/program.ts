@@ -11,6 +11,7 @@ import { addExport } from './configuration/export-command.ts'
 import { addPlan } from './configuration/plan-command.ts'
 import { addPolicy } from './configuration/policy-command.ts'
 import { addSchema } from './configuration/schema-command.ts'
+import { addContain } from './contain.ts'
 import { addCredentials } from './credentials.ts'
 import { addDatabase } from './database.ts'
 import { addDemo } from './demo.ts'
@@ -52,6 +53,7 @@ const verbs: Record<string, Verb[]> = {
     addExplain,
     addRevoke,
     addRevocation,
+    addContain,
     addKeys,
     addToken,
     addLog,

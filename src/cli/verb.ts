@@ -20,12 +20,15 @@ type Declaration = {
 
 type Call<F, A, T> = (api: Api, flags: F, ...args: A[]) => Promise<T>
 
-/** @param verb.reason whether the verb has the option `--reason` */
+/**
+ * @param verb.reason whether the verb has the option `--reason`
+ * @returns the command, for verbs below it
+ */
 export function addVerb<F extends ClientFlags = VerbFlags, A extends string = string>(
   group: Command,
   io: Io,
   verb: Declaration & { reason?: true; run: Call<F, A, void> },
-): void {
+): Command {
   const command = group.command(verb.usage).summary(verb.summary)
   if (verb.description !== undefined) command.description(verb.description)
   verb.options?.(command)
@@ -33,6 +36,7 @@ export function addVerb<F extends ClientFlags = VerbFlags, A extends string = st
   if (verb.reason) withReason(command)
   withExamples(command, ...verb.examples)
   command.action(() => withApi(io, command.opts(), (api) => verb.run(api, command.opts<F>(), ...command.processedArgs)))
+  return command
 }
 
 /** The verb `list`: prints all items as a table. */

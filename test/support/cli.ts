@@ -8,6 +8,8 @@ export type Ran = { code: number; out: string; err: string }
 type Options = {
   env?: Record<string, string | undefined>
   stdin?: string
+  /** Whether stdin is a terminal. */
+  typed?: true
   /** Called with all of stdout so far, each time that it grows. */
   onOutput?: (out: string) => void
   /** The same for stderr. */
@@ -38,7 +40,9 @@ export function startCli(argv: string[], options: Options = {}): Started {
   const code = runCli({
     argv,
     env: options.env ?? {},
-    stdin: Readable.from(options.stdin === undefined ? [] : [options.stdin]),
+    stdin: Object.assign(Readable.from(options.stdin === undefined ? [] : [options.stdin]), {
+      ...(options.typed && { isTTY: true }),
+    }),
     stdout: sink((text) => {
       out += text
       options.onOutput?.(out)

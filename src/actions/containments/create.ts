@@ -77,7 +77,7 @@ function tokensToRevoke({ subject, createdAt }: New, snapshot: Snapshot): ApiTok
     (row) => tokenIds.includes(row.id) && isLiveToken(row, createdAt),
   )
   if (hasAdmin(snapshot, createdAt) && !hasAdmin(withoutTokens(snapshot, tokenIds), createdAt)) {
-    const detail = 'no admin token would remain: create one on the host with `purser bootstrap reissue`, and use it'
+    const detail = 'no admin token would remain: create one on the host with `purser bootstrap --reissue`, and use it'
     throw refuse('conflict', { detail })
   }
   return tokens

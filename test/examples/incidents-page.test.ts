@@ -1,0 +1,81 @@
+/** Every command of docs/incidents.md, as a person would type it: a real shell, a real server over TLS. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Issuer, createIssuer } from '../support/issuer.ts'
+import { builtMain } from '../support/main.ts'
+import { type TestPurser, audience, startPurser, trustDomain } from '../support/purser.ts'
+import { runShell } from '../support/shell.ts'
+import { root } from '../support/source-files.ts'
+
+const page = readFileSync(join(root, 'docs/incidents.md'), 'utf8')
+const blocks = [...page.matchAll(/```sh\n(.*?)```/gs)].map(([, block = '']) => block)
+const folder = mkdtempSync(join(tmpdir(), 'purser-page-'))
+const rotator = { kind: 'generated', fields: { password: { length: 32, alphabet: 'alphanumeric' } } }
+let purser: TestPurser
+let issuer: Issuer
+
+async function attest(): Promise<{ status: number; token: string }> {
+  const proof = { kind: 'jwt', token: await issuer.token({ sub: 'web' }) }
+  const { status, body } = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {} })
+  return { status, token: status === 200 ? (body['accessToken'] as { token: string }).token : '' }
+}
+
+beforeAll(async () => {
+  purser = await startPurser({ tls: true, store: 'postgres' })
+  issuer = await createIssuer()
+  writeFileSync(join(folder, 'purser'), `#!/bin/sh\nexec "${process.execPath}" "${builtMain()}" "$@"\n`)
+  chmodSync(join(folder, 'purser'), 0o755)
+  const keys = { jwks: { keys: [issuer.jwk] } }
+  await purser.asAdmin('POST', '/api/v1/attestors', {
+    name: 'prod-eu',
+    kind: 'oidc',
+    issuer: issuer.issuer,
+    audience,
+    keys,
+  })
+  await purser.asAdmin('POST', '/api/v1/workloads', {
+    name: 'web',
+    attestor: 'prod-eu',
+    match: { 'oidc:sub': 'web' },
+    spiffeId: 'spiffe://example.org/prod-eu/ns/prod/sa/web',
+    grants: { secrets: [{ paths: ['prod/**'], actions: ['read'] }] },
+  })
+  for (const path of ['prod/db', 'prod/license'])
+    await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { key: 'first' } }, { 'if-match': '"0"' })
+  await purser.asAdmin('PUT', '/api/v1/secrets/prod/db:rotation', { rotator }, { 'if-match': '"0"' })
+})
+afterAll(async () => {
+  await purser.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+it('runs from the first to the last, and does what the page says', async () => {
+  expect(blocks.length).toBeGreaterThan(5)
+  const { database, rootKey } = purser.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
+  const { token } = await attest()
+  const body = { secrets: [{ path: 'prod/db' }, { path: 'prod/license' }] }
+  expect((await purser.call('POST', '/api/v1/secrets:read', body, { token })).status).toBe(200)
+
+  const env = [
+    `PATH="${folder}:$PATH"`,
+    `export PATH PURSER_ADDR=${purser.url} PURSER_CA_FILE=${join(purser.dataDir, 'ca.pem')} PURSER_API_TOKEN=${purser.admin}`,
+    `export PURSER_TRUST_DOMAIN=${trustDomain} PURSER_PUBLIC_URL=${audience} PURSER_DATA_DIR=${purser.dataDir}`,
+    `export DATABASE_URL='${database.url.reveal()}' PURSER_ROOT_KEY='${rootKey.value.reveal()}'`,
+  ]
+  // One shell: later blocks use what earlier ones set.
+  const ran = await runShell('sh', ['-eu', '-c', [...env, ...blocks].join('\n')], { cwd: folder })
+  expect({ code: ran.code, err: ran.code === 0 ? '' : ran.err }).toEqual({ code: 0, err: '' })
+  expect(ran.out).toMatch(/dry run: nothing was changed/)
+  expect(ran.out).toMatch(/state +contained/)
+  expect(ran.out).toMatch(/rotation +prod\/db: retired/)
+  expect(ran.out).toMatch(/needs a person +secret prod\/license/)
+  expect(ran.out).toMatch(/containment\.complete/)
+  expect(ran.out).toMatch(/revoked +1 API token/)
+  expect(ran.out).toMatch(/needs a person +change workload\/web/)
+  expect((await purser.call('GET', '/api/v1/workloads', undefined, { token: purser.admin })).status).toBe(401)
+  expect((await purser.call('GET', '/api/v1/credentials/self', undefined, { token })).status).toBe(401)
+  expect((await attest()).status).toBe(200)
+})
