@@ -78,8 +78,11 @@ const namesIn = async (path: string): Promise<string[]> =>
   ((await purser.asAdmin('GET', `/api/v1/${path}?limit=200`)).body['items'] as { name?: string; path?: string }[]).map(
     ({ name, path: place }) => name ?? place ?? '',
   )
+/** What operators changed so far; the server has changes of its own. */
 const writes = async (): Promise<number> =>
-  (await readLog(purser)).filter(({ change, resource }) => change !== undefined || resource !== undefined).length
+  (await readLog(purser)).filter(
+    ({ actor, action, change }) => actor.kind === 'operator' && (change !== undefined || action.endsWith('.delete')),
+  ).length
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'purser-configuration-'))
@@ -227,6 +230,15 @@ describe('a configuration of every kind', () => {
     expect((await purser.asAdmin('GET', '/api/v1/revocations')).body['items']).toEqual(blocks)
     const { body } = await purser.asAdmin('GET', '/api/v1/secrets/prod/db:metadata')
     expect(body['version']).toBe(1)
+  })
+})
+
+it('a policy of a secret that does not exist is refused before anything is written', async () => {
+  write('a.yaml', workload('before-it'), policy('prod/none'))
+  expect(await run('apply -f DIR')).toMatchObject({
+    code: 2,
+    out: '',
+    err: 'purser: there is no secret prod/none: write it first, with purser secret put prod/none\n',
   })
 })
 

@@ -10,6 +10,8 @@ export type Live = ObjectName & { id?: string; revision: number; spec: Definitio
 type Write = { ifMatch: number; reason: string | undefined }
 
 type Access = {
+  /** The list tells what does not exist. That of policies does not tell whether a secret exists. */
+  isListComplete: boolean
   /** @throws CliError when the secret of a rotation policy does not exist */
   get: (name: string) => Promise<Live | undefined>
   /** Every object, or those of one manager. */
@@ -37,6 +39,29 @@ export const openObjects = (api: Api): Objects => ({
   'rotation-policy': policies(api),
 })
 
+/** A page of a list has one entry in the log, as each single read has. */
+const maxSingleReads = 100
+
+/** The objects with these names that exist, by name. */
+export async function readObjects(
+  access: Access,
+  names: readonly string[],
+  onRead: () => void,
+): Promise<Map<string, Live>> {
+  const found = new Map<string, Live>()
+  const wanted = new Set(names)
+  const isListed = names.length > maxSingleReads
+  if (isListed) for await (const live of access.list()) if (wanted.has(live.name)) found.set(live.name, live)
+  for (const name of names) {
+    if (!found.has(name) && !(isListed && access.isListComplete)) {
+      const live = await access.get(name)
+      if (live) found.set(name, live)
+    }
+    onRead()
+  }
+  return found
+}
+
 type Reply = { id: string; name: string; kind?: string; revision: number }
 
 function named(api: Api, kind: keyof typeof namedPaths): Access {
@@ -46,6 +71,7 @@ function named(api: Api, kind: keyof typeof namedPaths): Access {
     return { kind, name, id, revision, spec: specIn({ ...reply }) }
   }
   return {
+    isListComplete: true,
     async get(name) {
       const found = await ifFound(api.call('GET', path, { path: { name } }))
       return found && show(found)
@@ -76,6 +102,7 @@ function named(api: Api, kind: keyof typeof namedPaths): Access {
 function policies(api: Api): Access {
   const kind = 'rotation-policy'
   return {
+    isListComplete: false,
     async get(path) {
       const found = await ifFound(api.call('GET', rotation, { path: { path } }))
       if (!found) throw usageError(`there is no secret ${path}: write it first, with purser secret put ${path}`)

@@ -3,7 +3,7 @@ import { CliError, exitCodes, usageError } from '../io.ts'
 import type { Definition } from '../documents.ts'
 import { type MemberChange, differences } from './differences.ts'
 import { type KindName, type ObjectName, completed, keyOf, kindNames } from './kinds.ts'
-import type { Live, Objects } from './live.ts'
+import { type Live, type Objects, readObjects } from './live.ts'
 import type { Declared } from './read.ts'
 
 export type Action = 'create' | 'change' | 'delete' | 'unchanged'
@@ -47,10 +47,12 @@ export async function createPlan(
   for (const kind of kindNames) {
     const own = new Map<string, Live>()
     if (owner !== undefined) for await (const live of objects[kind].list(owner)) own.set(live.name, live)
-    for (const object of declaredOf(kind, declared)) {
-      const live = own.get(object.name) ?? (await placed(object, objects[kind].get(object.name)))
+    const ofKind = declaredOf(kind, declared)
+    const others = ofKind.flatMap(({ name }) => (own.has(name) ? [] : [name]))
+    const found = new Map([...own, ...(await readObjects(objects[kind], others, onRead))])
+    for (const object of ofKind) {
+      const live = found.get(object.name)
       own.delete(object.name)
-      onRead()
       const fault = adopt ? undefined : faultOfManager(object, live)
       if (fault === undefined) items.push(itemOf(object, live))
       else faults.push(`${object.place}: ${fault}`)
@@ -88,24 +90,19 @@ function faultOfManager({ kind, name, spec }: Declared, live: Live | undefined):
   return `${kind} ${name} is managed by ${JSON.stringify(manager)}: change it there, or take it over with --adopt`
 }
 
-async function placed<T>({ place }: Declared, found: Promise<T>): Promise<T> {
-  try {
-    return await found
-  } catch (error) {
-    if (!(error instanceof CliError)) throw error
-    throw new CliError(`${place}: ${error.message}`, error.exitCode, error.code)
-  }
-}
-
 /**
  * Compares the server with a plan that was made before, the objects that stay included: what was reviewed is what holds.
  * @throws CliError when an object is another one than then, or has another revision
  */
 export async function checkUnmoved(objects: Objects, items: readonly PlanItem[], onRead: () => void): Promise<void> {
   const moved: string[] = []
+  const found = new Map<string, Live>()
+  for (const kind of kindNames) {
+    const names = items.flatMap((item) => (item.kind === kind ? [item.name] : []))
+    for (const live of (await readObjects(objects[kind], names, onRead)).values()) found.set(keyOf(live), live)
+  }
   for (const item of items) {
-    const live = await objects[item.kind].get(item.name)
-    onRead()
+    const live = found.get(keyOf(item))
     if (live?.id === item.id && (live?.revision ?? 0) === item.revision) continue
     const now = live ? `has revision ${live.revision}` : 'does not exist'
     moved.push(`${keyOf(item)} ${now}, the plan was made for ${item.revision || 'none'}`)
