@@ -26,6 +26,7 @@ import { addKeys } from './keys.ts'
 import { addLease } from './lease.ts'
 import { addLog } from './log.ts'
 import { addMigrate } from './migrate.ts'
+import { addOperator } from './operator.ts'
 import { addRevocation } from './revocation.ts'
 import { addRevoke } from './revoke.ts'
 import { addRootKey } from './root-key.ts'
@@ -55,6 +56,7 @@ const verbs: Record<string, Verb[]> = {
     addRevocation,
     addContain,
     addKeys,
+    addOperator,
     addToken,
     addLog,
   ],

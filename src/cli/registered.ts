@@ -1,4 +1,4 @@
-/** The verbs that attestors, databases and workloads share: get, check, delete. */
+/** The verbs that attestors, databases, operators and workloads share: get, check, delete. */
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
 import { CliError, type Io } from './io.ts'
@@ -6,7 +6,8 @@ import { positive } from './options.ts'
 import { show, table } from './output.ts'
 import { type VerbFlags, addChange, addVerb } from './verb.ts'
 
-type RegisteredPath = '/api/v1/attestors/{name}' | '/api/v1/databases/{name}' | '/api/v1/workloads/{name}'
+type RegisteredPath =
+  '/api/v1/attestors/{name}' | '/api/v1/databases/{name}' | '/api/v1/operators/{name}' | '/api/v1/workloads/{name}'
 
 /** What the verbs act on: `noun` as outputs name it. */
 export type Registered<P extends RegisteredPath = RegisteredPath> = { noun: string; path: P }
@@ -28,7 +29,7 @@ export function addGet(group: Command, io: Io, { path }: Registered, words: Word
 export function addCheck(
   group: Command,
   io: Io,
-  { path }: Registered<Exclude<RegisteredPath, '/api/v1/workloads/{name}'>>,
+  { path }: Registered<'/api/v1/attestors/{name}' | '/api/v1/databases/{name}'>,
   { failure, ...words }: Words & { failure: (name: string) => string },
 ): void {
   addVerb(group, io, {

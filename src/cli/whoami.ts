@@ -48,12 +48,17 @@ async function identify(flags: Flags, io: Io): Promise<Caller> {
   })
 }
 
+/** The role of the token, bounded by that of its operator. */
+const roleOf = ({ role, operatorRole }: Pick<Caller, 'role' | 'operatorRole'>): string | undefined =>
+  operatorRole === undefined ? role : `${role}, as far as ${operatorRole} allows`
+
 function textOf({ kind, spiffeId, workload, attestor, session, selectors, ...caller }: Caller): string {
   const rows: [string, string | undefined][] =
     kind === 'operator'
       ? [
           ['operator', caller.operator],
-          ['role', caller.role],
+          ['role', roleOf(caller)],
+          ['routes', caller.routes?.join(', ')],
           ['token', caller.tokenId],
         ]
       : [
