@@ -3,6 +3,14 @@
 import { readFileSync } from 'node:fs'
 import { runCli } from './cli/program.ts'
 
+/** As a process that SIGPIPE ends. */
+const brokenPipe = 128 + 13
+// The reader of a pipe may end first, as `head` does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(brokenPipe)
+})
+
 process.exitCode = await runCli({
   argv: process.argv.slice(2),
   env: process.env,

@@ -12,8 +12,9 @@ type RedactFlags = VerbFlags & { epoch: number; from: number; to: number; rule: 
 export function addLog(program: Command, io: Io): void {
   const group = program
     .command('log')
-    .summary('print the head, redact entries, and continue after a fail-over or a restore')
+    .summary('print head and key, redact entries, and continue after a fail-over or a restore')
   addHead(group, io)
+  addKey(group, io)
   addRedact(group, io)
   addAcceptFailover(group, io)
   addNewEpoch(group, io)
@@ -33,6 +34,23 @@ function addHead(group: Command, io: Io): void {
       })
     })
   withExamples(withServer(command), 'purser log head > head-$(date +%F).note')
+}
+
+function addKey(group: Command, io: Io): void {
+  const command = group
+    .command('key')
+    .summary("print the log's public key, for PURSER_LOG_KEY")
+    .description(
+      'Prints the key that signs the log now. A verifier that takes it from the server trusts the server: give it to workloads and auditors from a host that you trust.',
+    )
+    .action((flags: ServerFlags) =>
+      withApi(io, flags, async (api) => {
+        const { keys } = (await api.call('GET', '/log/keys', { token: null })).body
+        const signing = keys.filter(({ to }) => to === undefined)
+        io.stdout.write(`${signing.at(-1)?.vkey ?? ''}\n`)
+      }),
+    )
+  withExamples(withServer(command), 'export PURSER_LOG_KEY="$(purser log key)"')
 }
 
 function addRedact(group: Command, io: Io): void {

@@ -453,7 +453,7 @@ export interface paths {
         put: operations["putRotationPolicy"];
         /**
          * Say what becomes of a rotation that is stuck
-         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, whoever holds them; `hold` keeps them until an operator decides
+         * @description `extend` moves the deadline by `seconds`, and a held rotation waits again; `retire` ends the versions before now, also while sessions hold them; `hold` keeps them until an operator decides
          *     otherwise; `excuse` waits no more for one holder, named by `session`; `cancel` takes the rotation back: before the new value was the live one it has then `failed`, else the
          *     earlier value becomes the live one again, as `:rollback` does it.
          */

@@ -152,6 +152,12 @@ describe('audit export and verify', () => {
     expect(out).toMatch(/tail_cut: the checkpoint over \d+ entries is newer than the export: .*Export the log again/)
   })
 
+  it('verify with the key that `log key` prints', async () => {
+    const { out: key } = await run(['log', 'key'])
+    expect(key.trim()).toBe(vkey)
+    expect((await verify(exported, '--key', key.trim())).code).toBe(0)
+  })
+
   it('are not overwritten without --force', async () => {
     const taken = file('taken.jsonl', 'precious')
     const { code, err } = await run(['audit', 'export', '-f', taken])

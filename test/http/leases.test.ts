@@ -214,7 +214,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
       'shop',
       (token: string) => shop.purser.call('DELETE', '/api/v1/credentials/self', undefined, { token }),
     ],
-    // Whoever was revoked stays out.
+    // A revoked workload stays out.
     ['is revoked', 'ended', (_: string, session: string) => admin('POST', '/api/v1/revocations', { session })],
     ['is of an entry that was disabled', 'shop', () => admin('POST', '/api/v1/workloads/shop:disable')],
   ])('end when their session %s', async (_, sub, act) => {

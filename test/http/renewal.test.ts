@@ -139,7 +139,7 @@ describe('a serial number', () => {
     expect(ended?.revoked?.serialNumbers?.toSorted()).toEqual([owner.serialNumber, next.serialNumber].toSorted())
     expect(await self(next)).toBe(401)
     expect(fault(await renew(next, {}))).toBe(refusal)
-    // Whoever the orchestrator vouches for comes back, as another session.
+    // A workload that the orchestrator vouches for comes back, as another session.
     const back = await attest(token)
     expect(back.session).not.toBe(owner.session)
     expect(await self(back)).toBe(200)
