@@ -840,7 +840,7 @@ export interface paths {
          * Take back everything that a compromised workload or operator had
          * @description `match` names a SPIFFE ID, a session, the certificate of a session, an attestor, instances of an attestor by selectors, an API token, or every API token of an operator. 404
          *     where nothing was ever issued to it. The block comes first, in a change of its own: no entry after its index, `cut`, was decided without it. From then on every request of
-         *     the caller is refused, also with a fresh proof, until the block is released; an API token is revoked. What follows is the work of a job, which any replica continues after a
+         *     the caller is refused, also with a fresh proof, until the block is released; an API token is revoked, with those that it created. What follows is the work of a job, which any replica continues after a
          *     crash: it lists from the log what was issued below the cut and since `since`, revokes every credential, ends the sessions, whose leases end with them, and rotates every
          *     secret that was read, with a deadline of zero. The reply waits a moment for it; `GET /api/v1/containments/{id}` shows the progress.
          *     With `dryRun` the answer is the same and nothing changes, except that the log has an entry. `Purser-Reason` is required.
@@ -2602,7 +2602,7 @@ export interface components {
             /** @description An API token, by its public id */
             tokenId?: components["schemas"]["Id"];
             /** @description Every API token of an operator */
-            operator?: components["schemas"]["Name"];
+            operator?: components["schemas"]["OperatorName"];
         } & (unknown | unknown | unknown | unknown | unknown | unknown);
         ContainmentRequest: {
             match: components["schemas"]["ContainmentMatch"];

@@ -24,8 +24,8 @@ export type Subject =
   | { kind: 'instance'; session: string; instance: string; workloadId?: string; sessions: string[] }
   | { kind: 'attestor'; attestorId: string; name: string }
   | { kind: 'selectors'; attestorId: string; name: string; selectors: Record<string, string> }
-  /** `operator`: every token of the operator. */
-  | { kind: 'apiTokens'; tokenIds: string[]; operator?: string }
+  /** With the tokens that they created. `operator`: every token of the operator. `spared`: that of whoever contains. */
+  | { kind: 'apiTokens'; tokenIds: string[]; operator?: string; spared?: string }
 
 /** What the workload entries grant. */
 export type Reachable = { secrets: string[]; audiences: string[]; databases: string[] }
@@ -86,7 +86,7 @@ export async function listContainments(knex: Knex): Promise<ContainmentRow[]> {
   return rows.map(toContainment)
 }
 
-type Progress = Pick<ContainmentRow, 'state'> &
+type Progress = Pick<ContainmentRow, 'state' | 'subject'> &
   Partial<Pick<ContainmentRow, 'reached' | 'completedAt' | 'releasedAt' | 'releasedBy'>>
 
 /** Changes the named members alone. */

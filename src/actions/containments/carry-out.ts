@@ -11,6 +11,7 @@ import {
   readContainment,
   updateContainment,
 } from '../../store/containments.ts'
+import { createdTokens } from './api-tokens.ts'
 import { readsIn } from './findings.ts'
 import { isSettled, reportOf } from './report.ts'
 import { type PageParts, revokePage } from './revoke-page.ts'
@@ -40,8 +41,16 @@ export function createCarryOut(parts: CarryOutParts): CarryOut {
     for await (const page of searchLog(db.knex, row, now())) {
       await stay()
       if (!(await revokePage(parts, current, page))) throw lost
+      // What they did is searched for as well.
+      if (createdTokens(row.subject, page.apiTokens).length > 0) return revokeAll(await reread(row), stay)
       current = { ...current, reached: page.reached }
     }
+  }
+
+  async function reread({ id }: ContainmentRow): Promise<ContainmentRow> {
+    const row = await readContainment(db.knex, id)
+    if (!row) throw lost
+    return row
   }
 
   async function rotateAll(row: ContainmentRow, stay: () => Promise<void>): Promise<void> {

@@ -4,20 +4,18 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Change, Changed, Recorded } from '../../audit/record.ts'
-import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
 import { insertBlocks, lockRevocations } from '../../store/blocks.ts'
 import { insertItems } from '../../store/containment-items.ts'
 import { type ContainmentMatch, type ContainmentRow, insertContainment, setCut } from '../../store/containments.ts'
 import type { Database, Knex } from '../../store/database.ts'
 import { readHead } from '../../store/log.ts'
-import type { ApiTokenRow } from '../../store/rows.ts'
 import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
-import { hasAdmin, isLiveToken, withoutTokens } from '../../operators/admins.ts'
 import { endBootstrapTokenOf, revokeApiToken } from '../../store/tokens.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import { type Acting, type Context, checkReason, operatorName } from '../context.ts'
 import { type IdempotencyParts, once } from '../idempotency.ts'
+import { namedTokens, revocableTokens } from './api-tokens.ts'
 import type { CarryOut } from './carry-out.ts'
 import type { Report } from './report.ts'
 import { blockFor, subjectOf } from './subject.ts'
@@ -54,7 +52,10 @@ async function newContainment(
   snapshot: Snapshot,
   { match, since, rotate = true }: ContainmentRequest,
 ): Promise<New> {
-  const subject = await subjectOf(knex, snapshot, match)
+  const found = await subjectOf(knex, snapshot, match)
+  const { caller } = context
+  const isSpared = found.kind === 'apiTokens' && caller.kind === 'operator'
+  const subject = isSpared ? { ...found, spared: caller.tokenId } : found
   const kind = blockFor(subject, '', context.time)?.kind
   return {
     match,
@@ -69,30 +70,18 @@ async function newContainment(
   }
 }
 
-/** @throws Refusal `conflict` for the last admin token */
-function tokensToRevoke({ subject, createdAt }: New, snapshot: Snapshot): ApiTokenRow[] {
-  if (subject.kind !== 'apiTokens') return []
-  const { tokenIds } = subject
-  const tokens = [...snapshot.apiTokens.values()].filter(
-    (row) => tokenIds.includes(row.id) && isLiveToken(row, createdAt),
-  )
-  if (hasAdmin(snapshot, createdAt) && !hasAdmin(withoutTokens(snapshot, tokenIds), createdAt)) {
-    const detail = 'no admin token would remain: create one on the host with `purser bootstrap --reissue`, and use it'
-    throw refuse('conflict', { detail })
-  }
-  return tokens
-}
-
 export function createCreate(parts: CreateParts) {
   const { db, snapshots, carryOut, logger, randomBytes } = parts
 
   async function plan(context: Context, { begin }: Acting, request: ContainmentRequest): Promise<Recorded<Contained>> {
     const snapshot = snapshots.current()
     const row = await newContainment(context, db.knex, snapshot, request)
-    const tokens = tokensToRevoke(row, snapshot)
+    const tokens = namedTokens(snapshot, row.subject, context.time)
     const head = await readHead(db.knex)
-    const survey = await surveyOf(db.knex, { ...row, epoch: head?.epoch ?? 1, cut: head?.size ?? 0 }, context.time)
-    const report = { ...survey, counts: new Map([...survey.counts, ['apiToken' as const, tokens.length]]) }
+    const planned = { ...row, epoch: head?.epoch ?? 1, cut: head?.size ?? 0 }
+    const { created, ...survey } = await surveyOf(db.knex, planned, context.time)
+    const apiTokens = tokens.length + revocableTokens(snapshot, created, context.time).length
+    const report = { ...survey, counts: new Map([...survey.counts, ['apiToken' as const, apiTokens]]) }
     return begin(async () => ({
       result: { row, report },
       entry: {
@@ -111,7 +100,7 @@ export function createCreate(parts: CreateParts) {
     const { time } = context
     const row = await newContainment(context, tx, snapshot, request)
     const id = newId('con', randomBytes)
-    const tokens = tokensToRevoke(row, snapshot)
+    const tokens = namedTokens(snapshot, row.subject, time)
     await lockRevocations(tx)
     await insertContainment(tx, { ...row, id, state: 'revoking' })
     const blocked = blockFor(row.subject, newId('blk', randomBytes), time)

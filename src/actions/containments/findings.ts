@@ -23,8 +23,10 @@ export function tracesOf(subject: Subject, sessions: readonly string[]): Traces 
     case 'selectors':
       return { all: [`attestor=${subject.name}`, ...selectorTerms(subject.selectors)], any }
     case 'apiTokens':
-      if (subject.operator !== undefined) return { all: [`actor=${subject.operator}`], any: [] }
-      return { all: [], any: subject.tokenIds.map((id) => `tokenId=${id}`) }
+      return {
+        all: subject.operator === undefined ? [] : [`actor=${subject.operator}`],
+        any: subject.tokenIds.map((id) => `tokenId=${id}`),
+      }
   }
 }
 
@@ -45,7 +47,7 @@ function isOf({ actor }: LogEntry, subject: Subject, sessions: ReadonlySet<strin
     case 'apiTokens': {
       const { operator, tokenIds } = subject
       if (actor.kind !== 'operator') return false
-      return operator === undefined ? tokenIds.includes(actor.tokenId ?? '') : actor.operator === operator
+      return tokenIds.includes(actor.tokenId ?? '') || (operator !== undefined && actor.operator === operator)
     }
   }
 }
@@ -63,6 +65,8 @@ export type Findings = {
   /** Live ones. */
   credentials: IssuedCredential[]
   sessions: string[]
+  /** API tokens that it created. */
+  apiTokens: string[]
   items: Item[]
 }
 
@@ -74,7 +78,7 @@ export function findingsIn(
   sessions: ReadonlySet<string>,
   now: Date,
 ): Findings {
-  const findings: Findings = { credentials: [], sessions: [], items: [] }
+  const findings: Findings = { credentials: [], sessions: [], apiTokens: [], items: [] }
   const found = new Set<string>()
   for (const entry of entries) {
     if (!happened(entry) || !isOf(entry, subject, sessions)) continue
@@ -83,6 +87,7 @@ export function findingsIn(
     findings.credentials.push(...live)
     findings.items.push(...live.map(itemOf))
     if (actor.session !== undefined) found.add(actor.session)
+    if (issued.apiToken) findings.apiTokens.push(issued.apiToken.id)
     for (const { path, version } of issued.secrets ?? [])
       findings.items.push({ kind: 'read', name: `${path} ${version}`, detail: { path, version } })
     if (actor.kind === 'operator' && change && resource)

@@ -1,5 +1,5 @@
 /** Revokes what one page of the log names, and ends its sessions: one change, with the names in its entry. */
-import type { Change, Recorder } from '../../audit/record.ts'
+import type { Change, Changed, Recorder } from '../../audit/record.ts'
 import { newId } from '../../names/id.ts'
 import { insertBlocks, lockRevocations, untilReleased } from '../../store/blocks.ts'
 import { liveOnes } from '../../store/contained-sessions.ts'
@@ -7,7 +7,10 @@ import { insertItems } from '../../store/containment-items.ts'
 import { type ContainmentRow, lockContainment, updateContainment } from '../../store/containments.ts'
 import type { Knex } from '../../store/database.ts'
 import type { BlockRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
 import { endSessions, revokeTokens } from '../../store/sessions.ts'
+import { revokeApiToken } from '../../store/tokens.ts'
+import { createdTokens, revocableTokens, withTokens } from './api-tokens.ts'
 import type { FoundPage } from './search.ts'
 
 export type PageParts = {
@@ -22,16 +25,16 @@ const overtaken = new Error('another replica continues the containment')
 const isSamePlace = (row: ContainmentRow, other: ContainmentRow): boolean =>
   row.reached?.epoch === other.reached?.epoch && row.reached?.index === other.reached?.index
 
-/** @returns whether the page was revoked here */
+/** @returns whether the page was revoked here. Where it created API tokens, the search continues with these from its start. */
 export async function revokePage(parts: PageParts, containment: ContainmentRow, page: FoundPage): Promise<boolean> {
   const { recorder, now } = parts
   const { id, requestId } = containment
   const open = { requestId, action: 'containment.revoke', time: now(), actor: { kind: 'system' } } as const
   try {
-    await recorder.change(open, async (tx) => {
+    await recorder.change(open, async (tx, snapshot) => {
       const row = await lockContainment(tx, id)
       if (!row || row.state !== 'revoking' || !isSamePlace(row, containment)) throw overtaken
-      return revoked(tx, parts, row, page, open.time)
+      return revoked(tx, parts, { row, page, snapshot, now: open.time })
     })
     return true
   } catch (error) {
@@ -43,10 +46,10 @@ export async function revokePage(parts: PageParts, containment: ContainmentRow, 
 async function revoked(
   tx: Knex.Transaction,
   { randomBytes }: Pick<PageParts, 'randomBytes'>,
-  { id, releasedAt }: ContainmentRow,
-  { credentials, sessions, items, reached, isLast }: FoundPage,
-  now: Date,
+  { row, page, snapshot, now }: { row: ContainmentRow; page: FoundPage; snapshot: Snapshot; now: Date },
 ): Promise<Change<undefined>> {
+  const { id, subject, releasedAt } = row
+  const { credentials, sessions, items, reached, isLast } = page
   const block = (part: Pick<BlockRow, 'kind' | 'value' | 'until'> & Partial<BlockRow>): BlockRow => ({
     id: newId('blk', randomBytes),
     at: now,
@@ -79,7 +82,16 @@ async function revoked(
   }
   await revokeTokens(tx, valuesOf('accessToken'), now)
   await insertItems(tx, id, [...items, ...live.map((session) => ({ kind: 'session' as const, name: session.id }))])
-  await updateContainment(tx, id, { reached, ...(isLast && { state: 'rotating' }) })
+  const created = createdTokens(subject, page.apiTokens)
+  const apiTokens = revocableTokens(snapshot, created, now).map((token) => token.id)
+  for (const token of apiTokens) await revokeApiToken(tx, token, now)
+  await insertItems(
+    tx,
+    id,
+    apiTokens.map((name) => ({ kind: 'apiToken', name })),
+  )
+  if (created.length > 0) await updateContainment(tx, id, { subject: withTokens(subject, created) })
+  else await updateContainment(tx, id, { reached, ...(isLast && { state: 'rotating' }) })
   const ids = live.map((session) => session.id)
   return {
     result: undefined,
@@ -89,11 +101,18 @@ async function revoked(
         ...named('serialNumbers', 'serialNumber'),
         ...named('jtis', 'jti'),
         ...named('accessTokens', 'accessToken'),
+        ...(apiTokens.length > 0 && { apiTokens }),
         ...(ids.length > 0 && { sessions: ids }),
       },
       detail: { upTo: `${reached.epoch}/${reached.index}`, isLast },
     },
-    changed: [revocation, ...(releasedAt ? [] : [id])].map((name) => ({ table: 'block', where: { revocation: name } })),
+    changed: [
+      ...[revocation, ...(releasedAt ? [] : [id])].map((name): Changed => ({
+        table: 'block',
+        where: { revocation: name },
+      })),
+      ...apiTokens.map((token): Changed => ({ table: 'api_token', where: { id: token } })),
+    ],
     // Under the head lock, in the order of the group commit: in the other order an issuance of the session would deadlock.
     placed: () => endSessions(tx, ids, 'contained', now),
   }

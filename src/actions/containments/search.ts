@@ -11,6 +11,9 @@ import { type Findings, findingsIn, tracesOf } from './findings.ts'
 /** Entries of one page: their credentials are revoked in one change, for which appends wait. */
 const pageSize = 200
 
+/** After every entry. */
+const end: Place = { epoch: 2 ** 31 - 1, index: Number.MAX_SAFE_INTEGER }
+
 export type FoundPage = Findings & { reached: Place; isLast: boolean }
 
 /**
@@ -24,14 +27,15 @@ export async function* searchLog(
 ): AsyncGenerator<FoundPage> {
   const sessions = await coveredSessions(knex, subject, since)
   const isAmong = new Set(sessions)
-  const before = { epoch, index: cut }
+  // A revoked token leaves no traces. Those that it created may have left some after the cut.
+  const before = subject.kind === 'apiTokens' ? end : { epoch, index: cut }
   const places = await findPlaces(knex, tracesOf(subject, sessions), { since, after: reached, before })
   for (let at = 0; at === 0 || at < places.length; at += pageSize) {
     const page = places.slice(at, at + pageSize)
     const entries = (await readBodies(knex, page)).map((body): LogEntry => JSON.parse(body))
     yield {
       ...findingsIn(entries, subject, isAmong, now),
-      reached: page.at(-1) ?? before,
+      reached: page.at(-1) ?? { epoch, index: cut },
       isLast: at + pageSize >= places.length,
     }
   }

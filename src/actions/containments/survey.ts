@@ -6,6 +6,7 @@ import { liveCovered, liveOnes } from '../../store/contained-sessions.ts'
 import type { ContainmentRow, Reachable, Subject } from '../../store/containments.ts'
 import type { Knex } from '../../store/database.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
+import { createdTokens, withTokens } from './api-tokens.ts'
 import { fateOf } from './fate.ts'
 import { readsIn } from './findings.ts'
 import { type NeedsHands, type Report, type RotatingSecret, byHand, maxLasting } from './report.ts'
@@ -16,18 +17,15 @@ type Planned = Pick<ContainmentRow, 'subject' | 'since' | 'rotate' | 'epoch' | '
 /** Live sessions that are asked for their grants: those of one workload entry mostly have the same. */
 const maxSessions = 200
 
-export async function surveyOf(knex: Knex, planned: Planned, now: Date): Promise<Report> {
-  const items = new Map<string, Item>()
-  const sessions = new Set<string>()
-  for await (const page of searchLog(knex, planned, now)) {
-    for (const item of page.items) items.set(`${item.kind} ${item.name}`, item)
-    for (const id of page.sessions) sessions.add(id)
-  }
+/** @returns `created`: the API tokens that a contained one created */
+export async function surveyOf(knex: Knex, planned: Planned, now: Date): Promise<Report & { created: string[] }> {
+  const { items, sessions, created } = await collect(knex, planned, now)
   const ended = (await liveOnes(knex, [...sessions], now)).map((session) => session.id)
   const found = [...items.values()]
   const live = await liveCovered(knex, planned.subject, now, maxSessions)
   const secrets = await secretsOf(knex, found, planned)
   return {
+    created,
     counts: countsOf(found, ended),
     leases: await openLeasesOf(knex, ended),
     alsoAffected: live.map((session) => session.id).filter((id) => !ended.includes(id)),
@@ -41,6 +39,23 @@ export async function surveyOf(knex: Knex, planned: Planned, now: Date): Promise
       .toSorted((a, b) => (b.until?.getTime() ?? 0) - (a.until?.getTime() ?? 0))
       .slice(0, maxLasting),
   }
+}
+
+type Collected = { items: Map<string, Item>; sessions: Set<string>; created: string[] }
+
+async function collect(knex: Knex, planned: Planned, now: Date, known: string[] = []): Promise<Collected> {
+  const collected: Collected = { items: new Map(), sessions: new Set(), created: known }
+  for await (const page of searchLog(knex, planned, now)) {
+    for (const item of page.items) collected.items.set(`${item.kind} ${item.name}`, item)
+    for (const id of page.sessions) collected.sessions.add(id)
+    const created = createdTokens(planned.subject, page.apiTokens)
+    // What they did counts as well.
+    if (created.length > 0) {
+      const subject = withTokens(planned.subject, created)
+      return collect(knex, { ...planned, subject }, now, [...known, ...created])
+    }
+  }
+  return collected
 }
 
 function countsOf(items: readonly Item[], sessions: readonly string[]): Map<ItemKind, number> {
