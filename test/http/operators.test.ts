@@ -182,6 +182,19 @@ describe('the last admin', () => {
     await isKept()
   })
 
+  it('is not contained, by name or by token, until another one can act', async () => {
+    await account(ask, 'off', 'admin')
+    await ask('disableOperator', { name: 'off' })
+    for (const match of [{ operator: 'admin' }, { tokenId: only }]) {
+      const contain = await ask('createContainment', { body: { match }, reason: 'incident 42' })
+      expect(fault(contain)).toBe('409 conflict')
+    }
+    await ask('enableOperator', { name: 'off' })
+    const body = { match: { operator: 'admin' } }
+    expect((await ask('createContainment', { body, reason: 'incident 42' })).status).toBeLessThan(300)
+    expect(fault(await ask('whoAmI'))).toBe('401 unauthenticated')
+  })
+
   it('may go once another one has a token', async () => {
     const { token } = await account(ask, 'eve', 'admin')
     expect(fault(await ask('disableOperator', { name: 'admin' }))).toBe('200 ')
