@@ -1,7 +1,7 @@
 /** `purser plan`: shows what `purser apply` would change. */
 import type { Command } from 'commander'
 import { Ended, type Io, exitCodes, usageError } from '../io.ts'
-import { list } from '../options.ts'
+import { repeated } from '../options.ts'
 import { createStyle, remark, show } from '../output.ts'
 import { type VerbFlags, addVerb } from '../verb.ts'
 import { createCounter } from './counter.ts'
@@ -21,7 +21,7 @@ export type PlanFlags = VerbFlags & {
 
 export const withPlanOptions = (command: Command): Command =>
   command
-    .option('-f, --file <path>', 'YAML file, or folder with YAML files; may be repeated; - for stdin', list)
+    .option('-f, --file <path>', 'YAML file, or folder with YAML files; may be repeated; - for stdin', repeated)
     .option('--owner <source>', 'sets managedBy of every object, such as git:shop')
     .option('--prune', 'delete what the owner manages and no file declares; needs --owner')
     .option('--adopt', 'take over objects that another source manages')

@@ -1,7 +1,7 @@
 /** `purser policy test`: runs the policy tests that are kept beside the files. */
 import type { Command } from 'commander'
 import { CliError, type Io, usageError } from '../io.ts'
-import { list } from '../options.ts'
+import { repeated } from '../options.ts'
 import { createStyle, printable, show } from '../output.ts'
 import { type VerbFlags, addVerb } from '../verb.ts'
 import { createCounter } from './counter.ts'
@@ -16,7 +16,7 @@ export function addPolicy(program: Command, io: Io): void {
     description:
       'Runs each document of kind policy-test: the server explains what the caller would get, and issues nothing. Exit code 1 if a test fails.',
     options: (command) =>
-      command.requiredOption('-f, --file <path>', 'YAML file, or folder with YAML files; - for stdin', list),
+      command.requiredOption('-f, --file <path>', 'YAML file, or folder with YAML files; - for stdin', repeated),
     examples: ['purser policy test -f purser/'],
     run: async (api, { file, ...flags }: VerbFlags & { file: string[] }) => {
       const { tests } = await readConfiguration(io, file)
