@@ -4,7 +4,7 @@ import { addApply } from './apply.ts'
 import { addAttestorCreate } from './attestor-create.ts'
 import { completeAttestor } from './configuration/complete.ts'
 import type { Io } from './io.ts'
-import { addCheck, addDelete, addGet } from './registered.ts'
+import { addCheck, addDelete, addGet, addReplace } from './registered.ts'
 import { addList } from './verb.ts'
 
 const attestor = { noun: 'attestor', path: '/api/v1/attestors/{name}' } as const
@@ -14,6 +14,10 @@ export function addAttestor(program: Command, io: Io): void {
     .command('attestor')
     .summary('configure attestors: the clusters, CI systems and clouds whose proofs Purser trusts')
   addAttestorCreate(group, io)
+  addReplace(group, io, attestor, {
+    summary: 'replace the definition of an attestor',
+    examples: ['purser attestor replace lab --file lab.yaml --reason "new keys"'],
+  })
   addApply(group, io, { ...attestor, complete: completeAttestor })
   addList(group, io, {
     summary: 'list the attestors',

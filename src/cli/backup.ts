@@ -1,17 +1,9 @@
 /** `purser backup`: checks a restored database. */
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { requireAttention } from './doctor/finding.ts'
 import type { Io } from './io.ts'
-import { withExamples, withOutput } from './options.ts'
+import { pointInTime, withExamples, withOutput } from './options.ts'
 import { type OutputFlags, createStyle, show } from './output.ts'
-
-function time(text: string): Date {
-  const at = new Date(text)
-  if (!/^\d{4}-\d\d-\d\dT/.test(text) || Number.isNaN(at.getTime())) {
-    throw new InvalidArgumentError('It must be a time such as 2026-11-25T22:00:00Z.')
-  }
-  return at
-}
 
 export function addBackup(program: Command, io: Io): void {
   const group = program.command('backup').summary('check a restored database')
@@ -21,13 +13,20 @@ export function addBackup(program: Command, io: Io): void {
     .description(
       "Runs on the server's host with its configuration and root key. Decrypts every live value, tries rotated values at their targets where the rotator can, and lists what may have changed after the backup. docs/backup.md describes the whole restore.",
     )
-    .option('--since <time>', 'time of the backup (default: the newest entry of the previous epoch)', time)
-    .action(async (flags: OutputFlags & { since?: Date }) => {
+    .option(
+      '--since <time>',
+      'time of the backup, or a duration before now such as 1h (default: the newest entry of the previous epoch)',
+      pointInTime,
+    )
+    .action(async (flags: OutputFlags & { since?: string }) => {
       // Loaded on demand, so that client verbs load no server code.
       const { checkBackup } = await import('./backup/check.ts')
       const { showFindings, worstFirst } = await import('./doctor/show.ts')
       const { since } = flags
-      const findings = await checkBackup(io, { now: new Date(), ...(since && { since }) })
+      const findings = await checkBackup(io, {
+        now: new Date(),
+        ...(since !== undefined && { since: new Date(since) }),
+      })
       show(io, flags, { findings: worstFirst(findings) }, () => showFindings(findings, createStyle(io)))
       requireAttention(findings.filter(({ level }) => level === 'fail').length)
     })

@@ -22,7 +22,7 @@ export function addBootstrap(program: Command, io: Io): void {
       'file with the bootstrap token (PURSER_BOOTSTRAP_TOKEN_FILE, else bootstrap-token in the data directory)',
     )
     .option('--reissue', "create a new bootstrap token; needs the server's root key and database")
-    .option('--reason <text>', 'with --reissue: reason for the audit log')
+    .option('--reason <text>', 'with --reissue: reason for the audit log, up to 200 characters')
     .action(async (flags: Flags) => {
       const dataDir = io.env.PURSER_DATA_DIR ?? './purser-data'
       const path = flags.tokenFile ?? io.env.PURSER_BOOTSTRAP_TOKEN_FILE ?? join(dataDir, 'bootstrap-token')

@@ -29,8 +29,10 @@ export function addExplain(program: Command, io: Io): void {
       'purser explain --attestor prod-eu --selector k8s:ns=prod --selector k8s:sa=web',
       'purser explain --proof token.jwt',
     ],
+    reason: true,
     run: async (api, flags: Flags, requestId?: string) => {
-      const { body } = await api.call('POST', '/api/v1/workloads:explain', { body: question(requestId, flags, io) })
+      const request = { body: question(requestId, flags, io), reason: flags.reason }
+      const { body } = await api.call('POST', '/api/v1/workloads:explain', request)
       show(io, flags, body, formatExplanation)
     },
   })

@@ -1,8 +1,8 @@
 /** `purser log`: the head of the log, redaction, and the steps after a fail-over or a restore. */
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from './api.ts'
-import { type Io, usageError } from './io.ts'
-import { repeated, positive, whole, withExamples, withOutput, withServer } from './options.ts'
+import type { Io } from './io.ts'
+import { repeated, positive, whole, withExamples, withOutput, withRequiredReason, withServer } from './options.ts'
 import { type OutputFlags, remark, show, table } from './output.ts'
 import { type VerbFlags, addVerb } from './verb.ts'
 import { textOf } from './wire.ts'
@@ -77,8 +77,7 @@ function addOpen(group: Command, io: Io): void {
   addVerb(group, io, {
     usage: 'open',
     summary: 'open issuing after a new epoch and its review',
-    options: (command) =>
-      command.requiredOption('--reason <text>', 'what was reviewed, for the audit log, up to 200 characters'),
+    options: withRequiredReason,
     examples: ['purser log open --reason "incident 42: the revocations of the lost hour were repeated"'],
     run: async (api, { reason, ...flags }) => {
       const { logIndex } = await api.call('POST', '/api/v1/log:open', { reason })
@@ -94,10 +93,8 @@ function addAcceptFailover(group: Command, io: Io): void {
     .description(
       "Runs on the server's host with its configuration, while servers run. Compares the log with every known head, and records the change of the database server. Use it only if the new database server received every commit of the old one; otherwise use new-epoch.",
     )
-    .requiredOption('--reason <text>', 'why nothing was lost, for the audit log, up to 200 characters')
     .option('--known <file>', 'file with another signed head of the log; may be repeated', repeated)
     .action(async ({ reason, known = [], ...flags }: OutputFlags & { reason: string; known?: string[] }) => {
-      if (reason.length > 200) throw usageError('--reason is too long: at most 200 characters')
       const { acceptFailover } = await import('./accept-failover.ts')
       show(io, flags, await acceptFailover(io, { reason, known }), ({ from, to, size, compared }) =>
         table([
@@ -111,7 +108,7 @@ function addAcceptFailover(group: Command, io: Io): void {
       remark(io, 'running servers issue again within a second')
     })
   withExamples(
-    withOutput(command),
+    withOutput(withRequiredReason(command)),
     'purser log accept-failover --reason "planned switchover, the old primary was shut down first"',
   )
 }
@@ -125,11 +122,9 @@ function addNewEpoch(group: Command, io: Io): void {
     .description(
       "Runs on the server's host with its configuration and root key, while no server runs. Begins a new log with a new key, whose first entry holds the known heads of the old log. Replaces the CA and JWT keys, and ends every session, access token, API token and join token. Issuing stays closed until `purser log open`.",
     )
-    .requiredOption('--reason <text>', 'reason for the audit log, up to 200 characters')
     .option('--known <file>', 'file with another signed head of the old log; may be repeated', repeated)
     .option('--accept-fork', 'begin the epoch although a known head contradicts the old log; the new log records it')
     .action(async ({ reason, known = [], acceptFork = false, ...flags }: NewEpochFlags) => {
-      if (reason.length > 200) throw usageError('--reason is too long: at most 200 characters')
       // Loaded on demand, so that client verbs load no server code.
       const { beginEpoch } = await import('./new-epoch.ts')
       const begun = await beginEpoch(io, { reason, known, acceptFork })
@@ -151,7 +146,7 @@ function addNewEpoch(group: Command, io: Io): void {
       remark(io, 'next: start the servers, review workloads and revocations, then run `purser log open --reason …`')
     })
   withExamples(
-    withOutput(command),
+    withOutput(withRequiredReason(command)),
     'purser log new-epoch --reason "restored from the backup of 23:00"',
     'purser log new-epoch --reason "restored" --known replica-2/log-head',
   )

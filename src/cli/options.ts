@@ -15,9 +15,18 @@ export function withOutput(command: Command): Command {
   )
 }
 
+const reasonWords = 'reason for the audit log, up to 200 characters'
+
 /** The log keeps the reason as the entry's `actor.note`. */
-export const withReason = (command: Command): Command =>
-  command.option('--reason <text>', 'reason for the audit log, up to 200 characters')
+export const withReason = (command: Command): Command => command.option('--reason <text>', reasonWords, reason)
+
+export const withRequiredReason = (command: Command): Command =>
+  command.requiredOption('--reason <text>', reasonWords, reason)
+
+function reason(text: string): string {
+  if (text.length <= 200) return text
+  throw new InvalidArgumentError('It must be at most 200 characters long.')
+}
 
 export const withExamples = (command: Command, ...lines: string[]): Command =>
   command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`)

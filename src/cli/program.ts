@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { version } from '../version.ts'
+import { addAliases } from './aliases.ts'
 import { addAttestor } from './attestor.ts'
 import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
@@ -96,6 +97,7 @@ export function createProgram(io: Io): Command {
     program.commandsGroup(`${group}:`)
     for (const add of members) add(program, io)
   }
+  addAliases(program)
   return program
 }
 

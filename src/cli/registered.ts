@@ -1,9 +1,10 @@
-/** The verbs that attestors, databases, operators and workloads share: get, check, delete. */
+/** The verbs that attestors, databases, operators and workloads share: get, check, replace, delete. */
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
+import { readDefinition } from './documents.ts'
 import { CliError, type Io } from './io.ts'
 import { positive } from './options.ts'
-import { show, table } from './output.ts'
+import { remark, show, table } from './output.ts'
 import { type VerbFlags, addChange, addVerb } from './verb.ts'
 
 type RegisteredPath =
@@ -35,12 +36,35 @@ export function addCheck(
   addVerb(group, io, {
     usage: 'check <name>',
     ...words,
-    run: async (api, flags, name) => {
-      const { body } = await api.call('POST', `${path}:check`, { path: { name } })
+    reason: true,
+    run: async (api, { reason, ...flags }, name) => {
+      const { body } = await api.call('POST', `${path}:check`, { path: { name }, reason })
       show(io, flags, body, ({ checks }) =>
         table(checks.map(({ ok, what, detail = '' }) => [ok ? 'ok' : 'FAIL', what, detail])),
       )
       if (!body.ok) throw new CliError(failure(name))
+    },
+  })
+}
+
+export function addReplace(group: Command, io: Io, { noun, path }: Registered, words: Words): void {
+  addVerb(group, io, {
+    usage: 'replace <name>',
+    ...words,
+    options: (command) =>
+      command
+        .requiredOption('-f, --file <file>', 'the whole definition, YAML or JSON; - for stdin')
+        .option('--revision <n>', 'only if this is still the current revision', positive),
+    reason: true,
+    run: async (api, { file, revision, reason, ...flags }: RevisionFlags & { file: string }, name) => {
+      const definition = await readDefinition(io, file, name)
+      const ifMatch = revision ?? (await api.call('GET', path, { path: { name } })).body.revision
+      const { body, logIndex } = await api.call('PUT', path, { path: { name }, definition, ifMatch, reason })
+      const warnings = 'warnings' in body ? (body.warnings ?? []) : []
+      for (const { code, detail } of warnings) remark(io, `warning: ${name}: ${code}: ${detail}`)
+      show(io, flags, body, (written) =>
+        table([[`${noun} ${name} replaced`, `revision ${written.revision}`, `log ${logIndex}`]]),
+      )
     },
   })
 }

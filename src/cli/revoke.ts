@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { Schemas } from './api-types.ts'
 import { type Io, usageError } from './io.ts'
+import { pointInTime } from './options.ts'
 import { show, table } from './output.ts'
 import { type VerbFlags, addVerb } from './verb.ts'
 
@@ -26,12 +27,16 @@ export function addRevoke(program: Command, io: Io): void {
         .option('--session <id>', 'a session, ses_…, and everything issued in it')
         .option('--access-token <id>', 'an access token, by its public id')
         .option('--spiffe-id <id>', 'everything issued to this SPIFFE ID')
-        .option('--since <time>', 'with --spiffe-id: only what was issued since, such as 2026-11-24T22:00:00Z')
+        .option(
+          '--since <time>',
+          'with --spiffe-id: only what was issued since: a time, or a duration before now such as 1h',
+          pointInTime,
+        )
         .addOption(new Option('--because <cause>', 'reason code for the CRL').choices(causes)),
     reason: true,
     examples: [
       'purser revoke --serial-number 5a3c0de1f2b94786a1b2c3d4e5f60718 --because keyCompromise',
-      'purser revoke --spiffe-id spiffe://example.org/prod-eu/ns/prod/sa/web --since 2026-11-24T22:00:00Z --reason "incident 42"',
+      'purser revoke --spiffe-id spiffe://example.org/prod-eu/ns/prod/sa/web --since 1h --reason "incident 42"',
     ],
     run: async (api, flags: Flags) => {
       const named = subjects.filter((subject) => flags[subject] !== undefined)

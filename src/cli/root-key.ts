@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { readConfig } from '../config.ts'
 import { generateRootKey, writeRootKey } from '../keys/root-key.ts'
 import { type Io, codeOf, usageError } from './io.ts'
-import { withExamples, withOutput } from './options.ts'
+import { withExamples, withOutput, withRequiredReason } from './options.ts'
 import { type OutputFlags, remark, show } from './output.ts'
 
 export function addRootKey(program: Command, io: Io): void {
@@ -48,9 +48,7 @@ function addRotate(group: Command, io: Io): void {
       "Runs on the server's host with its configuration and both root keys, while no server runs. Encrypts the keyring with the new root key in one transaction; it is safe to run again. Afterwards only the new root key opens the database. Keep the old one as long as you keep older backups.",
     )
     .requiredOption('--new-key-file <file>', 'the new root key, from `purser root-key generate --out`')
-    .requiredOption('--reason <text>', 'reason for the audit log, up to 200 characters')
     .action(async ({ newKeyFile, reason, ...flags }: OutputFlags & { newKeyFile: string; reason: string }) => {
-      if (reason.length > 200) throw usageError('--reason is too long: at most 200 characters')
       // Loaded on demand, so that client verbs load no server code.
       const { rotateRootKey } = await import('../start/rotate-root-key.ts')
       const config = readConfig({ env: io.env, readFile: io.readFile })
@@ -63,7 +61,7 @@ function addRotate(group: Command, io: Io): void {
       )
     })
   withExamples(
-    withOutput(command),
+    withOutput(withRequiredReason(command)),
     'purser root-key generate --out /etc/purser/root-key.new',
     'purser root-key rotate --new-key-file /etc/purser/root-key.new --reason "an administrator left"',
   )

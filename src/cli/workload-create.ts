@@ -1,5 +1,5 @@
 /** `purser workload create`: an entry from flags, from a file, or from a token of the workload. */
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { Api, ApiReply } from './api.ts'
 import type { Schemas } from './api-types.ts'
 import { type Definition, readDefinition } from './documents.ts'
@@ -19,6 +19,8 @@ type Flags = VerbFlags & {
   x509Lifetime?: number
   audience?: string[]
   jwtLifetime?: number
+  secret?: SecretGrant[]
+  database?: string[]
   session?: number
   wide?: boolean
   podBound: boolean
@@ -33,7 +35,7 @@ export function addWorkloadCreate(group: Command, io: Io): void {
     usage: 'create <name>',
     summary: 'register a workload',
     description:
-      'Registers a workload: the facts that identify it, and its grants. Grants a certificate unless --no-x509 is set. Grants of secrets and databases need --file.',
+      'Registers a workload: the facts that identify it, and its grants. Grants a certificate unless --no-x509 is set.',
     options: (command) =>
       command
         .option('--attestor <name>', 'attestor that verifies its proofs')
@@ -51,6 +53,12 @@ export function addWorkloadCreate(group: Command, io: Io): void {
         .option('--x509-lifetime <time>', 'maximum lifetime of a certificate, such as 1h', seconds)
         .option('--audience <name>', 'audience for its JWTs; may be repeated', list)
         .option('--jwt-lifetime <time>', 'maximum lifetime of a JWT', seconds)
+        .option(
+          '--secret <paths>',
+          'secrets that it reads and watches, such as prod/web/**; with actions: prod/web/**=read,list,watch; may be repeated',
+          secretGrant,
+        )
+        .option('--database <name>', 'database in which it gets a role; may be repeated', list)
         .option('--session <time>', 'maximum lifetime of a session', seconds)
         .option('--wide', 'allow * as a value of --match, and every branch of a repository')
         .option('--no-pod-bound', 'also accept Kubernetes tokens that name no pod')
@@ -62,6 +70,7 @@ export function addWorkloadCreate(group: Command, io: Io): void {
     examples: [
       'purser workload create web --attestor prod-eu --match k8s:ns=prod --match k8s:sa=web --dns web.prod.svc',
       'purser workload create build --from-proof token.jwt --audience artifacts --jwt-lifetime 15m',
+      'purser workload create web --attestor prod-eu --match k8s:ns=prod --secret "prod/web/**" --database orders',
       'purser workload create web --file web.yaml',
     ],
     run: async (api, flags: Flags, name) => {
@@ -102,7 +111,7 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
   if (Object.keys(match).length === 0 && attestor.kind !== 'join-token') {
     throw usageError('nothing to match: give --match key=value or --from-proof')
   }
-  const { dns, x509Lifetime, audience, jwtLifetime, session, managedBy } = flags
+  const { dns, x509Lifetime, audience, jwtLifetime, secret, database, session, managedBy } = flags
   return {
     name,
     attestor: attestor.name,
@@ -115,6 +124,8 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
       ...(audience && {
         jwt: { audiences: audience, ...(jwtLifetime && { maxLifetimeSeconds: jwtLifetime }) },
       }),
+      ...(secret && { secrets: secret }),
+      ...(database && { databases: database }),
     },
     ...(session !== undefined && { maxSessionSeconds: session }),
     ...(flags.wide && { wide: true }),
@@ -122,6 +133,18 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
     ...(flags.pinIdentity && { pinIdentity: true }),
     ...(managedBy !== undefined && { managedBy }),
   }
+}
+
+type SecretGrant = { paths: string[]; actions: string[] }
+
+/** `prod/web/**`, or with actions `prod/web/**=read,list`. Paths with the same actions are one grant. */
+function secretGrant(value: string, before: SecretGrant[] = []): SecretGrant[] {
+  const [path = '', actions = 'read,watch'] = value.split('=', 2)
+  if (path === '' || actions === '')
+    throw new InvalidArgumentError('It must be a path, such as prod/web/** or prod/db=read.')
+  const same = before.find((grant) => grant.actions.join(',') === actions)
+  if (!same) return [...before, { paths: [path], actions: actions.split(',') }]
+  return before.map((grant) => (grant === same ? { ...grant, paths: [...grant.paths, path] } : grant))
 }
 
 /** The conventional ID: below the attestor's prefix, in a cluster by namespace and account. */

@@ -6,7 +6,7 @@ import { completeWorkload } from './configuration/complete.ts'
 import type { Io } from './io.ts'
 import { positive } from './options.ts'
 import { pairs, show } from './output.ts'
-import { addDelete } from './registered.ts'
+import { addDelete, addReplace } from './registered.ts'
 import { type VerbFlags, addList, addVerb } from './verb.ts'
 import { addWorkloadCreate, showWritten } from './workload-create.ts'
 
@@ -17,6 +17,10 @@ export function addWorkload(program: Command, io: Io): void {
     .command('workload')
     .summary('register workloads: how they are recognized, and what they may have')
   addWorkloadCreate(group, io)
+  addReplace(group, io, workload, {
+    summary: 'replace the definition of an entry',
+    examples: ['purser workload replace web --file web.yaml --revision 3'],
+  })
   addApply(group, io, { ...workload, complete: completeWorkload })
   addList(group, io, {
     summary: 'list workload entries',

@@ -109,6 +109,23 @@ describe('workload', () => {
     })
   })
 
+  it('create grants secrets and databases', async () => {
+    const line = 'workload create store --attestor lab --match oidc:sub=store --no-x509'
+    const grants = '--secret prod/store/** --secret prod/db --secret prod/*=read,list --database orders,stock'
+    expect(await json(`${line} ${grants} --reason first`)).toMatchObject({
+      grants: {
+        secrets: [
+          { paths: ['prod/store/**', 'prod/db'], actions: ['read', 'watch'] },
+          { paths: ['prod/*'], actions: ['read', 'list'] },
+        ],
+        databases: ['orders', 'stock'],
+      },
+    })
+    expect((await run(`${line} --secret =read`)).code).toBe(2)
+    expect((await run(`${line} --secret prod/x=write`)).code).toBe(3)
+    expect(await run('workloads rm store')).toMatchObject({ code: 0, out: log })
+  })
+
   it('create refuses a name that is in use', async () => {
     const { code, err } = await run('workload create web --attestor lab --match oidc:sub=web')
     expect(code).toBe(3)
@@ -286,6 +303,21 @@ describe('attestor', () => {
     expect(await run('attestor delete github')).toMatchObject({ code: 0, out: log })
   })
 
+  it('replace writes the whole definition, at a revision', async () => {
+    const definition = (await run('attestor get lab')).out
+    const path = file('lab.yaml', `${definition}managedBy: git:lab\n`)
+    expect(await run(`attestor replace lab --file ${path} --revision 99`)).toMatchObject({ code: 3, out: '' })
+    expect(await json(`attestor replace lab --file ${path} --reason keys`)).toMatchObject({ managedBy: 'git:lab' })
+    const replaced = await run(`attestor replace lab --file ${file('lab.yaml', definition)}`)
+    expect(replaced.out).toMatch(/^attestor lab replaced {2}revision \d+ {2}log 1\/\d+\n$/)
+  })
+
+  it('ls, rm and plurals are the same verbs', async () => {
+    expect((await run('attestors ls')).out).toBe((await run('attestor list')).out)
+    expect((await run('workloads ls --attestor lab')).out).toBe((await run('workload list --attestor lab')).out)
+    expect((await run('secrets ls')).code).toBe(0)
+  })
+
   it('create --file reads the whole definition', async () => {
     const definition = {
       kind: 'oidc',
@@ -312,6 +344,12 @@ describe('explain', () => {
     const explained = await run(`explain ${String(refused.body.requestId)}`)
     expect(explained.out).toMatch(/^refused +no_workload/)
     expect(explained.out).toContain('oidc:sub=nobody')
+  })
+
+  it('records why it was asked', async () => {
+    await run('explain --attestor lab --selector oidc:sub=nobody --reason incident-42')
+    const { text } = await purser.asAdmin('GET', '/api/v1/audit/entries?action=workload.explain&limit=1')
+    expect(text).toContain('incident-42')
   })
 
   it('of an unknown request ends with 3', async () => {
