@@ -68,7 +68,8 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   identity_changed: 'if the account was recreated on purpose, set `pinIdentity` to false, or match its new id',
   no_workload: 'register a workload entry that matches these facts, or correct the nearest entry',
   workload_disabled: 'run `purser workload enable` once the reason for disabling the entry is gone',
-  blocked: 'once its cause is resolved, release the block: purser revocation release <id> --reason …',
+  blocked:
+    'once its cause is resolved, release the block: purser revocation release rev_… --reason …, or purser contain release con_… --reason …',
   serial_spent:
     'search who renewed this serial number, and from where (audit search --serial-number): its key or the state directory was copied',
   session_ended: 'attest again with a new proof of the orchestrator',
