@@ -117,6 +117,7 @@ describe('a configuration of every kind', () => {
     )
     expect(await run('apply -f DIR --owner git:shop')).toMatchObject({
       code: 2,
+      out: '',
       err: 'purser: the passwords of new databases are missing: give --password-file orders=<file>\n',
     })
     const applied = await succeeds(
@@ -181,6 +182,7 @@ describe('a configuration of every kind', () => {
     const exported = await succeeds('export')
     expect(exported).toMatch(/^# yaml-language-server: \$schema=/)
     expect(exported).not.toContain('password: hunter2')
+    expect(exported).toMatch(/\nkind: workload\nname: web\nspec:\n {2}attestor: lab\n {2}match:/)
     write('all.yaml', exported)
     expect(await json('plan -f DIR')).toMatchObject({ counts: { create: 0, change: 0, delete: 0, unchanged: 4 } })
     expect(await succeeds('plan -f -', exported)).toBe('0 to create, 0 to change, 0 to delete, 4 unchanged\n')

@@ -6,7 +6,7 @@ import { repeated } from '../options.ts'
 import { createStyle, remark, show } from '../output.ts'
 import { readText } from '../settings.ts'
 import { addVerb } from '../verb.ts'
-import { type Applied, applyPlan } from './apply.ts'
+import { type Applied, applyPlan, checkPasswords } from './apply.ts'
 import { createCounter } from './counter.ts'
 import { keyOf } from './kinds.ts'
 import { type Objects, openObjects } from './live.ts'
@@ -38,6 +38,7 @@ export function addApplyConfiguration(program: Command, io: Io): void {
       const passwords = readPasswords(io, flags)
       const objects = openObjects(api)
       const items = await itemsOf(io, api, objects, flags, planFile)
+      checkPasswords(items, passwords)
       const applied: Applied[] = []
       const counter = createCounter(io, 'applied', items.length)
       const onApplied = (item: Applied): void => {

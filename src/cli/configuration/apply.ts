@@ -17,7 +17,6 @@ type Options = {
 
 /** In order. After a refusal the rest stays as it is. */
 export async function applyPlan(objects: Objects, items: readonly PlanItem[], options: Options): Promise<void> {
-  checkPasswords(items, options.passwords)
   for (const { spec, changes: _, ...item } of items) {
     if (item.action === 'unchanged') options.onApplied(item)
     else options.onApplied({ ...item, ...(await write(objects, { ...item, ...(spec && { spec }) }, options)) })
@@ -41,8 +40,8 @@ async function write(objects: Objects, item: PlanItem, { reason, passwords }: Op
 const withPassword = (spec: Definition, password: string | undefined): Definition =>
   password === undefined || !isMembers(spec.admin) ? spec : { ...spec, admin: { ...spec.admin, password } }
 
-/** @throws CliError before anything is written */
-function checkPasswords(items: readonly PlanItem[], passwords: ReadonlyMap<string, string>): void {
+/** @throws CliError that names the passwords which are missing */
+export function checkPasswords(items: readonly PlanItem[], passwords: ReadonlyMap<string, string>): void {
   const missing = items.filter(needsPassword).filter(({ name }) => !passwords.has(name))
   if (missing.length === 0) return
   const flags = missing.map(({ name }) => `--password-file ${name}=<file>`)

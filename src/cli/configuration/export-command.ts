@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
+import { loadOpenApi } from '../../http/openapi.ts'
 import type { Definition } from '../documents.ts'
 import { type Io, usageError } from '../io.ts'
 import { list } from '../options.ts'
@@ -9,6 +10,7 @@ import { show } from '../output.ts'
 import { type VerbFlags, addVerb } from '../verb.ts'
 import { type KindName, kindNames } from './kinds.ts'
 import { type Objects, openObjects } from './live.ts'
+import { memberOrder } from './schema.ts'
 
 type ExportFlags = VerbFlags & { kind?: string[]; owner?: string }
 type Document = { kind: KindName; name: string; spec: Definition }
@@ -40,8 +42,15 @@ async function* documentsOf(
   owner: string | undefined,
 ): AsyncGenerator<Document> {
   for (const kind of chosen) {
-    for await (const { name, spec } of objects[kind].list(owner)) yield { kind, name, spec }
+    const order = memberOrder(loadOpenApi().written, kind)
+    for await (const { name, spec } of objects[kind].list(owner)) yield { kind, name, spec: sorted(spec, order) }
   }
+}
+
+/** The server keeps no order of members. One that this version does not know is last. */
+function sorted(spec: Definition, order: readonly string[]): Definition {
+  const placeOf = (member: string): number => (order.includes(member) ? order.indexOf(member) : order.length)
+  return Object.fromEntries(Object.entries(spec).toSorted(([a], [b]) => placeOf(a) - placeOf(b)))
 }
 
 /** One document after the other, as fast as they are taken. */

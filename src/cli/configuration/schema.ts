@@ -64,6 +64,13 @@ function withoutPassword(admin: Node): Node {
   return { ...admin, description: 'A role with CREATEROLE that may grant what the roles get; no superuser', properties }
 }
 
+/** The members of a specification, in the order in which openapi.yaml has them. */
+export function memberOrder(openapi: unknown, kind: KindName): string[] {
+  const { spec } = nodeAt(createDocuments(openapi), `#/${kind}/properties`)
+  const forms = isNode(spec) && 'oneOf' in spec ? list(spec['oneOf']) : [spec]
+  return forms.flatMap((form) => (isNode(form) && isNode(form['properties']) ? Object.keys(form['properties']) : []))
+}
+
 /** The schema as it is published: one of the kinds, with the schemas that they refer to. */
 export function createSchema(openapi: unknown): Node {
   const definitions = new Map<string, unknown>()
