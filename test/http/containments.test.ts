@@ -217,6 +217,28 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
     }
   })
 
+  it.each([
+    ['an attestor', () => ({ attestor: 'lab' })],
+    ['selectors', () => ({ attestor: 'lab', selectors: { 'oidc:sub': pod } })],
+  ])('of %s refuses what is being decided at the cut, and revokes what was granted before', async (_, matchOf) => {
+    const knock = async (): Promise<void> => {
+      for (let refused = 0; refused < 3;) if ((await attest(pod, { accessToken: {} })).status !== 200) refused++
+    }
+    const callers = Promise.all(Array.from({ length: 8 }, knock))
+    await arrive(pod)
+    const { id, cut } = await tools.contain(matchOf(), { rotate: false })
+    await callers
+    const log = await readLog(purser)
+    const granted = (from: number, to?: number) =>
+      log.slice(from, to).filter(({ actor, issued }) => actor.selectors?.['oidc:sub'] === pod && issued)
+    expect(granted(cut.index)).toEqual([])
+    const names = granted(0, cut.index).flatMap(({ issued }) => issued?.accessToken?.id ?? [])
+    const revoked = new Set(log.flatMap((entry) => entry.revoked?.accessTokens ?? []))
+    expect(names.length).toBeGreaterThan(0)
+    expect(names.filter((name) => !revoked.has(name))).toEqual([])
+    await tools.release(id)
+  })
+
   it('since a time leaves what is older, and names the sessions that the block affects as well', async () => {
     const early = await arrive(pod)
     clock.advance(60)

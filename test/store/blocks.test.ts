@@ -1,4 +1,6 @@
-/** The number of revoked credentials decides whether certificates name a shard of the CRL. */
+/**
+ * Blocks in memory. The number of revoked credentials decides whether certificates name a shard of the CRL.
+ */
 import { describe, expect, it } from 'vitest'
 import { BlockTable } from '../../src/store/memory/blocks.ts'
 import type { BlockRow } from '../../src/store/rows.ts'
@@ -36,5 +38,40 @@ describe('revoked credentials in memory', () => {
     expect(table.revokedCount('serialNumber')).toBe(1)
     expect(table.isNewlyRevoked('serialNumber', 'early')).toBe(false)
     expect(table.isNewlyRevoked('serialNumber', 'late')).toBe(true)
+  })
+})
+
+describe('blocks of selectors in memory', () => {
+  const block = (value: string, selectors: Record<string, string>, until: number, attestorId = 'att_1'): BlockRow => ({
+    id: `blk_${value}`,
+    kind: 'selectors',
+    value,
+    attestorId,
+    selectors,
+    until: new Date(until),
+    at: new Date(0),
+    revocation: 'con_1',
+  })
+  const found = (table: BlockTable, selectors: Record<string, string | string[]>): string[] =>
+    table.ofSelectors('att_1', selectors).map((row) => row.value)
+
+  it('cover instances of their attestor that have all of them', () => {
+    const table = new BlockTable()
+    table.set(block('node', { 'k8s:node': 'worker-7', 'k8s:ns': 'prod' }, hourMs))
+    table.set(block('tag', { 'docker:tag': 'b' }, hourMs))
+    table.set(block('elsewhere', { 'k8s:node': 'worker-7' }, hourMs, 'att_2'))
+    expect(found(table, { 'k8s:node': 'worker-7', 'k8s:ns': 'prod', 'k8s:sa': 'web' })).toEqual(['node'])
+    expect(found(table, { 'k8s:node': 'worker-7' })).toEqual([])
+    expect(found(table, { 'docker:tag': ['a', 'b'] })).toEqual(['tag'])
+  })
+
+  it('are forgotten after their end', () => {
+    const table = new BlockTable()
+    const selectors = { 'k8s:ns': 'prod' }
+    table.set(block('ns', selectors, 2 * hourMs))
+    table.set(block('ns', selectors, hourMs))
+    expect(found(table, selectors)).toEqual(['ns'])
+    table.forget(new Date(1.5 * hourMs))
+    expect(found(table, selectors)).toEqual([])
   })
 })
