@@ -29,7 +29,7 @@ const hour = 3600
 
 function place() {
   const parent = mkdtempSync(join(tmpdir(), 'purser-state-'))
-  onTestFinished(() => rmSync(parent, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(parent, { recursive: true, force: true, maxRetries: 3 }))
   const purser = createTestPurser()
   onTestFinished(() => purser.close())
   const stateDir = join(parent, 'state')

@@ -5,7 +5,10 @@
 import { once } from 'node:events'
 import { type Socket, connect, createServer } from 'node:net'
 
-/** A message of the replica (PostgreSQL documentation, 55.7): its type, and the last statement that was parsed. */
+/**
+ * A message of the replica (PostgreSQL documentation, 55.7): its type, and the statement that it belongs to. The first
+ * message of a statement counts as its Parse, also where the connection has prepared it before and it begins with Bind.
+ */
 export type Message = { type: string; sql: string; inTransaction: boolean }
 
 /**
@@ -46,6 +49,10 @@ function framer(): (chunk: Buffer) => { type: string; bytes: Buffer }[] {
     }
   }
 }
+
+/** A text that ends with a zero byte. */
+const textAt = (bytes: Buffer, at: number): string => bytes.toString('utf8', at, bytes.indexOf(0, at))
+const afterText = (bytes: Buffer, at: number): number => bytes.indexOf(0, at) + 1
 
 /** One direction: passes, or keeps for later; the end of its source is kept too. */
 function lane(to: Socket): { send(bytes: Buffer): void; end(): void; hold(): void; release(): void } {
@@ -103,12 +110,28 @@ export async function startProxy(to: string): Promise<Proxy> {
 
     const split = framer()
     let sql = ''
+    /** Prepared ones, by name. */
+    const statements = new Map<string, string>()
+    let isParsed = false
+    /** The type as a judge sees it. */
+    function enter(type: string, bytes: Buffer): string {
+      if (type === 'P') {
+        const [name, text] = [textAt(bytes, 5), textAt(bytes, afterText(bytes, 5))]
+        statements.set(name, text)
+        sql = text
+        isParsed = true
+      }
+      if (type !== 'B') return type
+      const isFirst = !isParsed
+      isParsed = false
+      sql = statements.get(textAt(bytes, afterText(bytes, 5))) ?? sql
+      return isFirst ? 'P' : type
+    }
     let inTransaction = false
     let isLate = false
     near.on('data', (chunk) => {
-      for (const { type, bytes } of split(chunk)) {
-        if (type === 'P')
-          sql = bytes.toString('utf8', bytes.indexOf(0, 5) + 1, bytes.indexOf(0, bytes.indexOf(0, 5) + 1))
+      for (const { type: sent, bytes } of split(chunk)) {
+        const type = enter(sent, bytes)
         if (type === 'P' && /^begin/i.test(sql)) inTransaction = true
         const action = isCut ? 'pass' : proxy.judge({ type, sql, inTransaction })
         if (type === 'S' && /^(commit|rollback)/i.test(sql)) inTransaction = false
