@@ -24,7 +24,7 @@ export type Subject =
   | { kind: 'instance'; session: string; instance: string; workloadId?: string; sessions: string[] }
   | { kind: 'attestor'; attestorId: string; name: string }
   | { kind: 'selectors'; attestorId: string; name: string; selectors: Record<string, string> }
-  /** With the tokens that they created. `operator`: every token of the operator. `spared`: that of whoever contains. */
+  /** With the tokens that they created. `operator`: every token of the operator. `spared`: that of the operator who contains. */
   | { kind: 'apiTokens'; tokenIds: string[]; operator?: string; spared?: string }
 
 /** What the workload entries grant. */

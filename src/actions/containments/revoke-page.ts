@@ -73,7 +73,7 @@ async function revoked(
       ...(entryKeyed && { workloadId }),
     }),
   )
-  // After the release of the block the work goes on, and blocks nobody any more.
+  // After the release of the block the work goes on, and sets no further block.
   if (!releasedAt) await insertBlocks(tx, id, uniqueOf(instances))
   const valuesOf = (kind: BlockRow['kind']) => written.filter((row) => row.kind === kind).map((row) => row.value)
   const named = (member: string, kind: BlockRow['kind']) => {

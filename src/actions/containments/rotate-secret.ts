@@ -23,7 +23,7 @@ const terms: Partial<Terms> = { deadlineSeconds: 0, onDeadline: 'retire', allowO
 
 type Rotated = { rotation: string } & Pick<Change<undefined>, 'entry'>
 
-/** Its value is not live yet and was read by nobody: it needs another deadline alone. */
+/** Its value is not live yet and has no reader: it needs another deadline alone. */
 async function hasten(tx: Knex.Transaction, running: RotationRow): Promise<Rotated> {
   await updateRotation(tx, { ...running, definition: { ...planOf(running), ...terms } })
   return {

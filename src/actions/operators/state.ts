@@ -21,7 +21,7 @@ export const changedRows = ({ id, name }: OperatorRow): Changed[] => [
 
 type Accounts = Pick<Snapshot, 'operators' | 'apiTokens'>
 
-/** @throws Refusal `conflict` where the change would leave nobody who can administer Purser */
+/** @throws Refusal `conflict` where no admin who can act would remain */
 export function keepAdmin(before: Accounts, after: Accounts, now: Date): void {
   if (!hasAdmin(before, now) || hasAdmin(after, now)) return
   const detail =
