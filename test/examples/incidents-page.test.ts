@@ -1,17 +1,11 @@
 /** Every command of docs/incidents.md, as a person would type it: a real shell, a real server over TLS. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Issuer, createIssuer } from '../support/issuer.ts'
-import { builtMain } from '../support/main.ts'
 import { type TestPurser, audience, startPurser, trustDomain } from '../support/purser.ts'
+import { openPage, serverLine } from '../support/page.ts'
 import { runShell } from '../support/shell.ts'
-import { root } from '../support/source-files.ts'
 
-const page = readFileSync(join(root, 'docs/incidents.md'), 'utf8')
-const blocks = [...page.matchAll(/```sh\n(.*?)```/gs)].map(([, block = '']) => block)
-const folder = mkdtempSync(join(tmpdir(), 'purser-page-'))
+const page = openPage('incidents.md')
 const rotator = { kind: 'generated', fields: { password: { length: 32, alphabet: 'alphanumeric' } } }
 let purser: TestPurser
 let issuer: Issuer
@@ -25,8 +19,6 @@ async function attest(): Promise<{ status: number; token: string }> {
 beforeAll(async () => {
   purser = await startPurser({ tls: true, store: 'postgres' })
   issuer = await createIssuer()
-  writeFileSync(join(folder, 'purser'), `#!/bin/sh\nexec "${process.execPath}" "${builtMain()}" "$@"\n`)
-  chmodSync(join(folder, 'purser'), 0o755)
   const keys = { jwks: { keys: [issuer.jwk] } }
   await purser.asAdmin('POST', '/api/v1/attestors', {
     name: 'prod-eu',
@@ -48,11 +40,11 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await purser.stop()
-  rmSync(folder, { recursive: true, force: true })
+  page.remove()
 })
 
 it('runs from the first to the last, and does what the page says', async () => {
-  expect(blocks.length).toBeGreaterThan(5)
+  expect(page.blocks.length).toBeGreaterThan(5)
   const { database, rootKey } = purser.config
   if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
   const { token } = await attest()
@@ -60,13 +52,13 @@ it('runs from the first to the last, and does what the page says', async () => {
   expect((await purser.call('POST', '/api/v1/secrets:read', body, { token })).status).toBe(200)
 
   const env = [
-    `PATH="${folder}:$PATH"`,
-    `export PATH PURSER_ADDR=${purser.url} PURSER_CA_FILE=${join(purser.dataDir, 'ca.pem')} PURSER_API_TOKEN=${purser.admin}`,
+    page.path,
+    serverLine(purser),
     `export PURSER_TRUST_DOMAIN=${trustDomain} PURSER_PUBLIC_URL=${audience} PURSER_DATA_DIR=${purser.dataDir}`,
     `export DATABASE_URL='${database.url.reveal()}' PURSER_ROOT_KEY='${rootKey.value.reveal()}'`,
   ]
   // One shell: later blocks use what earlier ones set.
-  const ran = await runShell('sh', ['-eu', '-c', [...env, ...blocks].join('\n')], { cwd: folder })
+  const ran = await runShell('sh', ['-eu', '-c', [...env, ...page.blocks].join('\n')], { cwd: page.folder })
   expect({ code: ran.code, err: ran.code === 0 ? '' : ran.err }).toEqual({ code: 0, err: '' })
   expect(ran.out).toMatch(/dry run: nothing was changed/)
   expect(ran.out).toMatch(/state +contained/)

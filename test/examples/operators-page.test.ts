@@ -1,45 +1,39 @@
 /** Every command of docs/operators.md, as a person would type it: a real shell, a real server over TLS. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createAsk, fault, readLog } from '../support/operator.ts'
-import { builtMain } from '../support/main.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
+import { openPage, serverLine } from '../support/page.ts'
 import { runShell } from '../support/shell.ts'
-import { root } from '../support/source-files.ts'
 
-const page = readFileSync(join(root, 'docs/operators.md'), 'utf8')
-const blocks = [...page.matchAll(/```sh\n(.*?)```/gs)].map(([, block = '']) => block)
-const folder = mkdtempSync(join(tmpdir(), 'purser-operators-'))
+const page = openPage('operators.md')
 let purser: TestPurser
 
 beforeAll(async () => {
   purser = await startPurser({ tls: true })
-  writeFileSync(join(folder, 'purser'), `#!/bin/sh\nexec "${process.execPath}" "${builtMain()}" "$@"\n`)
-  chmodSync(join(folder, 'purser'), 0o755)
 })
 afterAll(async () => {
   await purser.stop()
-  rmSync(folder, { recursive: true, force: true })
+  page.remove()
 })
 
 it('runs from the first to the last, and does what the page says', async () => {
-  expect(blocks.length).toBeGreaterThan(8)
+  expect(page.blocks.length).toBeGreaterThan(8)
   const lines = [
-    `PATH="${folder}:$PATH"`,
-    `export PATH PURSER_ADDR=${purser.url} PURSER_CA_FILE=${join(purser.dataDir, 'ca.pem')} PURSER_API_TOKEN=${purser.admin}`,
-    ...blocks,
+    page.path,
+    serverLine(purser),
+    ...page.blocks,
     'printf %s "$PURSER_API_TOKEN" > last-token; printf %s "$SUSPECT" > suspect-id',
   ]
-  const ran = await runShell('sh', ['-eu', '-c', lines.join('\n')], { cwd: folder })
+  const ran = await runShell('sh', ['-eu', '-c', lines.join('\n')], { cwd: page.folder })
   expect({ code: ran.code, err: ran.code === 0 ? '' : ran.err, out: ran.code === 0 ? '' : ran.out }).toEqual({
     code: 0,
     err: '',
     out: '',
   })
 
-  const read = (name: string): string => readFileSync(join(folder, name), 'utf8').trim()
+  const read = (name: string): string => readFileSync(join(page.folder, name), 'utf8').trim()
   const [token, leaked, ci] = [read('last-token'), purser.admin, read('ci-token')]
   const ask = createAsk(purser)
   expect(fault(await ask('whoAmI', { token: leaked }))).toBe('401 unauthenticated')

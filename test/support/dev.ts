@@ -16,8 +16,8 @@ export type Dev = {
   forget(): void
 }
 
-/** Nobody else's in this run: the usual one may be taken by a developer's own. */
-async function anyPort(): Promise<string> {
+/** A free port: the usual one may belong to a server of the developer. */
+export async function anyPort(): Promise<string> {
   const probe = createServer()
   await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
   const { port } = probe.address() as AddressInfo
