@@ -115,9 +115,9 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
   }
 
   async function all<T>(path: string, request?: AnyRequest): Promise<T[]> {
-    const found: T[] = []
-    for await (const item of items<T>(path, request)) found.push(item)
-    return found
+    const list: T[] = []
+    for await (const item of items<T>(path, request)) list.push(item)
+    return list
   }
 
   return {

@@ -52,10 +52,10 @@ async function newContainment(
   snapshot: Snapshot,
   { match, since, rotate = true }: ContainmentRequest,
 ): Promise<New> {
-  const found = await subjectOf(knex, snapshot, match)
+  const named = await subjectOf(knex, snapshot, match)
   const { caller } = context
-  const isSpared = found.kind === 'apiTokens' && caller.kind === 'operator'
-  const subject = isSpared ? { ...found, spared: caller.tokenId } : found
+  const isSpared = named.kind === 'apiTokens' && caller.kind === 'operator'
+  const subject = isSpared ? { ...named, spared: caller.tokenId } : named
   const kind = blockFor(subject, '', context.time)?.kind
   return {
     match,

@@ -79,21 +79,21 @@ export function findingsIn(
   now: Date,
 ): Findings {
   const findings: Findings = { credentials: [], sessions: [], apiTokens: [], items: [] }
-  const found = new Set<string>()
+  const sessionIds = new Set<string>()
   for (const entry of entries) {
     if (!happened(entry) || !isOf(entry, subject, sessions)) continue
     const { actor, issued = {}, change, resource } = entry
     const live = credentialsOf(issued).filter(({ until }) => until > now)
     findings.credentials.push(...live)
     findings.items.push(...live.map(itemOf))
-    if (actor.session !== undefined) found.add(actor.session)
+    if (actor.session !== undefined) sessionIds.add(actor.session)
     if (issued.apiToken) findings.apiTokens.push(issued.apiToken.id)
     for (const { path, version } of issued.secrets ?? [])
       findings.items.push({ kind: 'read', name: `${path} ${version}`, detail: { path, version } })
     if (actor.kind === 'operator' && change && resource)
       findings.items.push({ kind: 'change', name: `${resource.kind}/${resource.name ?? resource.id}` })
   }
-  findings.sessions.push(...found)
+  findings.sessions.push(...sessionIds)
   return findings
 }
 

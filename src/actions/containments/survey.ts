@@ -21,20 +21,20 @@ const maxSessions = 200
 export async function surveyOf(knex: Knex, planned: Planned, now: Date): Promise<Report & { created: string[] }> {
   const { items, sessions, created } = await collect(knex, planned, now)
   const ended = (await liveOnes(knex, [...sessions], now)).map((session) => session.id)
-  const found = [...items.values()]
+  const listed = [...items.values()]
   const live = await liveCovered(knex, planned.subject, now, maxSessions)
-  const secrets = await secretsOf(knex, found, planned)
+  const secrets = await secretsOf(knex, listed, planned)
   return {
     created,
-    counts: countsOf(found, ended),
+    counts: countsOf(listed, ended),
     leases: await openLeasesOf(knex, ended),
     alsoAffected: live.map((session) => session.id).filter((id) => !ended.includes(id)),
     rotating: secrets.rotating,
     needsHands: [
       ...secrets.needsHands,
-      ...found.filter((item) => item.kind === 'change').map((item) => byHand(item.name)),
+      ...listed.filter((item) => item.kind === 'change').map((item) => byHand(item.name)),
     ],
-    lasting: found
+    lasting: listed
       .filter(({ kind }) => kind === 'certificate' || kind === 'jwt')
       .toSorted((a, b) => (b.until?.getTime() ?? 0) - (a.until?.getTime() ?? 0))
       .slice(0, maxLasting),

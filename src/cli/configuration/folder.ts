@@ -89,9 +89,9 @@ async function readAll(path: string, stream: AsyncIterable<Buffer | string>): Pr
 }
 
 async function readSource(path: string, real: string): Promise<string> {
-  const found = await resolving(path, stat(real))
-  if (!found.isFile()) throw usageError(`${path}: is not a file`)
-  if (found.size > maxFileBytes) throw tooLarge(path)
+  const status = await resolving(path, stat(real))
+  if (!status.isFile()) throw usageError(`${path}: is not a file`)
+  if (status.size > maxFileBytes) throw tooLarge(path)
   return decode(path, await resolving(path, readFile(real)))
 }
 
@@ -108,9 +108,9 @@ function decode(path: string, bytes: Buffer): string {
   }
 }
 
-async function resolving<T>(path: string, found: Promise<T>): Promise<T> {
+async function resolving<T>(path: string, reading: Promise<T>): Promise<T> {
   try {
-    return await found
+    return await reading
   } catch (error) {
     throw usageError(`${path}: can't be read (${codeOf(error) ?? 'unknown'})`)
   }

@@ -48,18 +48,18 @@ export async function readObjects(
   names: readonly string[],
   onRead: () => void,
 ): Promise<Map<string, Live>> {
-  const found = new Map<string, Live>()
+  const byName = new Map<string, Live>()
   const wanted = new Set(names)
   const isListed = names.length > maxSingleReads
-  if (isListed) for await (const live of access.list()) if (wanted.has(live.name)) found.set(live.name, live)
+  if (isListed) for await (const live of access.list()) if (wanted.has(live.name)) byName.set(live.name, live)
   for (const name of names) {
-    if (!found.has(name) && !(isListed && access.isListComplete)) {
+    if (!byName.has(name) && !(isListed && access.isListComplete)) {
       const live = await access.get(name)
-      if (live) found.set(name, live)
+      if (live) byName.set(name, live)
     }
     onRead()
   }
-  return found
+  return byName
 }
 
 type Reply = { id: string; name: string; kind?: string; revision: number }
@@ -73,8 +73,8 @@ function named(api: Api, kind: keyof typeof namedPaths): Access {
   return {
     isListComplete: true,
     async get(name) {
-      const found = await ifFound(api.call('GET', path, { path: { name } }))
-      return found && show(found)
+      const body = await ifFound(api.call('GET', path, { path: { name } }))
+      return body && show(body)
     },
     async *list(managedBy) {
       // The attestor of join tokens is built in.
@@ -104,9 +104,9 @@ function policies(api: Api): Access {
   return {
     isListComplete: false,
     async get(path) {
-      const found = await ifFound(api.call('GET', rotation, { path: { path } }))
-      if (!found) throw usageError(`there is no secret ${path}: write it first, with purser secret put ${path}`)
-      const { policy, revision } = found
+      const rotationState = await ifFound(api.call('GET', rotation, { path: { path } }))
+      if (!rotationState) throw usageError(`there is no secret ${path}: write it first, with purser secret put ${path}`)
+      const { policy, revision } = rotationState
       return policy && { kind, name: path, revision, spec: { ...policy } }
     },
     async *list(managedBy) {

@@ -49,9 +49,9 @@ export async function createPlan(
     if (owner !== undefined) for await (const live of objects[kind].list(owner)) own.set(live.name, live)
     const ofKind = declaredOf(kind, declared)
     const others = ofKind.flatMap(({ name }) => (own.has(name) ? [] : [name]))
-    const found = new Map([...own, ...(await readObjects(objects[kind], others, onRead))])
+    const liveByName = new Map([...own, ...(await readObjects(objects[kind], others, onRead))])
     for (const object of ofKind) {
-      const live = found.get(object.name)
+      const live = liveByName.get(object.name)
       own.delete(object.name)
       const fault = adopt ? undefined : faultOfManager(object, live)
       if (fault === undefined) items.push(itemOf(object, live))
@@ -96,13 +96,13 @@ function faultOfManager({ kind, name, spec }: Declared, live: Live | undefined):
  */
 export async function checkUnmoved(objects: Objects, items: readonly PlanItem[], onRead: () => void): Promise<void> {
   const moved: string[] = []
-  const found = new Map<string, Live>()
+  const liveByKey = new Map<string, Live>()
   for (const kind of kindNames) {
     const names = items.flatMap((item) => (item.kind === kind ? [item.name] : []))
-    for (const live of (await readObjects(objects[kind], names, onRead)).values()) found.set(keyOf(live), live)
+    for (const live of (await readObjects(objects[kind], names, onRead)).values()) liveByKey.set(keyOf(live), live)
   }
   for (const item of items) {
-    const live = found.get(keyOf(item))
+    const live = liveByKey.get(keyOf(item))
     if (live?.id === item.id && (live?.revision ?? 0) === item.revision) continue
     const now = live ? `has revision ${live.revision}` : 'does not exist'
     moved.push(`${keyOf(item)} ${now}, the plan was made for ${item.revision || 'none'}`)

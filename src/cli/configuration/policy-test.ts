@@ -69,8 +69,9 @@ function faultsOf(expect: TestSpec['expect'], { outcome, reason, detail, grant }
   const { may, mayNot, ...facts } = expect
   const isMeantToBeGranted = facts.outcome === 'granted' || facts.workload !== undefined || may !== undefined
   const faults: string[] = []
-  const differs = (what: string, found: string | undefined, expected: string | undefined): void => {
-    if (expected !== undefined && found !== expected) faults.push(`${what} is ${found ?? 'none'}, expected ${expected}`)
+  const differs = (what: string, actual: string | undefined, expected: string | undefined): void => {
+    if (expected !== undefined && actual !== expected)
+      faults.push(`${what} is ${actual ?? 'none'}, expected ${expected}`)
   }
   if (outcome === 'refused' && (isMeantToBeGranted || facts.spiffeId !== undefined)) {
     return [`is refused (${reason ?? 'unknown'}): ${detail ?? ''}`.trim()]
