@@ -41,6 +41,9 @@ export type Attested = {
 /** Where an issuer's keys are: one of the three. */
 export type KeysDefinition = { discovery?: true; jwksUrl?: string; jwks?: { keys: unknown[] } }
 
+/** People log in at the issuer (RFC 8628), and present their ID tokens. The audience is the client id. */
+export type LoginDefinition = { scopes: string[] }
+
 /** The members of a stored definition of any kind, with every default filled in. */
 export type CommonDefinition = {
   name: string

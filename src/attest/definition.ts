@@ -10,7 +10,7 @@ import { NameError } from '../names/errors.ts'
 import { parsePrefix, prefixesOverlap } from '../names/spiffe-id.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { KeysDefinition } from './attestor.ts'
+import type { KeysDefinition, LoginDefinition } from './attestor.ts'
 import { faultOfJwk } from './key-set.ts'
 import type { KubernetesDefinition } from './kubernetes.ts'
 import type { PresetName } from './presets.ts'
@@ -30,6 +30,7 @@ export type AttestorSpec = {
   managedBy?: string
   preset?: PresetName
   caPem?: string
+  login?: LoginDefinition
   verify?: KubernetesDefinition['verify']
   apiServer?: 'in-cluster' | { url: string; caPem: string; tokenFile?: string; auth?: 'purser-jwt' }
 }
@@ -49,9 +50,10 @@ export type DefinitionParts = {
 export type Report = (pointer: string, detail: string) => void
 
 export function checkCommon(spec: AttestorSpec, audiences: readonly string[], ownIssuer: string, report: Report): void {
-  const { audience, issuer, keys } = spec
+  const { audience, issuer, keys, login } = spec
   if (audience === undefined || !isAudience(audience)) report('/audience', 'must be 1 to 255 printable characters')
-  else if (!audiences.includes(audience))
+  // The audience of an ID token is a client id, which the issuer chooses.
+  else if (!login && !audiences.includes(audience))
     report(
       '/audience',
       `must be one of the audiences of this server, which are ${audiences.join(', ')}: ` +

@@ -19,6 +19,9 @@ export function checkOidc(
   if (issuerFault !== undefined) report('/issuer', issuerFault)
   if (preset && spec.algorithms?.some((alg) => !preset.algorithms.includes(alg)))
     report('/algorithms', `this issuer signs with ${preset.algorithms.join(' or ')}`)
+  if (preset && spec.login) report('/login', 'is for an issuer without a preset: those of presets know no people')
+  if (spec.login && !spec.login.scopes.includes('openid'))
+    report('/login/scopes', 'must contain openid, without which an issuer sends no ID token')
   const definition: OidcDefinition = { ...defaults, ...spec, kind: 'oidc', issuer, audience: spec.audience ?? '' }
   const { name, kind, audience, spiffeIdPrefix } = definition
   return { name, kind, issuer, audience, spiffeIdPrefix, definition }

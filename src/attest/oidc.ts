@@ -3,16 +3,21 @@ import { refuse } from '../errors.ts'
 import { NameError } from '../names/errors.ts'
 import { createSelectors, isSelectorKey, isSelectorValue } from '../names/selectors.ts'
 import type { AttestorRow } from '../store/rows.ts'
-import type { Attestor, AttestorParts, CommonDefinition } from './attestor.ts'
+import type { Attestor, AttestorParts, CommonDefinition, LoginDefinition } from './attestor.ts'
 import { openKeys } from './issuer-keys.ts'
 import { algorithms } from './key-set.ts'
 import { type PresetName, presets } from './presets.ts'
 import { type VerifyRules, singleUseOf, verifyJwt } from './verify-jwt.ts'
 
-export type OidcDefinition = CommonDefinition & { kind: 'oidc'; preset?: PresetName; caPem?: string }
+export type OidcDefinition = CommonDefinition & {
+  kind: 'oidc'
+  preset?: PresetName
+  caPem?: string
+  login?: LoginDefinition
+}
 
 /** Stored definitions passed checkOidc. */
-const isOidc = (value: Record<string, unknown>): value is OidcDefinition => value.kind === 'oidc'
+export const isOidc = (value: Record<string, unknown>): value is OidcDefinition => value.kind === 'oidc'
 
 function definitionOf({ name, definition }: AttestorRow): OidcDefinition {
   if (isOidc(definition)) return definition

@@ -1487,6 +1487,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The attestors at which people can log in, and as which client */
+        get: operations["listLogins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -2230,6 +2247,7 @@ export interface components {
             caPem?: components["schemas"]["Pem"];
             algorithms?: components["schemas"]["Algorithms"];
             maxTokenAgeSeconds?: components["schemas"]["Seconds"];
+            login?: components["schemas"]["AttestorLogin"];
             /** @description The preset's choice unless given; false without a preset */
             singleUse?: boolean;
             /** @description `refuse` unless given */
@@ -2323,6 +2341,30 @@ export interface components {
             revision: components["schemas"]["Revision"];
             lastUsedAt?: components["schemas"]["Time"];
         };
+        /**
+         * @description People log in at the issuer with `purser exec --login` (device authorization grant, RFC 8628), and their ID token is the proof. `audience` is then the id of a public client at the issuer, and need
+         *     not be in `PURSER_AUDIENCES`. Issuer, client id and scopes are public, at `GET /api/v1/logins`.
+         */
+        AttestorLogin: {
+            /**
+             * @description What the command requests; `openid` must be among them
+             * @example [
+             *       "openid",
+             *       "groups"
+             *     ]
+             */
+            scopes: string[];
+        };
+        LoginList: {
+            items: {
+                attestor: components["schemas"]["Name"];
+                issuer: components["schemas"]["HttpsUrl"];
+                clientId: components["schemas"]["Audience"];
+                scopes: string[];
+                /** @description What to trust at the issuer; the system's roots unless there */
+                caPem?: components["schemas"]["Pem"];
+            }[];
+        };
         OidcAttestor: {
             id: components["schemas"]["Id"];
             name: components["schemas"]["Name"];
@@ -2336,6 +2378,7 @@ export interface components {
             caPem?: components["schemas"]["Pem"];
             algorithms?: components["schemas"]["Algorithms"];
             maxTokenAgeSeconds?: components["schemas"]["Seconds"];
+            login?: components["schemas"]["AttestorLogin"];
             singleUse: boolean;
             otherAudiences: components["schemas"]["OtherAudiences"];
             managedBy?: components["schemas"]["ManagedBy"];
@@ -5656,6 +5699,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Server"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLogins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The attestors with `login`, by name */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginList"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,5 +1,6 @@
-/** Public routes: OIDC discovery, JWKS, SPIFFE bundle, root certificates, facts about the server. */
+/** Public routes: OIDC discovery, JWKS, SPIFFE bundle, root certificates, facts about the server, logins. */
 import { type KeyObject, X509Certificate } from 'node:crypto'
+import { loginsOf } from '../attest/logins.ts'
 import type { Log } from '../audit/log.ts'
 import { bundleSequence, trustedRoots } from '../keys/bundle.ts'
 import { publicKeyOf, publishedKeys } from '../keys/keys.ts'
@@ -88,5 +89,7 @@ export function createPublicRoutes(parts: PublicParts) {
       epoch: log.epoch(),
     })
 
-  return { openidConfiguration, jwks, bundle, caPem, server }
+  const logins: Read = async (_, snapshot) => json({ items: loginsOf(snapshot.attestors.values()) })
+
+  return { openidConfiguration, jwks, bundle, caPem, server, logins }
 }

@@ -160,6 +160,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/log/{epoch}/checkpoint', 'none', 'public', 'none', log.checkpoint),
     read('GET', '/log/{epoch}/tile/{tilePath}', 'none', 'public', 'none', log.tile),
     read('GET', '/api/v1/server', 'none', 'public', 'none', anyone.server),
+    read('GET', '/api/v1/logins', 'none', 'public', 'none', anyone.logins),
     read('GET', '/healthz', 'none', 'none', 'none', operations.health),
     read('GET', '/readyz', 'none', 'none', 'none', operations.ready),
     read('GET', '/metrics', 'metrics.read', 'api', 'none', operations.metrics),

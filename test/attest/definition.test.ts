@@ -62,6 +62,13 @@ describe('what is filled in', () => {
       maxTokenAgeSeconds: 3600, singleUse: false, otherAudiences: 'refuse', managedBy: 'git:shop',
     }) // prettier-ignore
   })
+  it('of an issuer at which people log in: the audience is a client id', async () => {
+    const login = { scopes: ['openid', 'groups'] }
+    expect((await check(oidc({ audience: 'client-1', login }))).definition).toMatchObject({
+      audience: 'client-1',
+      login,
+    })
+  })
   it('of a cluster', async () => {
     const { definition } = await check(kube())
     expect(definition).toEqual({
@@ -99,6 +106,8 @@ describe('what can’t be kept', () => {
     ['an empty audience', oidc({ audience: '' }), ['/audience']],
     ['no audience', without(oidc(), 'audience'), ['/audience']],
     ['an audience that is not ours', oidc({ audience: 'https://other.example' }), ['/audience']],
+    ['a login without ID tokens', oidc({ login: { scopes: ['groups'] } }), ['/login/scopes']],
+    ['a login at a preset', without(oidc({ preset: 'google', login: { scopes: ['openid'] } }), 'issuer'), ['/login']],
     ['an audience with a space', oidc({ audience: 'a b' }), ['/audience']],
     ['an issuer over http', oidc({ issuer: 'http://issuer.example' }), ['/issuer']],
     ['an issuer that is no URL', oidc({ issuer: 'issuer.example' }), ['/issuer']],

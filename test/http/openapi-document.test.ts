@@ -152,6 +152,7 @@ describe('openapi.yaml', () => {
           "GET /log/{epoch}/tile/{tilePath} getTile",
           "GET /log/keys getLogKeys",
           "GET /api/v1/server getServer",
+          "GET /api/v1/logins listLogins",
           "GET /healthz getHealth",
           "GET /readyz getReady",
           "GET /metrics getMetrics",

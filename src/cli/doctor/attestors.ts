@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { joinTokenKind } from '../../attest/attest.ts'
 import type { Finding as Checked } from '../../attest/attestor.ts'
 import { createAttestor } from '../../attest/kinds.ts'
+import { loginsOf } from '../../attest/logins.ts'
 import type { Config } from '../../config.ts'
 import { createOutbound } from '../../outbound/client.ts'
 import type { AttestorRow } from '../../store/rows.ts'
@@ -75,8 +76,10 @@ function remedyFor({ name, issuer = '', kind }: AttestorRow, detail: string): st
 }
 
 /** Clients request tokens for the audiences that the server announces. */
-function judgeAudience({ name, audience }: AttestorRow, audiences: readonly string[]): Finding | undefined {
-  if (audience === undefined || audiences.includes(audience)) return undefined
+function judgeAudience(row: AttestorRow, audiences: readonly string[]): Finding | undefined {
+  const { name, audience } = row
+  const isLogin = loginsOf([row]).length > 0
+  if (audience === undefined || isLogin || audiences.includes(audience)) return undefined
   return warn(check, `${name}: accepts proofs for ${audience}, which PURSER_AUDIENCES lacks`, {
     why: 'clients send a proof only if the server announces its audience',
     do: `add ${audience} to PURSER_AUDIENCES`,
