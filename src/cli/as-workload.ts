@@ -12,6 +12,7 @@ export type WorkloadFlags = ServerFlags & {
   attestor?: string
   workload?: string
   proofFile?: string
+  login?: boolean
   logKey?: string
   receipts?: 'require' | 'warn' | 'off'
 }
@@ -23,6 +24,12 @@ export function withWorkload(command: Command): Command {
     .option(
       '--proof-file <file>',
       "file with the orchestrator's token (PURSER_PROOF_FILE; default: found automatically)",
+    )
+    .addOption(
+      new Option(
+        '--login',
+        "log in with a browser at the attestor's issuer, in place of the orchestrator's token; the login is kept until it expires",
+      ).conflicts('proofFile'),
     )
     .option('--log-key <vkey>', 'public key of the log (PURSER_LOG_KEY)')
     .addOption(
@@ -78,10 +85,8 @@ export async function asWorkload<T>(
     ...(proofFile !== undefined && { proof: { file: proofFile } }),
     ...(logKey !== undefined && { logKey }),
   }
-  // Loaded on demand, so that other verbs start faster.
-  const { connect } = await import('@purser/sdk')
   try {
-    const purser = await connect(options)
+    const purser = await connectAs(io, flags, options, controller.signal)
     try {
       return await work(purser)
     } finally {
@@ -91,6 +96,16 @@ export async function asWorkload<T>(
     if (!(error instanceof PurserError)) throw error
     throw new CliError(`${error.code}: ${error.message}`, exitCodeOf(error))
   }
+}
+
+async function connectAs(io: Io, flags: WorkloadFlags, options: ConnectOptions, signal: AbortSignal): Promise<Purser> {
+  // Loaded on demand, so that other verbs start faster.
+  const { connect } = await import('@purser/sdk')
+  if (!flags.login) return connect(options)
+  const { withLogin } = await import('./oidc/login-proof.ts')
+  return withLogin(io, flags, signal, ({ attestor, clientId }, proof) =>
+    connect({ ...options, attestor, audience: clientId, proof }),
+  )
 }
 
 /** The exit code for an error of the SDK, which also gives the message. */

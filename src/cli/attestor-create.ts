@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import type { Api } from './api.ts'
 import { type Definition, readDefinition } from './documents.ts'
 import { CliError, type Io, usageError } from './io.ts'
-import { seconds } from './options.ts'
+import { list, seconds } from './options.ts'
 import { readText } from './settings.ts'
 import { type VerbFlags, addChange } from './verb.ts'
 
@@ -22,6 +22,8 @@ type Flags = VerbFlags & {
   verify?: string
   maxTokenAge?: number
   singleUse?: boolean
+  login?: string[]
+  issuerCa?: string
   managedBy?: string
   file?: string
 }
@@ -39,6 +41,7 @@ export function addAttestorCreate(group: Command, io: Io): void {
         .option('--issuer <url>', "issuer of the tokens (Kubernetes: the cluster's --service-account-issuer)")
         .option('--audience <name>', 'audience of the tokens (default: the first audience of the server)')
         .option('--prefix </path/>', 'path prefix of the SPIFFE IDs that it may attest (default: /<name>/)')
+        .option('--issuer-ca <file>', 'roots of the issuer, PEM (default: the roots of Node.js)')
         .option('--jwks-url <url>', "URL of the issuer's keys, in place of discovery")
         .option('--jwks-file <file>', "file with the issuer's keys, in place of a URL")
         .option('--in-cluster', 'the cluster that Purser runs in')
@@ -54,9 +57,15 @@ export function addAttestorCreate(group: Command, io: Io): void {
         )
         .option('--max-token-age <time>', 'refuse tokens older than this, such as 1h', seconds)
         .option('--single-use', 'accept each token once')
+        .option(
+          '--login <scopes>',
+          'people log in at the issuer with these scopes, such as openid,groups; --audience is the client id',
+          list,
+        )
         .option('--managed-by <source>', 'source that manages it, such as git:shop')
         .option('-f, --file <file>', 'the whole definition, YAML or JSON; - for stdin'),
     examples: [
+      'purser attestor create corp --kind oidc --issuer https://login.corp.example --audience purser-cli --login openid,groups',
       'purser attestor create github --preset github-actions',
       'purser attestor create here --kind kubernetes --in-cluster',
       'purser attestor create lab --kind oidc --issuer https://issuer.lab.example --jwks-file jwks.json',
@@ -76,7 +85,7 @@ export function addAttestorCreate(group: Command, io: Io): void {
 async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<Definition> {
   const kind = flags.kind ?? (flags.preset === undefined ? undefined : 'oidc')
   if (kind === undefined) throw usageError('the kind of attestor is missing: give --kind, --preset or --file')
-  const { preset, issuer, prefix, verify, maxTokenAge, singleUse, managedBy } = flags
+  const { preset, issuer, prefix, verify, maxTokenAge, singleUse, login, issuerCa, managedBy } = flags
   return {
     name,
     kind,
@@ -84,11 +93,13 @@ async function fromFlags(api: Api, name: string, flags: Flags, io: Io): Promise<
     ...(preset !== undefined && { preset }),
     ...(issuer !== undefined && { issuer }),
     ...(prefix !== undefined && { spiffeIdPrefix: prefix }),
+    ...(issuerCa !== undefined && { caPem: readText(io, issuerCa, '--issuer-ca') }),
     ...keysOf(flags, io),
     ...apiServerOf(flags, io),
     ...(verify !== undefined && { verify }),
     ...(maxTokenAge !== undefined && { maxTokenAgeSeconds: maxTokenAge }),
     ...(singleUse && { singleUse }),
+    ...(login && { login: { scopes: login } }),
     ...(managedBy !== undefined && { managedBy }),
   }
 }

@@ -62,7 +62,7 @@ async function run(flags: Flags, io: Io): Promise<void> {
   const reserved = flags.database?.find((name) => reservedNames.includes(name))
   if (reserved !== undefined)
     throw usageError(`--database ${reserved}: the name of its file, ${reserved}.json, is reserved`)
-  if (!flags.x509 && presentsJoinToken(io, flags.proofFile)) {
+  if (!flags.x509 && presentsJoinToken(io, flags)) {
     const message = 'a join token needs a certificate, so it was not sent: remove --no-x509'
     throw usageError(message)
   }

@@ -54,6 +54,7 @@ export function addExec(program: Command, io: Io): void {
     withWorkload(command),
     'purser exec --secret prod/db -- node server.js',
     'purser exec --secret prod/db#password=PGPASSWORD -- psql -h db -U app',
+    'purser exec --login --secret dev/db -- npm start',
     'purser exec --secret prod/web/key=file:tls.key --on-change signal:SIGHUP -- nginx -g "daemon off;"',
   )
 }

@@ -28,7 +28,7 @@ export function addJwt(program: Command, io: Io): void {
       const request = (env: Io['env'], x509: false | { dnsNames: [] }): Promise<string> =>
         asWorkload({ ...io, env }, flags, { x509, ...jwts }, (purser) => purser.jwt(audience))
       // A join token must be bound to a key, so a key is created, certified, and discarded with its certificate.
-      const token = presentsJoinToken(io, flags.proofFile)
+      const token = presentsJoinToken(io, flags)
         ? await withBorrowedState(io.env.PURSER_STATE_DIR, (dir) =>
             request({ ...io.env, PURSER_STATE_DIR: dir }, { dnsNames: [] }),
           )

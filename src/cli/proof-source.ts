@@ -12,6 +12,7 @@ export type ProofSource = {
 }
 
 type Environment = Pick<Io, 'env' | 'readFile'>
+type ProofFlags = { proofFile?: string; login?: boolean }
 
 /** The mount path of a projected service account token. */
 export const projectedToken = '/var/run/secrets/purser/token'
@@ -30,7 +31,8 @@ export function findProof({ env, readFile }: Environment, proofFile?: string): P
 export const isJoinToken = (text: string): boolean => text.startsWith('purser_join_')
 
 /** Whether the SDK would present a join token, which uses it up and binds it to a key. */
-export function presentsJoinToken(environment: Environment, proofFile?: string): boolean {
+export function presentsJoinToken(environment: Environment, { proofFile, login }: ProofFlags): boolean {
+  if (login) return false
   try {
     return isJoinToken(findProof(environment, proofFile)?.read() ?? '')
   } catch {

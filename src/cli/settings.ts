@@ -2,7 +2,7 @@
 import { text } from 'node:stream/consumers'
 import { type Io, codeOf, usageError } from './io.ts'
 
-export type SettingName = 'PURSER_ADDR' | 'PURSER_CA_FILE' | 'PURSER_CA_SHA256' | 'PURSER_API_TOKEN'
+export type SettingName = 'PURSER_ADDR' | 'PURSER_CA_FILE' | 'PURSER_CA_SHA256' | 'PURSER_API_TOKEN' | 'PURSER_ATTESTOR'
 
 /** @throws CliError when the setting is set twice, or its file cannot be read */
 export function setting(io: Pick<Io, 'env' | 'readFile'>, name: SettingName, flag?: string): string | undefined {

@@ -32,18 +32,19 @@ async function identify(flags: Flags, io: Io): Promise<Caller> {
   const self = (token: string): Promise<Schemas['Self']> =>
     withApi(io, flags, async (api) => (await api.call('GET', '/api/v1/credentials/self', { token })).body)
   const apiToken = setting(io, 'PURSER_API_TOKEN')
-  if (apiToken !== undefined && !flags.asWorkload) {
+  if (apiToken !== undefined && !flags.asWorkload && !flags.login) {
     const file = io.env.PURSER_API_TOKEN ? '' : '_FILE'
     const why = `PURSER_API_TOKEN${file} is set; --as-workload attests with this process's own proof instead`
     return { ...(await self(apiToken)), by: `the token in PURSER_API_TOKEN${file}`, why }
   }
-  if (presentsJoinToken(io, flags.proofFile)) {
+  if (presentsJoinToken(io, flags)) {
     const remedy = 'purser credentials --out DIR uses it and shows the identity'
     throw usageError(`the join token was not sent, since that would use it up: ${remedy}`)
   }
   return withAccessToken(io, flags, async (token, { chosen }) => {
     const by = chosen.find(({ about }) => about === 'proof')?.chosen ?? 'its proof'
-    const why = apiToken === undefined ? 'PURSER_API_TOKEN is not set' : '--as-workload was given'
+    const flag = flags.login ? '--login' : '--as-workload'
+    const why = apiToken === undefined ? 'PURSER_API_TOKEN is not set' : `${flag} was given`
     return { ...(await self(token)), by, why, chosen }
   })
 }

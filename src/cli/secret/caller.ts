@@ -17,7 +17,7 @@ export async function asCaller<T>(
   work: (api: Api, token?: string) => Promise<T>,
 ): Promise<T> {
   if (!flags.asWorkload) return withApi(io, flags, (api) => work(api))
-  if (presentsJoinToken(io, flags.proofFile)) {
+  if (presentsJoinToken(io, flags)) {
     throw usageError(
       'the join token was not sent, since that would use it up: set PURSER_API_TOKEN to act as an operator',
     )

@@ -20,7 +20,7 @@ export async function judgeRevocation(checks: Checks, token: string, flags: Work
       return checks.skipped(check, 'not checked: it needs PURSER_API_TOKEN, or a proof of this workload (--proof-file)')
     }
     // It would use up the join token.
-    if (presentsJoinToken(io, flags.proofFile)) {
+    if (presentsJoinToken(io, flags)) {
       return checks.skipped(check, 'not checked, since it would use up the join token: set PURSER_API_TOKEN')
     }
     judge(checks, await withAccessToken(io, flags, (accessToken) => introspect(io, flags, token, accessToken)))
