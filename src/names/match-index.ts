@@ -1,78 +1,78 @@
 /** Finds the matches that a caller's selectors can satisfy, without a visit to the others. */
 import type { Match, Selectors } from './selectors.ts'
 
-/** A selector key contains no space (selectors.ts), so no value of one key can be taken for a value of another. */
-const valueBucket = (key: string, value: string): string => `${key} ${value}`
+/** The ids under one value. Most values have one id, which needs no set. */
+type Ids = string | Set<string>
 
-/** The buckets that hold a match under one of its conditions. `"*"` needs the key alone. */
-const bucketsFor = (key: string, expected: string | string[]): string[] =>
-  expected === '*' ? [key] : [expected].flat().map((value) => valueBucket(key, value))
+const sizeOf = (ids: Ids | undefined): number => (ids === undefined ? 0 : typeof ids === 'string' ? 1 : ids.size)
+const membersOf = (ids: Ids | undefined): Iterable<string> => (typeof ids === 'string' ? [ids] : (ids ?? []))
 
-type Place = { key: string; buckets: readonly string[] }
+/** The ids under one key, by the value that a caller must have. `"*"` has those that need the key alone. */
+class IdsByValue {
+  readonly #ids = new Map<string, Ids>()
 
-/** Sets of ids by name. A set without members does not exist. */
-class Buckets {
-  readonly #sets = new Map<string, Set<string>>()
-
-  get(name: string): Iterable<string> {
-    return this.#sets.get(name) ?? []
+  count(values: readonly string[]): number {
+    return values.reduce((sum, value) => sum + sizeOf(this.#ids.get(value)), 0)
   }
 
-  sizeOf(name: string): number {
-    return this.#sets.get(name)?.size ?? 0
+  get(value: string): Iterable<string> {
+    return membersOf(this.#ids.get(value))
   }
 
-  names(): Iterable<string> {
-    return this.#sets.keys()
+  values(): Iterable<string> {
+    return this.#ids.keys()
   }
 
-  add(name: string, id: string): void {
-    const ids = this.#sets.get(name)
-    if (ids) ids.add(id)
-    else this.#sets.set(name, new Set([id]))
+  add(value: string, id: string): void {
+    const ids = this.#ids.get(value)
+    if (ids === undefined) this.#ids.set(value, id)
+    else if (typeof ids === 'string') this.#ids.set(value, new Set([ids, id]))
+    else ids.add(id)
   }
 
-  delete(name: string, id: string): void {
-    const ids = this.#sets.get(name)
-    ids?.delete(id)
-    if (ids?.size === 0) this.#sets.delete(name)
+  delete(value: string, id: string): void {
+    const ids = this.#ids.get(value)
+    if (ids === id) this.#ids.delete(value)
+    else if (typeof ids === 'object' && ids.delete(id) && ids.size === 0) this.#ids.delete(value)
   }
 }
 
+const valuesOf = (expected: string | string[] = []): readonly string[] =>
+  typeof expected === 'string' ? [expected] : expected
+
+function addAll(ids: Set<string>, byValue: IdsByValue, values: Iterable<string>): void {
+  for (const value of values) for (const id of byValue.get(value)) ids.add(id)
+}
+
 /**
- * Each match is in the buckets of one of its conditions: in one bucket, or in one for each alternative. A caller's
- * selectors name the buckets to read. The condition with the smallest buckets is chosen, so that a value that most
- * matches share (a namespace, an owner of repositories) does not collect all of them.
+ * Each match has its id under one of its conditions: under one value, or under each alternative. A caller's selectors name
+ * the values to read. The condition with the fewest ids is chosen, so that a value that most matches share (a namespace,
+ * an owner of repositories) does not collect all of them.
  */
 export class MatchIndex {
-  readonly #places = new Map<string, Place>()
-  readonly #byCondition = new Buckets()
-  readonly #byKey = new Buckets()
+  readonly #byKey = new Map<string, IdsByValue>()
 
-  /** An empty match matches nothing, so it has no place in the index. */
+  /** An empty match matches nothing, so the index does not have it. */
   add(id: string, match: Match): void {
-    const place = this.#placeFor(match)
-    if (!place) return
-    this.#places.set(id, place)
-    this.#byKey.add(place.key, id)
-    for (const name of place.buckets) this.#byCondition.add(name, id)
+    const key = this.#smallest(match)
+    if (key === undefined) return
+    const byValue = this.#byKey.get(key) ?? new IdsByValue()
+    this.#byKey.set(key, byValue)
+    for (const value of valuesOf(match[key])) byValue.add(value, id)
   }
 
-  delete(id: string): void {
-    const place = this.#places.get(id)
-    if (!place) return
-    this.#places.delete(id)
-    this.#byKey.delete(place.key, id)
-    for (const name of place.buckets) this.#byCondition.delete(name, id)
+  /** @param match with which the id was added */
+  delete(id: string, match: Match): void {
+    for (const key of Object.keys(match))
+      for (const value of valuesOf(match[key])) this.#byKey.get(key)?.delete(value, id)
   }
 
   /** The ids of all matches that the selectors satisfy, and of some that they do not. */
   candidates(selectors: Selectors): Set<string> {
     const ids = new Set<string>()
     for (const key of Object.keys(selectors)) {
-      const values = [selectors[key] ?? []].flat()
-      for (const name of [key, ...values.map((value) => valueBucket(key, value))])
-        for (const id of this.#byCondition.get(name)) ids.add(id)
+      const byValue = this.#byKey.get(key)
+      if (byValue) addAll(ids, byValue, ['*', ...valuesOf(selectors[key])])
     }
     return ids
   }
@@ -80,25 +80,21 @@ export class MatchIndex {
   /** The ids of all matches that one set of facts could satisfy together with this match, and of some others. */
   mayOverlap(match: Match): Set<string> {
     const ids = new Set<string>()
-    for (const key of this.#byKey.names()) {
+    for (const [key, byValue] of this.#byKey) {
       const expected = Object.hasOwn(match, key) ? match[key] : undefined
       const isOpen = expected === undefined || expected === '*'
-      const buckets = isOpen
-        ? [this.#byKey.get(key)]
-        : [key, ...bucketsFor(key, expected)].map((name) => this.#byCondition.get(name))
-      for (const bucket of buckets) for (const id of bucket) ids.add(id)
+      addAll(ids, byValue, isOpen ? byValue.values() : ['*', ...valuesOf(expected)])
     }
     return ids
   }
 
-  #placeFor(match: Match): Place | undefined {
-    let place: Place | undefined
-    let smallest = Infinity
-    for (const [key, expected] of Object.entries(match)) {
-      const buckets = bucketsFor(key, expected)
-      const size = buckets.reduce((sum, name) => sum + this.#byCondition.sizeOf(name), 0)
-      if (size < smallest) [place, smallest] = [{ key, buckets }, size]
+  #smallest(match: Match): string | undefined {
+    let smallest: string | undefined
+    let min = Infinity
+    for (const key of Object.keys(match)) {
+      const count = this.#byKey.get(key)?.count(valuesOf(match[key])) ?? 0
+      if (count < min) [smallest, min] = [key, count]
     }
-    return place
+    return smallest
   }
 }

@@ -49,7 +49,12 @@ export async function compose(parts: Parts) {
 
   steps.begin('snapshot')
   const onError = (err: unknown): void => logger.warn('snapshot.refresh_failed', { err })
-  const snapshots = await openSnapshots(db, { now: Date.now, onError })
+  const snapshots = await openSnapshots(db, {
+    now: Date.now,
+    onError,
+    crlShardAbove: config.crlShardAbove,
+    onProgress: logProgress(logger),
+  })
   closing.add(() => snapshots.stop())
   metrics.watchSnapshotAge(() => snapshots.age() / 1000)
 
@@ -114,6 +119,16 @@ export async function compose(parts: Parts) {
   return { now, randomBytes, logger, ...groups }
 }
 
+/** A line a second while a large snapshot is read. */
+function logProgress(logger: Logger): (table: string, rows: number) => void {
+  let last = performance.now()
+  return (table, count) => {
+    if (performance.now() - last < 1_000) return
+    last = performance.now()
+    logger.info('snapshot.loading', { note: table, count })
+  }
+}
+
 type IssueParts = { snapshots: Snapshots; randomBytes: (size: number) => Buffer; logger: Logger }
 
 function composeIssue(
@@ -124,7 +139,7 @@ function composeIssue(
     x509: createIssueX509({
       trustDomain: snapshots.current().trustDomain,
       crlUrl: (keyId) => `${config.crlUrl}/crl/${keyId}`,
-      areCrlsSharded: () => snapshots.current().blocks.revokedCount('serialNumber') > config.crlShardAbove,
+      areCrlsSharded: () => snapshots.current().blocks.revokedCertificates() > config.crlShardAbove,
       randomBytes,
       refusesKey: (sha256) => isOwnKey(snapshots.current(), sha256),
       onNamesLeftOut: (names) =>

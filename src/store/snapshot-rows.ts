@@ -2,7 +2,7 @@
 import type { Knex } from 'knex'
 import { inOneSnapshot, pagesOf } from './cursor.ts'
 import { type Head, readHead } from './log.ts'
-import { type RevokedCount, callerKinds, credentialKinds } from './memory/blocks.ts'
+import { type RevokedCount, callerKinds } from './memory/blocks.ts'
 import { type ChangedRow, type ChangedRows, type Table, tables } from './snapshot-tables.ts'
 
 const tableNames = Object.values(tables).map((table) => table.name)
@@ -57,12 +57,15 @@ export async function readChangedRows(
 type Receivers = {
   onRows: (rows: ChangedRows) => void
   onRevokedCount: (count: RevokedCount) => void
+  /** Revoked certificates are counted if this is set. */
+  crlShardAbove?: number
   /** The rows of a table so far. */
   onProgress?: (table: string, rows: number) => void
 }
 
 /** Reads every table through cursors, so that no more than a page of rows is in memory twice. */
-export async function loadTables(knex: Knex, { onRows, onRevokedCount, onProgress }: Receivers): Promise<Head> {
+export async function loadTables(knex: Knex, receivers: Receivers): Promise<Head> {
+  const { onRows, onRevokedCount, crlShardAbove, onProgress } = receivers
   return knex.transaction(async (tx) => {
     const head = await requireHead(tx)
     async function load<R, T>(
@@ -77,22 +80,34 @@ export async function loadTables(knex: Knex, { onRows, onRevokedCount, onProgres
         onProgress?.(name, count)
       }
     }
-    await load(tables.attestors, (attestors) => ({ attestors }))
-    await load(tables.workloads, (workloads) => ({ workloads }))
+    await load(tables.attestors, (attestors) => ({ attestors }), living)
+    await load(tables.workloads, (workloads) => ({ workloads }), living)
     await load(tables.pins, (pins) => ({ pins }))
     await load(tables.blocks, (blocks) => ({ blocks }), `where kind in (${quoted(callerKinds)})`)
     await load(tables.apiTokens, (apiTokens) => ({ apiTokens }))
-    await load(tables.operators, (operators) => ({ operators }), 'where deleted_at is null')
+    await load(tables.operators, (operators) => ({ operators }), living)
     await load(tables.keys, (keys) => ({ keys }))
-    await load(tables.databases, (databases) => ({ databases }))
-    const counts = await tx.raw<{ rows: RevokedCount[] }>(revokedCounts)
-    for (const count of counts.rows) onRevokedCount(count)
+    await load(tables.databases, (databases) => ({ databases }), living)
+    if (crlShardAbove !== undefined) {
+      const counts = await tx.raw<{ rows: RevokedCount[] }>(revokedCounts, [crlShardAbove + 1, crlShardAbove + 1])
+      for (const count of counts.rows) onRevokedCount(count)
+    }
     return head
   }, inOneSnapshot)
 }
 
+const living = 'where deleted_at is null'
+
 const quoted = (kinds: readonly string[]): string => kinds.map((kind) => `'${kind}'`).join(', ')
 
+/**
+ * Only those that are forgotten last. While one of the others is left, all of these are, so whether they are more than a
+ * number is exact at each time, though a million rows are not read.
+ */
 const revokedCounts = `
-  select kind, ceil(extract(epoch from until) / 3600)::int as hour, count(*)::int as count
-    from block where kind in (${quoted(credentialKinds)}) group by 1, 2`
+  select ceil(extract(epoch from until) / 3600)::int as hour, count(*)::int as count
+    from (select b.until
+            from signing_key k,
+                 lateral (select until from block where kind = 'serialNumber' and key_id = k.id order by until desc limit ?) b
+           order by b.until desc limit ?) last
+   group by 1`

@@ -52,7 +52,20 @@ export type DatabaseRecord = {
 
 export const tables = {
   attestors: registrations<AttestorRow>('attestor'),
-  workloads: registrations<WorkloadRow>('workload'),
+  // Written out, since they are many.
+  workloads: table('workload', (row: WorkloadRecord) => [
+    row.id,
+    row.deleted_at
+      ? undefined
+      : {
+          id: row.id,
+          name: row.name,
+          attestorId: row.attestor_id,
+          definition: row.definition,
+          disabled: row.disabled,
+          revision: row.revision,
+        },
+  ]),
   pins: table(
     'account_pin',
     (row: { attestor_id: string; account: string; uid: string; first_seen: Date; superseded_at: Date | null }) => [

@@ -56,6 +56,8 @@ export type Snapshots = {
 type Parts = {
   now: () => number
   onError: (error: unknown) => void
+  /** If it is set, `blocks.revokedCertificates()` tells whether more certificates than this are revoked. */
+  crlShardAbove?: number
   /** Called during a long first read, with the rows of a table so far. */
   onProgress?: (table: string, rows: number) => void
 }
@@ -66,7 +68,7 @@ const refreshMs = 500
 export async function openSnapshots(db: Pick<Database, 'knex' | 'listen'>, parts: Parts): Promise<Snapshots> {
   let confirmedAt = parts.now()
   const tables = createTables()
-  let current = await firstSnapshot(db.knex, tables, parts.onProgress)
+  let current = await firstSnapshot(db.knex, tables, parts)
   const listeners: ((update: SnapshotUpdate) => void)[] = []
   const preparations: ((keys: readonly KeyRow[]) => Promise<void>)[] = []
   let reading: Promise<Snapshot> | undefined
@@ -112,7 +114,9 @@ export async function openSnapshots(db: Pick<Database, 'knex' | 'listen'>, parts
 const createTables = () => ({ workloads: new WorkloadTable(), pins: new PinTable(), blocks: new BlockTable() })
 type Tables = ReturnType<typeof createTables>
 
-async function firstSnapshot(knex: Knex, tables: Tables, onProgress: Parts['onProgress']): Promise<Snapshot> {
+type FirstRead = Pick<Parts, 'crlShardAbove' | 'onProgress'>
+
+async function firstSnapshot(knex: Knex, tables: Tables, { crlShardAbove, onProgress }: FirstRead): Promise<Snapshot> {
   const small = {
     attestors: new Map<string, AttestorRow>(),
     apiTokens: new Map<string, ApiTokenRow>(),
@@ -130,6 +134,7 @@ async function firstSnapshot(knex: Knex, tables: Tables, onProgress: Parts['onPr
       setRows(small.databases, rows.databases)
     },
     onRevokedCount: (count) => tables.blocks.countRevoked(count),
+    ...(crlShardAbove !== undefined && { crlShardAbove }),
     ...(onProgress && { onProgress }),
   })
   return { ...policyOf(head), ...small, ...tables }

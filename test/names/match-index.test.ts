@@ -26,7 +26,7 @@ function indexOf(list: readonly Entry[]): { index: MatchIndex; live: Map<string,
   })
   list.forEach((entry, n) => {
     if (!entry.isDeleted) return
-    index.delete(`w${n}`)
+    index.delete(`w${n}`, entry.match)
     live.delete(`w${n}`)
   })
   return { index, live }

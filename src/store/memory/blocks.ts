@@ -10,7 +10,6 @@ import type { BlockKind, BlockRow } from '../rows.ts'
 export type CredentialKind = Extract<BlockKind, 'serialNumber' | 'jti' | 'accessToken'>
 type CallerKind = Exclude<BlockKind, CredentialKind>
 
-export const credentialKinds: readonly CredentialKind[] = ['serialNumber', 'jti', 'accessToken']
 export const callerKinds: readonly CallerKind[] = ['session', 'instance', 'spiffeId', 'attestor', 'selectors']
 const isCredentialKind = (kind: BlockKind): kind is CredentialKind =>
   kind === 'serialNumber' || kind === 'jti' || kind === 'accessToken'
@@ -22,57 +21,49 @@ const hourMs = 3600_000
 /** The first full hour at which the time has passed. */
 const hourAfter = (time: Date): number => Math.ceil(time.getTime() / hourMs)
 
-/** The number of revoked credentials of a kind that are forgotten after an hour, in hours since 1970. */
-export type RevokedCount = { kind: CredentialKind; hour: number; count: number }
+/** The number of revoked certificates that are forgotten after an hour, in hours since 1970. */
+export type RevokedCount = { hour: number; count: number }
 
 /** What readers of a snapshot see. */
-export type Blocks = Pick<BlockTable, 'get' | 'ofSelectors' | 'isNewlyRevoked' | 'revokedCount' | 'entryKeyedWorkloads'>
+export type Blocks = Pick<
+  BlockTable,
+  'get' | 'ofSelectors' | 'isNewlyRevoked' | 'revokedCertificates' | 'entryKeyedWorkloads'
+>
 
-/** Revoked credentials of one kind, by the hour after which they are forgotten. */
+/** Credentials of one kind that were revoked after the first read, by the hour after which they are forgotten. */
 class RevokedNames {
-  readonly #newNames = new Map<string, number>()
-  readonly #newByHour = new Map<number, string[]>()
-  readonly #counts = new Map<number, number>()
+  readonly #names = new Set<string>()
+  readonly #byHour = new Map<number, string[]>()
 
-  get size(): number {
-    let size = 0
-    for (const count of this.#counts.values()) size += count
-    return size
+  has(name: string): boolean {
+    return this.#names.has(name)
   }
 
-  isNew(name: string): boolean {
-    return this.#newNames.has(name)
-  }
-
-  /** Credentials without their names. */
-  count(hour: number, count: number): void {
-    this.#counts.set(hour, (this.#counts.get(hour) ?? 0) + count)
-  }
-
-  add(name: string, hour: number): void {
-    // The row of a revoked credential never changes: one that comes again is the same.
-    if (this.#newNames.has(name)) return
-    this.#newNames.set(name, hour)
-    const names = this.#newByHour.get(hour)
+  /** @returns whether it is new: the row of a revoked credential never changes, but may be read again */
+  add(name: string, hour: number): boolean {
+    if (this.#names.has(name)) return false
+    this.#names.add(name)
+    const names = this.#byHour.get(hour)
     if (names) names.push(name)
-    else this.#newByHour.set(hour, [name])
-    this.count(hour, 1)
+    else this.#byHour.set(hour, [name])
+    return true
   }
 
   /** Costs what it forgets. */
   forget(before: number): void {
-    for (const [hour, names] of this.#newByHour) {
+    for (const [hour, names] of this.#byHour) {
       if (hour > before) continue
-      for (const name of names) this.#newNames.delete(name)
-      this.#newByHour.delete(hour)
+      for (const name of names) this.#names.delete(name)
+      this.#byHour.delete(hour)
     }
-    for (const hour of this.#counts.keys()) if (hour <= before) this.#counts.delete(hour)
   }
 }
 
 export class BlockTable {
   readonly #callers = new Map<string, BlockRow>()
   readonly #credentials = { serialNumber: new RevokedNames(), jti: new RevokedNames(), accessToken: new RevokedNames() }
+  /** Numbers of revoked certificates by hour. */
+  readonly #certificates = new Map<number, number>()
   /** By attestor, the values of the blocks of selectors, so that a look-up visits no other block. */
   readonly #bySelectors = new Map<string, MatchIndex>()
   /** Workload entries in the keys of blocks of earlier versions, with the number of these blocks. */
@@ -94,12 +85,14 @@ export class BlockTable {
 
   /** False for a credential that was revoked before the first read: its look-up does not find it. */
   isNewlyRevoked(kind: CredentialKind, name: string): boolean {
-    return this.#credentials[kind].isNew(name)
+    return this.#credentials[kind].has(name)
   }
 
-  /** Including those that ended and are not forgotten yet. */
-  revokedCount(kind: CredentialKind): number {
-    return this.#credentials[kind].size
+  /** Including those that ended and are not forgotten yet. Of those before the first read it knows what was counted. */
+  revokedCertificates(): number {
+    let sum = 0
+    for (const count of this.#certificates.values()) sum += count
+    return sum
   }
 
   /** The workload entries that the keys of some instances include: keys of an earlier version. */
@@ -108,7 +101,7 @@ export class BlockTable {
   }
 
   set(block: BlockRow): void {
-    if (isCredentialKind(block.kind)) return this.#credentials[block.kind].add(block.value, hourAfter(block.until))
+    if (isCredentialKind(block.kind)) return this.#addCredential(block.kind, block.value, hourAfter(block.until))
     const key = keyOf(block.kind, block.value)
     this.#count(this.#callers.get(key), -1)
     this.#callers.set(key, block)
@@ -116,28 +109,34 @@ export class BlockTable {
     this.#addSelectors(block)
   }
 
+  #addCredential(kind: CredentialKind, name: string, hour: number): void {
+    const isNew = this.#credentials[kind].add(name, hour)
+    if (isNew && kind === 'serialNumber') this.countRevoked({ hour, count: 1 })
+  }
+
   #addSelectors({ kind, value, attestorId, selectors }: BlockRow): void {
     if (kind !== 'selectors' || attestorId === undefined || !selectors) return
     const index = this.#bySelectors.get(attestorId) ?? new MatchIndex()
     this.#bySelectors.set(attestorId, index)
-    index.delete(value)
+    index.delete(value, selectors)
     index.add(value, selectors)
   }
 
-  /** @param hour hours since 1970 */
-  countRevoked({ kind, hour, count }: RevokedCount): void {
-    this.#credentials[kind].count(hour, count)
+  /** Adds certificates without their names. */
+  countRevoked({ hour, count }: RevokedCount): void {
+    this.#certificates.set(hour, (this.#certificates.get(hour) ?? 0) + count)
   }
 
   /** Drops what ended before a time, within an hour. */
   forget(before: Date): void {
     const hour = Math.floor(before.getTime() / hourMs)
-    for (const kind of credentialKinds) this.#credentials[kind].forget(hour)
+    for (const names of Object.values(this.#credentials)) names.forget(hour)
+    for (const ended of this.#certificates.keys()) if (ended <= hour) this.#certificates.delete(ended)
     for (const [key, block] of this.#callers) {
       if (block.until >= before) continue
       this.#callers.delete(key)
       this.#count(block, -1)
-      this.#bySelectors.get(block.attestorId ?? '')?.delete(block.value)
+      this.#bySelectors.get(block.attestorId ?? '')?.delete(block.value, block.selectors ?? {})
     }
   }
 

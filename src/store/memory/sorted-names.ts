@@ -1,10 +1,11 @@
-/**
- * Names in the order of their UTF-16 code units. Names that were added since the last read are sorted at the next one, so
- * that a load sorts once.
- */
+/** Names in the order of their UTF-16 code units. Names that were added since the last read are sorted at the next one. */
 export class SortedNames {
-  #names: string[] = []
+  #names: string[]
   #added = new Set<string>()
+
+  constructor(names: Iterable<string>) {
+    this.#names = [...names].sort(byCodeUnits)
+  }
 
   add(name: string): void {
     this.#added.add(name)

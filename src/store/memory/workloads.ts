@@ -21,7 +21,8 @@ export class WorkloadTable {
   readonly #rows = new Map<string, WorkloadRow>()
   readonly #idByName = new Map<string, string>()
   readonly #byAttestor = new Map<string, AttestorEntries>()
-  readonly #names = new SortedNames()
+  /** From the first list on: a start needs no order. */
+  #names: SortedNames | undefined
 
   get size(): number {
     return this.#rows.size
@@ -59,6 +60,7 @@ export class WorkloadTable {
 
   /** In the order of their names, after a name. */
   *inOrder(after?: string): Iterable<WorkloadRow> {
+    this.#names ??= new SortedNames(this.#idByName.keys())
     for (const name of this.#names.after(after)) yield* this.#existing(this.#idByName.get(name) ?? '')
   }
 
@@ -66,7 +68,7 @@ export class WorkloadTable {
     this.delete(row.id)
     this.#rows.set(row.id, row)
     // A deleted entry may have the same name, and its row may come after this one.
-    if (!this.#idByName.has(row.name)) this.#names.add(row.name)
+    if (!this.#idByName.has(row.name)) this.#names?.add(row.name)
     this.#idByName.set(row.name, row.id)
     const entries = this.#byAttestor.get(row.attestorId) ?? { ids: new Set(), index: new MatchIndex() }
     this.#byAttestor.set(row.attestorId, entries)
@@ -81,11 +83,11 @@ export class WorkloadTable {
     // Another entry may have the name already.
     if (this.#idByName.get(row.name) === id) {
       this.#idByName.delete(row.name)
-      this.#names.delete(row.name)
+      this.#names?.delete(row.name)
     }
     const entries = this.#byAttestor.get(row.attestorId)
     entries?.ids.delete(id)
-    entries?.index.delete(id)
+    entries?.index.delete(id, matchOf(row))
     if (entries?.ids.size === 0) this.#byAttestor.delete(row.attestorId)
   }
 
