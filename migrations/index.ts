@@ -9,6 +9,7 @@ import { sessionsMigration } from './006-sessions.ts'
 import { stateMigration } from './007-state.ts'
 import { containmentsMigration } from './008-containments.ts'
 import { operatorsMigration } from './009-operators.ts'
+import { loginMigration } from './010-login.ts'
 
 export type Migration = {
   name: string
@@ -28,4 +29,5 @@ export const migrations: readonly Migration[] = [
   stateMigration,
   containmentsMigration,
   operatorsMigration,
+  loginMigration,
 ]

@@ -10,6 +10,9 @@ import { type KeyActionParts, createKeyActions } from './keys/keys.ts'
 import { createLeaseActions } from './leases/leases.ts'
 import { type LogActionParts, createLogActions } from './log/log.ts'
 import { type RevocationActionParts, createRevocationActions } from './revocations/revocations.ts'
+import { createLoginActions } from './logins/logins.ts'
+import { createLoginTries } from './logins/tries.ts'
+import type { VerifyParts } from './logins/verify.ts'
 import { createOperatorActions } from './operators/operators.ts'
 import { createRotationActions } from './rotations/rotations.ts'
 import type { RotationActionParts } from './rotations/state.ts'
@@ -28,12 +31,14 @@ type ActionParts = SessionActionParts &
   WorkloadActionParts &
   RevocationActionParts &
   CreateParts &
+  Pick<VerifyParts, 'passwords'> &
   KeyActionParts &
   LogActionParts
 
 export function createActions(parts: ActionParts) {
   const sessions = createSessionActions(parts)
   const leases = createLeaseActions(parts.leasing)
+  const accounts = { ...parts, tries: createLoginTries(parts.db) }
   return {
     sessions,
     credentials: createCredentialActions({ ...parts, issueDatabases: leases.issue, sessions: sessions.find }),
@@ -44,7 +49,8 @@ export function createActions(parts: ActionParts) {
     databases: createDatabaseActions(parts),
     attestors: createAttestorActions(parts),
     workloads: createWorkloadActions(parts),
-    operators: createOperatorActions(parts),
+    operators: createOperatorActions(accounts),
+    logins: createLoginActions(accounts),
     tokens: createTokenActions(parts),
     revocations: createRevocationActions(parts),
     containments: createContainmentActions(parts),

@@ -20,7 +20,8 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   request_timeout: 'send the whole request within 30 seconds, its headers within 10',
   method_not_allowed: 'use a method that `Allow` names',
   rate_limited: retry,
-  unauthenticated: 'present a live token or certificate; `purser whoami` says what yours is',
+  unauthenticated:
+    'present a live token or certificate; `purser whoami` says what yours is. At a login: check name and password',
   token_type:
     'use the kind of token that the route takes: an API token for operators’ routes, a session’s for its own; with PURSER_ADMIN_LISTEN set, send API tokens to that listener',
   forbidden: 'use a token with a role that has the permission of the route; openapi.yaml names it',

@@ -1,10 +1,14 @@
-/** The caller of a request: one bearer token, or a client certificate of the connection. Headers with certificates are ignored. */
+/**
+ * The caller of a request: one bearer token, or the session cookie of a browser, or a client certificate of the connection.
+ * The first of these counts alone. Headers with certificates are ignored.
+ */
 import type { IncomingMessage } from 'node:http'
 import { type Identify, findOperator } from '../actions/sessions/identify.ts'
 import type { Caller } from '../authorize/caller.ts'
 import { refuse } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { clientCertificate } from './client-certificate.ts'
+import { cookieToken, ownCookieToken } from './session-cookie.ts'
 import type { Route } from './route-kinds.ts'
 
 const bearer = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/
@@ -39,9 +43,10 @@ export function createIdentifyCaller(
   { identify, acceptsApiTokens }: CallerParts,
 ): IdentifyCaller {
   return async (message, snapshot, now, { mayUseCache }) => {
-    if (permission === 'none') return { kind: 'anonymous' }
+    if (permission === 'none' || permission === 'login') return { kind: 'anonymous' }
     const requirement = { permission, route: `${method} ${path}`, acceptsApiTokens, mayUseCache }
-    const presented = { token: bearerToken(message), certificate: () => clientCertificate(message, now) }
+    const token = bearerToken(message) ?? (permission === 'bootstrap' ? undefined : ownCookieToken(message))
+    const presented = { token, certificate: () => clientCertificate(message, now) }
     const caller = await identify(presented, requirement, snapshot, now)
     if (!caller) throw refuse('unauthenticated', { headers: { 'www-authenticate': 'Bearer realm="purser"' } })
     return caller
@@ -50,6 +55,7 @@ export function createIdentifyCaller(
 
 /** The operator of a request that was refused before its caller was identified. For the log. */
 export function operatorOf(message: IncomingMessage, snapshot: Snapshot, now: Date): Caller | undefined {
-  const token = tokenIn(message.headersDistinct.authorization ?? [])
+  const { authorization } = message.headersDistinct
+  const token = authorization ? tokenIn(authorization) : cookieToken(message)
   return token === undefined ? undefined : findOperator(token, snapshot, now)
 }

@@ -1032,13 +1032,13 @@ export interface paths {
         /**
          * Give an operator another role, or create it with `If-Match` `"0"`
          * @description The `name` in the body is the one in the path. Whether it is disabled does not change. Its tokens may do what their own role and the new one both allow, at every
-         *     replica within a second; what they have begun is refused. 409 where no enabled admin with a live admin token would be left.
+         *     replica within a second; what they have begun is refused. 409 where no enabled admin with a live admin token or a password would be left.
          */
         put: operations["replaceOperator"];
         post?: never;
         /**
          * Remove an operator, and revoke its tokens
-         * @description 409 where no enabled admin with a live admin token would be left.
+         * @description 409 where no enabled admin with a live admin token or a password would be left.
          */
         delete: operations["deleteOperator"];
         options?: never;
@@ -1059,7 +1059,7 @@ export interface paths {
         put?: never;
         /**
          * Refuse all tokens of an operator, at every replica within a second; needs no revision
-         * @description 409 where no enabled admin with a live admin token would be left.
+         * @description 409 where no enabled admin with a live admin token or a password would be left.
          */
         post: operations["disableOperator"];
         delete?: never;
@@ -1082,6 +1082,68 @@ export interface paths {
         /** Accept the tokens of a disabled operator again */
         post: operations["enableOperator"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set one's own password or, as an admin, that of another operator; all login sessions of the operator end
+         * @description Operators change their own password with the present one. `self` is the caller. Who knows the password has the role of the operator and all routes, so a token with less sets none.
+         */
+        post: operations["setOperatorPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in with a password; the token of the new session is shown once, or set as a cookie
+         * @description A session is an API token with a short life, the role of the operator and all routes. It ends when the operator is disabled, deleted, or gets another role or password.
+         *     A wrong name, a wrong password, a disabled operator and one without a password get the same reply. Attempts are limited by address and by name (429).
+         *     With `cookie` the token is not in the body but in `Set-Cookie: __Host-purser`. The cookie counts where `Authorization` is absent. A request with it that is not `GET` or `HEAD`
+         *     needs the header `Purser-Csrf: 1`, and `Sec-Fetch-Site: same-origin` or an `Origin` that is this server's. One that a page of another origin makes is refused (403).
+         */
+        post: operations["login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/self": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End the session of this call, and remove its cookie */
+        delete: operations["logout"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2104,6 +2166,11 @@ export interface components {
             /** @description Absent: all routes */
             routes?: components["schemas"]["TokenRoutes"];
             tokenId?: components["schemas"]["Id"];
+            /**
+             * @description The token is a login session
+             * @constant
+             */
+            login?: true;
             /** @description When the credential of this call ends */
             expiresAt?: components["schemas"]["Time"];
         };
@@ -2854,6 +2921,11 @@ export interface components {
             /** @description Exact to about a minute */
             lastUsedAt?: components["schemas"]["Time"];
             revokedAt?: components["schemas"]["Time"];
+            /**
+             * @description A login session
+             * @constant
+             */
+            login?: true;
         };
         TokenSpec: {
             /** @description Absent, or `self`: the caller */
@@ -2897,6 +2969,38 @@ export interface components {
             revision: components["schemas"]["Revision"];
             createdAt: components["schemas"]["Time"];
             updatedAt: components["schemas"]["Time"];
+            /** @description When the password was set; absent without a password */
+            passwordAt?: components["schemas"]["Time"];
+        };
+        Login: {
+            operator: components["schemas"]["OperatorName"];
+            password: components["schemas"]["Password"];
+            /**
+             * @description Set a cookie instead of showing the token
+             * @default false
+             */
+            cookie: boolean;
+            /** @default 43200 */
+            lifetimeSeconds: number;
+        };
+        /** @description At most 1024 bytes in UTF-8 */
+        Password: string;
+        PasswordChange: {
+            /** @description At least 12 characters; spaces of every kind and equivalent spellings (NFC) are the same */
+            password: components["schemas"]["Password"];
+            /** @description Needed to change one's own */
+            currentPassword?: components["schemas"]["Password"];
+        };
+        LoginSession: {
+            id: components["schemas"]["Id"];
+            /** @description Shown once; absent where it is in the cookie */
+            token?: string;
+            operator: components["schemas"]["OperatorName"];
+            role: components["schemas"]["Role"];
+            createdAt: components["schemas"]["Time"];
+            expiresAt: components["schemas"]["Time"];
+            /** @constant */
+            login: true;
         };
         OperatorList: {
             items: components["schemas"]["Operator"][];
@@ -5146,6 +5250,73 @@ export interface operations {
         requestBody?: components["requestBodies"]["Empty"];
         responses: {
             200: components["responses"]["OperatorWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    setOperatorPassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            200: components["responses"]["OperatorWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description The session */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    /** @description The cookie `__Host-purser`, where it was requested */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginSession"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["Done"];
             default: components["responses"]["Problem"];
         };
     };

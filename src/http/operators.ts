@@ -2,17 +2,21 @@
 import type { Actions } from '../actions/actions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { OperatorRow } from '../store/rows.ts'
+import { addressPrefix } from './address-prefix.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { nameOf } from './params.ts'
 import { checkName, etag, expectedRevision, namedRevision } from './preconditions.ts'
 import { createdStatus, rendered } from './rendered.ts'
 import { type Reply, bodyOf, json, noContent } from './request.ts'
-import type { ChangeState, Read } from './route-kinds.ts'
+import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
+import { timeMember } from './times.ts'
 
-type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remove' | 'disable' | 'enable', ChangeState>
+type Routes = Record<'list' | 'get', Read> &
+  Record<'create' | 'replace' | 'remove' | 'disable' | 'enable', ChangeState> &
+  Record<'setPassword', PrepareChange>
 
-const show = ({ id, name, role, disabled, revision, createdAt, updatedAt }: OperatorRow) => ({
+const show = ({ id, name, role, disabled, revision, createdAt, updatedAt, passwordAt }: OperatorRow) => ({
   id,
   name,
   role,
@@ -20,6 +24,7 @@ const show = ({ id, name, role, disabled, revision, createdAt, updatedAt }: Oper
   revision,
   createdAt: rfc3339(createdAt),
   updatedAt: rfc3339(updatedAt),
+  ...timeMember('passwordAt', passwordAt),
 })
 
 const written = (row: OperatorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
@@ -60,5 +65,13 @@ export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions,
       rendered(await operators.disable(request, tx, snapshot, nameOf(request)), (row) => written(row)),
     enable: async (request, tx, snapshot) =>
       rendered(await operators.enable(request, tx, snapshot, nameOf(request)), (row) => written(row)),
+
+    async setPassword(request, snapshot) {
+      const input = { operator: nameOf(request), prefix: addressPrefix(request.address) }
+      const body = bodyOf(request, 'setOperatorPassword')
+      const hashed = await operators.hashPassword(request, snapshot, { ...input, ...body })
+      return async (_, tx, latest) =>
+        rendered(await operators.changePassword(request, tx, latest, hashed), (row) => written(row))
+    },
   }
 }

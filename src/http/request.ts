@@ -13,6 +13,8 @@ export type ApiRequest = Context & {
   body: unknown
   ifMatch?: string
   ifNoneMatch?: string
+  /** Whether a browser says that a page of another origin makes the request. */
+  isForeign: () => boolean
   /** The id of the last event that the client received. */
   lastEventId?: string
 }

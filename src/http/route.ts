@@ -26,6 +26,7 @@ import { type OpeningParts, createOpenRequest } from './opening.ts'
 import { parseQuery } from './query.ts'
 import { recordedRead } from './recorded-read.ts'
 import { sendReply } from './reply.ts'
+import { isForeign } from './session-cookie.ts'
 import type { ApiRequest, Reply } from './request.ts'
 import type { Issue, Route } from './route-kinds.ts'
 
@@ -96,6 +97,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       body,
       caller,
       clientCertificate: () => clientCertificate(message, open.time),
+      isForeign: () => isForeign(message),
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
       ...(ifNoneMatch !== undefined && { ifNoneMatch }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),

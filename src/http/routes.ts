@@ -20,6 +20,7 @@ import { createRotationRoutes } from './rotation.ts'
 import { type Route, act, change, issue, preparedChange, read } from './route-kinds.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
 import { createSelfRoutes } from './self.ts'
+import { createSessionRoutes } from './sessions.ts'
 import { createTokenRoutes } from './tokens.ts'
 import { createWatchRoute } from './watch.ts'
 import { createWorkloadRoutes } from './workloads.ts'
@@ -46,6 +47,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const leases = createLeaseRoutes(parts)
   const operators = createOperatorRoutes(parts)
   const tokens = createTokenRoutes(parts)
+  const sessions = createSessionRoutes(parts.actions)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
   const keys = createKeyRoutes(parts)
@@ -117,6 +119,9 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('DELETE', '/api/v1/operators/{name}', 'operators.write', 'api', 'operator.delete', operators.remove),
     change('POST', '/api/v1/operators/{name}:disable', 'operators.write', 'api', 'operator.disable', operators.disable),
     change('POST', '/api/v1/operators/{name}:enable', 'operators.write', 'api', 'operator.enable', operators.enable),
+    preparedChange('POST', '/api/v1/operators/{name}:password', 'tokens.own', 'api', 'operator.password', operators.setPassword), // prettier-ignore
+    preparedChange('POST', '/api/v1/sessions', 'login', 'api', 'operator.login', sessions.create),
+    change('DELETE', '/api/v1/sessions/self', 'tokens.own', 'api', 'operator.logout', sessions.end),
     read('GET', '/api/v1/tokens', 'tokens.own', 'api', 'token.list', tokens.list),
     change('POST', '/api/v1/tokens', 'tokens.own', 'api', 'token.create', tokens.create),
     change('POST', '/api/v1/tokens/{id}:replace', 'tokens.own', 'api', 'token.replace', tokens.replace),

@@ -12,7 +12,10 @@ export function createSelfRoutes({ self, end }: Pick<Actions['sessions'], 'self'
   return {
     async who({ caller }, snapshot) {
       const view = self(caller, snapshot)
-      if (view.kind === 'operator') return json(view)
+      if (view.kind === 'operator') {
+        const { expiresAt: end, ...rest } = view
+        return json({ ...rest, ...(end && { expiresAt: rfc3339(end) }) })
+      }
       const { id, expiresAt } = view.session
       return json({ ...view, session: { id, expiresAt: rfc3339(expiresAt) } })
     },

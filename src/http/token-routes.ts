@@ -3,7 +3,7 @@ import { impossible } from '../actions/registrations.ts'
 import { suggestion } from '../names/suggestion.ts'
 import { loadOpenApi } from './openapi.ts'
 
-const takesNoToken = new Set(['none', 'bootstrap'])
+const takesNoToken = new Set(['none', 'login', 'bootstrap'])
 
 let known: ReadonlySet<string> | undefined
 

@@ -26,6 +26,7 @@ const show = ({
   expiresAt,
   lastUsedAt,
   revokedAt,
+  login,
 }: ListedToken) => ({
   id,
   operator,
@@ -36,6 +37,7 @@ const show = ({
   expiresAt: rfc3339(expiresAt),
   ...timeMember('lastUsedAt', lastUsedAt),
   ...timeMember('revokedAt', revokedAt),
+  ...(login && { login }),
 })
 
 type Routes = { list: Read } & Record<

@@ -31,6 +31,8 @@ const keptFor: Record<SweptTable, number> = {
   // Listed for a while after their end. A bootstrap token stays at least as long as the API token that it made lives.
   api_token: 30 * 24 * hour,
   bootstrap_token: 30 * 24 * hour,
+  // Longer than the longest window in which attempts are counted.
+  tries: 2 * hour,
   lease: 30 * 24 * hour,
 }
 

@@ -1,4 +1,7 @@
-/** Purser always has an admin who can act: an enabled operator with that role and a live token of that role for all routes. */
+/**
+ * Purser always has an admin who can act: an enabled operator with that role, and with a password or a live token of that
+ * role for all routes. A login session is no such token: it ends by itself.
+ */
 import type { ApiTokenRow, OperatorRow } from '../store/rows.ts'
 
 type Accounts = {
@@ -9,6 +12,9 @@ type Accounts = {
 export const isLiveToken = ({ revokedAt, expiresAt }: ApiTokenRow, now: Date): boolean => !revokedAt && expiresAt > now
 
 export function hasAdmin({ operators, apiTokens }: Accounts, now: Date): boolean {
+  for (const { role, disabled, passwordAt } of operators.values()) {
+    if (role === 'admin' && !disabled && passwordAt) return true
+  }
   for (const token of apiTokens.values()) {
     const operator = operators.get(token.operator)
     if (operator?.role === 'admin' && !operator.disabled && isAdminToken(token) && isLiveToken(token, now)) return true
@@ -16,7 +22,8 @@ export function hasAdmin({ operators, apiTokens }: Accounts, now: Date): boolean
   return false
 }
 
-const isAdminToken = ({ role, routes }: ApiTokenRow): boolean => role === 'admin' && routes === undefined
+const isAdminToken = ({ role, routes, login }: ApiTokenRow): boolean =>
+  role === 'admin' && routes === undefined && !login
 
 /** The accounts once an operator is another one, or removed. */
 export function withOperator(

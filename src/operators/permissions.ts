@@ -35,12 +35,13 @@ export const permissions = {
 export type OperatorPermission = keyof typeof permissions
 
 /**
- * What a route requires of its caller. `none`: nothing; a proof may be in the body. `bootstrap`: a bootstrap token. `self`:
+ * What a route requires of its caller. `none`: nothing; a proof may be in the body. `login`: nothing; a password is in the
+ * body, and only the listener of operators has the route. `bootstrap`: a bootstrap token. `self`:
  * any live credential. `introspect`: any live credential, for a request about the token of another. `granted:…`: a live
  * credential of a workload, whose grant the handler checks, or an operator with the permission.
  */
 export type Permission =
-  'none' | 'bootstrap' | 'self' | 'introspect' | OperatorPermission | `granted:${OperatorPermission}`
+  'none' | 'login' | 'bootstrap' | 'self' | 'introspect' | OperatorPermission | `granted:${OperatorPermission}`
 
 export const isOperatorPermission = (permission: string): permission is OperatorPermission =>
   Object.hasOwn(permissions, permission)
@@ -62,4 +63,4 @@ export const covers = (role: Role, other: Role): boolean =>
 
 /** Whether routes with the permission take a credential that may be revoked. Metrics stay available on a replica that is behind. */
 export const takesCredential = (permission: Permission): boolean =>
-  permission !== 'none' && permission !== 'bootstrap' && permission !== 'metrics.read'
+  !['none', 'login', 'bootstrap', 'metrics.read'].includes(permission)

@@ -74,4 +74,4 @@ export const isForCrls = ({ path }: Route): boolean => path.startsWith('/crl/') 
 
 /** Routes that stay on the common listener where operators have their own. */
 export const isForWorkloads = ({ permission }: Route): boolean =>
-  permission !== 'bootstrap' && !isOperatorPermission(permission)
+  permission !== 'bootstrap' && permission !== 'login' && !isOperatorPermission(permission)

@@ -10,6 +10,7 @@ import { createIssueAccessToken } from '../issue/access-token.ts'
 import { createIssueJwt } from '../issue/jwt-svid.ts'
 import { createIssueX509 } from '../issue/x509.ts'
 import { isOwnKey } from '../keys/keys.ts'
+import { createPasswords } from '../operators/passwords.ts'
 import { type Outbound, createOutbound } from '../outbound/client.ts'
 import type { Database } from '../store/database.ts'
 import { type Snapshots, openSnapshots } from '../store/snapshot.ts'
@@ -93,6 +94,7 @@ export async function compose(parts: Parts) {
     ...keys,
     ...secrets,
     carryOut,
+    passwords: createPasswords(),
     attestors,
     issueX509: issue.x509.svid,
     keyOf: issue.x509.keyOf,

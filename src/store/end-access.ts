@@ -17,5 +17,8 @@ export async function endAllAccess(tx: Knex.Transaction, reason: string, now: Da
     .whereNull('revoked_at')
     .update({ revoked_at: now })
     .returning('id')
+  // A restored database may have passwords that were replaced since.
+  await tx('operator_password').delete()
+  await tx('operator').whereNotNull('password_at').update({ password_at: null })
   return { sessions, accessTokens, joinTokens, apiTokens: apiTokens.map(({ id }) => id) }
 }

@@ -61,6 +61,8 @@ export type OperatorRow = {
   revision: number
   createdAt: Date
   updatedAt: Date
+  /** When its password was set; absent without a password. */
+  passwordAt?: Date
 }
 
 export type ApiTokenRow = {
@@ -75,6 +77,8 @@ export type ApiTokenRow = {
   expiresAt: Date
   revokedAt?: Date
   used: boolean
+  /** A login created it: a login session. */
+  login?: true
 }
 
 export type KeyKind = 'root-ca' | 'issuing-ca' | 'jwt-es256' | 'jwt-rs256' | 'log' | 'mac'

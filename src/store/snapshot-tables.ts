@@ -101,6 +101,7 @@ export const tables = {
       expires_at: Date
       revoked_at: Date | null
       first_used_at: Date | null
+      login: boolean
     }) => [
       row.id,
       {
@@ -114,6 +115,7 @@ export const tables = {
         expiresAt: row.expires_at,
         ...(row.revoked_at !== null && { revokedAt: row.revoked_at }),
         used: row.first_used_at !== null,
+        ...(row.login && { login: true }),
       },
     ],
   ),

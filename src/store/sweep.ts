@@ -12,6 +12,7 @@ const swept = {
   lost_batch: { key: 'id', until: 'at' },
   api_token: { key: 'id', until: 'expires_at' },
   bootstrap_token: { key: 'id', until: 'expires_at' },
+  tries: { key: 'door', until: 'since' },
   // An open lease has no end.
   lease: { key: 'id', until: 'ended_at' },
 } as const

@@ -12,6 +12,9 @@ export type NewApiToken = {
   description?: string
   createdAt: Date
   expiresAt: Date
+  login?: true
+  /** Set where the first use is not recorded. */
+  firstUsedAt?: Date
 }
 
 /** Servers of the previous version know no routes, so they accept no token that is limited to some (migration 009). */
@@ -38,6 +41,13 @@ export const setFirstUsed = (tx: Knex.Transaction, id: string, now: Date): Promi
 
 export const revokeApiToken = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
   tx('api_token').where({ id }).whereNull('revoked_at').update({ revoked_at: now })
+
+/** Revokes the live login sessions of an operator. Returns their ids. */
+export async function endLogins(tx: Knex.Transaction, operator: string, now: Date): Promise<string[]> {
+  const live = tx('api_token').where({ operator, login: true }).whereNull('revoked_at').where('expires_at', '>', now)
+  const ended: { id: string }[] = await live.update({ revoked_at: now }).returning('id')
+  return ended.map(({ id }) => id)
+}
 
 /** Each bootstrap token has the API token that it was exchanged for. */
 export type BootstrapToken = { id: string; hash: Buffer; createdAt: Date; expiresAt: Date }

@@ -41,7 +41,7 @@ describe('credential actions without HTTP', () => {
     )
   }
 
-  async function identify(token: string, permission: Exclude<Permission, 'none'>) {
+  async function identify(token: string, permission: Exclude<Permission, 'none' | 'login'>) {
     const bootstrapTries = { admit: () => Promise.reject(new Error('no bootstrap token is presented')) }
     const identifyCaller = createIdentify({ sessions: purser.actions.sessions.find, bootstrapTries })
     const requirement = {

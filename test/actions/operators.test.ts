@@ -71,6 +71,34 @@ describe('operator actions without HTTP', () => {
     await expect(byWorkload).rejects.toMatchObject({ code: 'token_type' })
   })
 
+  it('set a password, log in with it, and log out', async () => {
+    const { operators, logins } = purser.actions
+    const context = purser.context()
+    await purser.change('operator.create', context, (tx, snapshot) =>
+      operators.create(context, tx, snapshot, { name: 'cleo', role: 'auditor' }),
+    )
+    const password = 'seven swans on the lake'
+    const hashed = await operators.hashPassword(context, purser.snapshot(), {
+      operator: 'cleo',
+      password,
+      prefix: '192.0.2.1',
+    })
+    const set = await purser.change('operator.password', context, (tx, snapshot) =>
+      operators.changePassword(context, tx, snapshot, hashed),
+    )
+    expect(set.result.passwordAt).toBeDefined()
+    const login = await logins.verify({ operator: 'cleo', password, prefix: '192.0.2.1' })
+    const create = await purser.change('operator.login', context, (tx, snapshot) =>
+      logins.create(context, tx, snapshot, login),
+    )
+    expect(create.result).toMatchObject({ operator: 'cleo', role: 'auditor', login: true })
+    const caller = { ...context.caller, operator: 'cleo', tokenId: create.result.id } as Caller
+    const own = purser.context({ caller })
+    const end = await purser.change('operator.logout', own, (tx, snapshot) => logins.end(own, tx, snapshot, undefined))
+    expect(end.entry).toMatchObject({ resource: { id: create.result.id, name: 'cleo' } })
+    expect(purser.snapshot().apiTokens.get(create.result.id)?.revokedAt).toBeDefined()
+  })
+
   it('restore the operator admin for the holder of a bootstrap token', async () => {
     const { operators, tokens } = purser.actions
     const context = purser.context()

@@ -131,6 +131,9 @@ describe('openapi.yaml', () => {
           "DELETE /api/v1/operators/{name} deleteOperator",
           "POST /api/v1/operators/{name}:disable disableOperator",
           "POST /api/v1/operators/{name}:enable enableOperator",
+          "POST /api/v1/operators/{name}:password setOperatorPassword",
+          "POST /api/v1/sessions login",
+          "DELETE /api/v1/sessions/self logout",
           "GET /api/v1/tokens listTokens",
           "POST /api/v1/tokens createToken",
           "DELETE /api/v1/tokens/{id} revokeToken",
@@ -197,16 +200,18 @@ describe('openapi.yaml', () => {
   it.each(operations)('$id states permission, audit action and limits', ({ operation }) => {
     const { permission, action, limit, maxBodyBytes, ...more } = at(operation, 'x-purser')
     const granted = Object.keys(permissions).map((name) => `granted:${name}`)
-    expect([...Object.keys(permissions), ...granted, 'none', 'bootstrap', 'self', 'introspect']).toContain(permission)
+    expect([...Object.keys(permissions), ...granted, 'none', 'login', 'bootstrap', 'self', 'introspect']).toContain(
+      permission,
+    )
     expect([...Object.keys(actions), 'none']).toContain(action)
     expect(['attest', 'api', 'public', 'none']).toContain(limit)
     expect(Number(maxBodyBytes) > 0).toBe('requestBody' in operation)
     expect(more).toEqual({})
   })
 
-  it.each(operations)('$id needs a credential unless its permission is none', ({ id, operation }) => {
+  it.each(operations)('$id needs a credential unless its permission is none or login', ({ id, operation }) => {
     const open = nodes(operation['security']).some((choice) => Object.keys(choice).length === 0)
-    const free = at(operation, 'x-purser')['permission'] === 'none'
+    const free = ['none', 'login'].includes(String(at(operation, 'x-purser')['permission']))
     // Metrics have their own listener, without authentication.
     if (id !== 'getMetrics') expect(open).toBe(free)
   })

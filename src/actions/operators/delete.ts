@@ -1,5 +1,6 @@
 import { withOperator } from '../../operators/admins.ts'
 import { removeOperator } from '../../store/operators.ts'
+import { removePassword } from '../../store/passwords.ts'
 import type { ChangeAction } from '../context.ts'
 import { type NamedRevision, findAtRevision } from '../registrations.ts'
 import { changedRows, keepAdmin, operatorResource, operatorState } from './state.ts'
@@ -9,6 +10,7 @@ export const deleteOperator: ChangeAction<NamedRevision> = async ({ time }, tx, 
   const row = findAtRevision(snapshot.operators, target)
   keepAdmin(snapshot, withOperator(snapshot, row.name, undefined), time)
   const revokedTokenIds = await removeOperator(tx, row, time)
+  await removePassword(tx, row.id)
   return {
     result: undefined,
     entry: {

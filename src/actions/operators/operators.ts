@@ -5,8 +5,9 @@ import { type CreateParts, createOperator } from './create.ts'
 import { deleteOperator } from './delete.ts'
 import { replaceOperator } from './replace.ts'
 import { setDisabled } from './set-disabled.ts'
+import { type PasswordParts, changePassword, hashPassword } from './set-password.ts'
 
-export const createOperatorActions = (parts: CreateParts) => ({
+export const createOperatorActions = (parts: CreateParts & PasswordParts) => ({
   /** @throws Refusal `not_found` */
   get: ({ operators }: Snapshot, name: string): OperatorRow => findByName(operators, name),
   list: ({ operators }: Snapshot): Iterable<OperatorRow> => operators.values(),
@@ -15,4 +16,6 @@ export const createOperatorActions = (parts: CreateParts) => ({
   delete: deleteOperator,
   disable: setDisabled(true),
   enable: setDisabled(false),
+  hashPassword: hashPassword(parts),
+  changePassword,
 })

@@ -4,6 +4,7 @@ import { hasAdmin, withOperator } from '../../operators/admins.ts'
 import { rolesOf } from '../../operators/rights.ts'
 import type { Knex } from '../../store/database.ts'
 import { setRolesOfTokens, updateOperator } from '../../store/operators.ts'
+import { endLogins } from '../../store/tokens.ts'
 import type { OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
@@ -25,11 +26,11 @@ type Accounts = Pick<Snapshot, 'operators' | 'apiTokens'>
 export function keepAdmin(before: Accounts, after: Accounts, now: Date): void {
   if (!hasAdmin(before, now) || hasAdmin(after, now)) return
   const detail =
-    'this would leave no enabled admin with a live admin token: create a token for another admin first, or replace this one'
+    'this would leave no enabled admin with a live admin token or a password: create a token for another admin first, or replace this one'
   throw refuse('conflict', { detail })
 }
 
-/** Writes an operator at its next revision. @throws Refusal `conflict` */
+/** Writes an operator at its next revision, and ends its login sessions. @throws Refusal `conflict` */
 export async function updated(
   tx: Knex.Transaction,
   snapshot: Snapshot,
@@ -41,9 +42,14 @@ export async function updated(
   keepAdmin(snapshot, withOperator(snapshot, old.name, row), now)
   await updateOperator(tx, row)
   await setRolesOfTokens(tx, row.name, rolesOf(row))
+  const endedSessions = await endLogins(tx, row.name, now)
   return {
     result: row,
-    entry: { resource: operatorResource(row), change: { before: operatorState(old), after: operatorState(row) } },
+    entry: {
+      resource: operatorResource(row),
+      change: { before: operatorState(old), after: operatorState(row) },
+      ...(endedSessions.length > 0 && { detail: { endedSessions } }),
+    },
     changed: changedRows(row),
   }
 }

@@ -14,7 +14,7 @@ import type { FindSession } from './find.ts'
 type Presented = { token: string | undefined; certificate: () => ClientCertificate | undefined }
 
 type Requirement = {
-  permission: Exclude<Permission, 'none'>
+  permission: Exclude<Permission, 'none' | 'login'>
   /** `METHOD /path` as openapi.yaml has it. */
   route: string
   acceptsApiTokens: boolean

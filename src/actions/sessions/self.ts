@@ -14,6 +14,9 @@ export type Self =
       operatorRole?: Role
       routes?: readonly string[]
       tokenId: string
+      /** The token is a login session. */
+      login?: true
+      expiresAt?: Date
     }
   | {
       kind: 'workload'
@@ -24,11 +27,23 @@ export type Self =
       selectors: SelectorRecord
     }
 
+type Known = Pick<Snapshot, 'workloads' | 'attestors' | 'apiTokens'>
+
 /** @throws Refusal `unauthenticated` */
-export function self(caller: Caller, { workloads, attestors }: Pick<Snapshot, 'workloads' | 'attestors'>): Self {
+export function self(caller: Caller, { workloads, attestors, apiTokens }: Known): Self {
   if (caller.kind === 'operator') {
     const { kind, operator, role, operatorRole, routes, tokenId } = caller
-    return { kind, operator, role, ...(operatorRole !== role && { operatorRole }), ...(routes && { routes }), tokenId }
+    const token = apiTokens.get(tokenId)
+    return {
+      kind,
+      operator,
+      role,
+      ...(operatorRole !== role && { operatorRole }),
+      ...(routes && { routes }),
+      tokenId,
+      ...(token?.login && { login: true }),
+      ...(token && { expiresAt: token.expiresAt }),
+    }
   }
   if (caller.kind !== 'session') throw refuse('unauthenticated')
   const { id, spiffeId, workloadId, attestorId, selectors, expiresAt } = caller.session

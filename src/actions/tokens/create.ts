@@ -64,7 +64,7 @@ function checkOperator({ disabled, role: own }: OperatorRow, role: Role): void {
 
 /** @throws Refusal `conflict` */
 function checkRoom({ apiTokens }: Snapshot, operator: string, now: Date): void {
-  const live = [...apiTokens.values()].filter((row) => row.operator === operator && isLiveToken(row, now))
+  const live = [...apiTokens.values()].filter((row) => row.operator === operator && !row.login && isLiveToken(row, now))
   if (live.length < maxLive) return
   throw refuse('conflict', { detail: `an operator has at most ${maxLive} live tokens: revoke one first` })
 }

@@ -14,6 +14,8 @@ type TokenSpec = {
   description?: string
   createdAt: Date
   lifetimeSeconds: number
+  /** A login session. Its first use is not recorded: the login is. */
+  login?: true
 }
 
 /** The value is in this result alone. */
@@ -26,6 +28,7 @@ export type CreatedToken = {
   description?: string
   createdAt: string
   expiresAt: string
+  login?: true
 }
 
 /** Creates an API token. The entry names its public id. */
@@ -36,8 +39,8 @@ export async function newApiToken(
 ): Promise<Change<CreatedToken>> {
   const { token, id, hash } = newToken('api', randomBytes)
   const expires = new Date(spec.createdAt.getTime() + lifetimeSeconds * 1000)
-  await insertApiToken(tx, { id, hash, ...spec, expiresAt: expires })
-  const { operator, role, routes, description } = spec
+  const { operator, role, routes, description, login, createdAt } = spec
+  await insertApiToken(tx, { id, hash, ...spec, expiresAt: expires, ...(login && { firstUsedAt: createdAt }) })
   const expiresAt = rfc3339(expires)
   const state = {
     operator,
@@ -45,9 +48,10 @@ export async function newApiToken(
     ...(routes && { routes }),
     ...(description !== undefined && { description }),
     expiresAt,
+    ...(login && { login }),
   }
   return {
-    result: { id, token, ...state, createdAt: rfc3339(spec.createdAt) },
+    result: { id, token, ...state, createdAt: rfc3339(createdAt) },
     entry: {
       resource: { kind: 'api-token', id, name: operator },
       issued: { apiToken: { id, expiresAt } },

@@ -17,6 +17,7 @@ export const replaceToken =
     const { caller, token } = findOwnToken(context, snapshot, id)
     if (token.id !== caller.tokenId) checkPassedOn(caller, token, { role: '/path/id', routes: '/path/id' })
     const { operator, role, routes, description, expiresAt } = token
+    if (token.login) throw refuse('conflict', { detail: 'this is a login session: log in again instead' })
     if (snapshot.operators.get(operator)?.disabled !== false) {
       throw refuse('conflict', { detail: 'the operator is disabled: revoke the token instead' })
     }

@@ -1,0 +1,90 @@
+/**
+ * Sets the password of an operator. Operators set their own, with the present one if there is one; admins set those of
+ * others. All sessions of the operator end.
+ */
+import { refuse } from '../../errors.ts'
+import { readNewPassword } from '../../operators/password-text.ts'
+import type { Passwords } from '../../operators/passwords.ts'
+import { rightsMay } from '../../operators/rights.ts'
+import type { Database } from '../../store/database.ts'
+import { readLoginAccount, readPasswordHash, setPassword } from '../../store/passwords.ts'
+import type { OperatorRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { endLogins } from '../../store/tokens.ts'
+import type { ChangeAction, Context } from '../context.ts'
+import type { LoginTries } from '../logins/tries.ts'
+import { passwordIn } from '../logins/verify.ts'
+import { findByName, impossible } from '../registrations.ts'
+import { checkPassedOn, operatorCaller, operatorNamed } from '../tokens/rights.ts'
+import { changedRows, operatorResource } from './state.ts'
+
+export type PasswordChange = {
+  operator: string
+  password: string
+  currentPassword?: string
+  /** Of the caller's address. */
+  prefix: string
+}
+
+/** A change that is allowed. The present hash is compared again in the transaction. */
+type HashedPassword = { operator: string; operatorId: string; hash: string; presentHash?: string }
+
+export type PasswordParts = { db: Pick<Database, 'knex'>; passwords: Passwords; tries: LoginTries }
+
+/**
+ * Whoever knows the password has the operator's role and all routes, so the caller needs both.
+ * @throws Refusal `forbidden`, `not_found`
+ */
+function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapshot, name: string) {
+  const caller = operatorCaller(context)
+  const isOwn = operatorNamed(caller, name) === caller.operator
+  if (!isOwn && !rightsMay(caller, 'operators.write')) throw refuse('forbidden')
+  const operator = findByName(operators, operatorNamed(caller, name))
+  checkPassedOn(caller, { role: operator.role }, { role: '/path/name', routes: '/path/name' })
+  return { operator, isOwn }
+}
+
+/** Hashes outside the transaction. */
+export const hashPassword =
+  ({ db, passwords, tries }: PasswordParts) =>
+  async (context: Context, snapshot: Snapshot, change: PasswordChange): Promise<HashedPassword> => {
+    const { operator, isOwn } = targetOf(context, snapshot, change.operator)
+    const { name, id: operatorId } = operator
+    const { text, problem } = readNewPassword(change.password, name)
+    if (text === undefined) throw impossible('/password', problem)
+    const { currentPassword, prefix } = change
+    const account = await readLoginAccount(db.knex, name, prefix)
+    const presentHash = account?.hash
+    if (isOwn && presentHash !== undefined) {
+      if (currentPassword === undefined) throw wrongPassword('is needed to change your own password')
+      const current = passwordIn(currentPassword, '/currentPassword')
+      const isKnownAddress = account?.isKnownAddress ?? false
+      const { takeBack } = await tries.admit({ name, prefix, isKnownAddress })
+      if (!(await passwords.verify(current, presentHash, true))) throw wrongPassword('is not the present password')
+      await takeBack()
+    }
+    const hash = await passwords.hash(text)
+    return { operator: name, operatorId, hash, ...(presentHash !== undefined && { presentHash }) }
+  }
+
+const wrongPassword = (detail: string): Error =>
+  refuse('forbidden', { errors: [{ pointer: '/currentPassword', detail }] })
+
+export const changePassword: ChangeAction<HashedPassword, OperatorRow> = async (context, tx, snapshot, change) => {
+  const { time } = context
+  const { operator } = targetOf(context, snapshot, change.operator)
+  const isCurrent = (await readPasswordHash(tx, change.operatorId)) === change.presentHash
+  if (operator.id !== change.operatorId || !isCurrent) {
+    throw refuse('conflict', { detail: 'the password was changed meanwhile: try again' })
+  }
+  await setPassword(tx, operator.id, change.hash, time)
+  const endedSessions = await endLogins(tx, operator.name, time)
+  return {
+    result: { ...operator, passwordAt: time },
+    entry: {
+      resource: operatorResource(operator),
+      detail: { ...(endedSessions.length > 0 && { endedSessions }) },
+    },
+    changed: changedRows(operator),
+  }
+}
