@@ -23,7 +23,8 @@ export function addJwt(program: Command, io: Io): void {
     .action(async (audience: string, flags: Flags) => {
       const { lifetime, header } = flags
       if (audience === '') throw usageError('the audience is empty: name the recipient')
-      if (header && flags.output === 'json') throw usageError('--header and --output json exclude each other: give one')
+      if (header && flags.output !== 'table')
+        throw usageError(`--header and --output ${flags.output} exclude each other: give one`)
       const jwts = { jwts: [audience], ...(lifetime !== undefined && { jwtLifetimeSeconds: lifetime }) }
       const request = (env: Io['env'], x509: false | { dnsNames: [] }): Promise<string> =>
         asWorkload({ ...io, env }, flags, { x509, ...jwts }, (purser) => purser.jwt(audience))

@@ -1,5 +1,6 @@
 /** Options that several verbs share. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { outputFormats } from './output.ts'
 
 /** api.ts reads the environment where an option is missing. */
 export function withServer(command: Command): Command {
@@ -10,9 +11,7 @@ export function withServer(command: Command): Command {
 }
 
 export function withOutput(command: Command): Command {
-  return command.addOption(
-    new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'),
-  )
+  return command.addOption(new Option('-o, --output <format>', 'output format').choices(outputFormats).default('table'))
 }
 
 const reasonWords = 'reason for the audit log, up to 200 characters'

@@ -1,5 +1,6 @@
-/** Output of a verb: aligned text for people, or one JSON value for programs. Results go to stdout, remarks to stderr. */
+/** Output of a verb: aligned text for people, or one value as JSON or YAML for programs. Results go to stdout, remarks to stderr. */
 import { styleText } from 'node:util'
+import { stringify } from 'yaml'
 import type { Io } from './io.ts'
 
 /**
@@ -38,11 +39,25 @@ export const actorName = (actor: string): string => actor.replace(/^operator:/, 
 /** A time up to its minute. */
 export const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
 
-export type OutputFlags = { output?: 'table' | 'json' }
+export const outputFormats = ['table', 'json', 'yaml'] as const
 
-/** Prints `value` as JSON with `--output json`, else as `text` formats it. */
-export function show<T>(io: Pick<Io, 'stdout'>, flags: OutputFlags, value: T, text: (value: T) => string): void {
-  io.stdout.write(flags.output === 'json' ? `${JSON.stringify(value, null, 2)}\n` : text(value))
+export type OutputFlags = { output?: (typeof outputFormats)[number] }
+
+export const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** An object that is there twice is repeated, since many readers refuse aliases. Readers of YAML 1.1 take yes for true. */
+export const asYaml = (value: unknown): string =>
+  stringify(value, { lineWidth: 0, aliasDuplicateObjects: false, compat: 'yaml-1.1' })
+
+/** Prints `value` as JSON or YAML where `--output` names one, else as `text` formats it. */
+export function show<T>(
+  io: Pick<Io, 'stdout'>,
+  { output = 'table' }: OutputFlags,
+  value: T,
+  text: (value: T) => string,
+): void {
+  const format = { table: text, json: asJson, yaml: asYaml }[output]
+  io.stdout.write(format(value))
 }
 
 /** Prints a remark to stderr, apart from the result on stdout. */

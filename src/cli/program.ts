@@ -12,6 +12,7 @@ import { addExport } from './configuration/export-command.ts'
 import { addPlan } from './configuration/plan-command.ts'
 import { addPolicy } from './configuration/policy-command.ts'
 import { addSchema } from './configuration/schema-command.ts'
+import { addCompletion } from './completion.ts'
 import { addContain } from './contain.ts'
 import { addCredentials } from './credentials.ts'
 import { addDatabase } from './database.ts'
@@ -63,6 +64,7 @@ const verbs: Record<string, Verb[]> = {
   ],
   'Configuration as code': [addPlan, addApplyConfiguration, addExport, addPolicy, addSchema],
   'For auditors': [addAudit],
+  'For your shell': [addCompletion],
 }
 
 const epilogue = `

@@ -1,10 +1,9 @@
 /** The verbs that attestors, databases, operators and workloads share: get, check, replace, delete. */
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
 import { readDefinition } from './documents.ts'
 import { CliError, type Io } from './io.ts'
 import { positive } from './options.ts'
-import { remark, show, table } from './output.ts'
+import { asYaml, remark, show, table } from './output.ts'
 import { type VerbFlags, addChange, addVerb } from './verb.ts'
 
 type RegisteredPath =
@@ -21,7 +20,7 @@ export function addGet(group: Command, io: Io, { path }: Registered, words: Word
     ...words,
     run: async (api, flags, name) => {
       const { body } = await api.call('GET', path, { path: { name } })
-      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
+      show(io, flags, body, asYaml)
     },
   })
 }

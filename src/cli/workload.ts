@@ -1,11 +1,10 @@
 /** `purser workload`: registration entries, which say who a workload is and what it may have. */
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
 import { addApply } from './apply.ts'
 import { completeWorkload } from './configuration/complete.ts'
 import type { Io } from './io.ts'
 import { positive } from './options.ts'
-import { pairs, show } from './output.ts'
+import { asYaml, pairs, show } from './output.ts'
 import { addDelete, addReplace } from './registered.ts'
 import { type VerbFlags, addList, addVerb } from './verb.ts'
 import { addWorkloadCreate, showWritten } from './workload-create.ts'
@@ -48,7 +47,7 @@ export function addWorkload(program: Command, io: Io): void {
     examples: ['purser workload get web', 'purser workload get web --revision 3'],
     run: async (api, { revision, ...flags }: VerbFlags & { revision?: number }, name) => {
       const { body } = await api.call('GET', workload.path, { path: { name }, query: { revision } })
-      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
+      show(io, flags, body, asYaml)
     },
   })
   addSwitch(group, io, 'disable', 'stop issuing to a workload, and refuse its sessions')

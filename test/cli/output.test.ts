@@ -1,10 +1,11 @@
 import { Writable } from 'node:stream'
 import { assert, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { formatExplanation } from '../../src/cli/explain.ts'
 import { exitCodes } from '../../src/cli/io.ts'
 import { createScreen } from '../../src/cli/demo/screen.ts'
-import { createStyle, pairs, printable, table } from '../../src/cli/output.ts'
+import { createStyle, pairs, printable, show, table } from '../../src/cli/output.ts'
 import { refusalOf } from '../../src/cli/problem.ts'
 
 describe('printable', () => {
@@ -22,6 +23,30 @@ describe('printable', () => {
 
   it('leaves ordinary text of any script as it is', () => {
     expect(printable('spiffe://example.org/ns/prod — Größe 役')).toBe('spiffe://example.org/ns/prod — Größe 役')
+  })
+})
+
+describe('the formats of --output', () => {
+  const shared = { team: 'shop' }
+  const value = {
+    items: [
+      { name: 'web', labels: shared, note: undefined },
+      { name: 'yes', labels: shared },
+    ],
+  }
+  const printed = (output?: 'table' | 'json' | 'yaml'): string => {
+    let out = ''
+    const stdout = new Writable({ write: (chunk: Buffer, _, done) => ((out += chunk.toString()), done()) })
+    show({ stdout }, { ...(output && { output }) }, value, () => 'a table\n')
+    return out
+  }
+
+  it('are a table, JSON, and the same value as YAML without aliases', () => {
+    expect([printed(), printed('table')]).toEqual(['a table\n', 'a table\n'])
+    expect(JSON.parse(printed('json'))).toEqual(parse(printed('yaml')))
+    expect(printed('yaml')).toBe(
+      'items:\n  - name: web\n    labels:\n      team: shop\n  - name: "yes"\n    labels:\n      team: shop\n',
+    )
   })
 })
 

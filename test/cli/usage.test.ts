@@ -54,7 +54,7 @@ describe('an invalid command line ends with 2, on stderr, and stdout stays empty
     [['workloda', 'list'], "unknown command 'workloda'\n(Did you mean workload?)"],
     [['workload', 'lits'], '(Did you mean list?)'],
     [['workload', 'list', '--attestr', 'x'], '(Did you mean --attestor?)'],
-    [['workload', 'list', '-o', 'xml'], 'Allowed choices are table, json'],
+    [['workload', 'list', '-o', 'xml'], 'Allowed choices are table, json, yaml'],
     [['workload', 'get'], "missing required argument 'name'"],
     [['workload', 'create', 'web', '--match', 'ns'], 'key=value'],
     [['workload', 'create', 'web', '--jwt-lifetime', 'soon'], '15m'],

@@ -5,7 +5,7 @@ import type { Schemas } from '../api-types.ts'
 import { checkFolder, writeFiles } from '../files.ts'
 import { type Io, usageError } from '../io.ts'
 import { positive, withExamples, withOutput, withReason } from '../options.ts'
-import { type OutputFlags, printable, remark } from '../output.ts'
+import { type OutputFlags, asJson, asYaml, printable, remark } from '../output.ts'
 import { type CallerFlags, asCaller, withCaller } from './caller.ts'
 import { withPath } from './place.ts'
 
@@ -61,7 +61,8 @@ const printableLines = (text: string): string => text.split('\n').map(printable)
 function textOf(body: Schemas['SecretValue'], { field, output }: Flags): string {
   if (field === undefined) {
     const { path, version, data } = body
-    return `${JSON.stringify(output === 'json' ? { ...body, path, version } : data, null, 2)}\n`
+    if (output === 'yaml') return asYaml({ ...body, path, version })
+    return asJson(output === 'json' ? { ...body, path, version } : data)
   }
   if (!Object.hasOwn(body.data, field)) {
     throw usageError(
@@ -70,5 +71,6 @@ function textOf(body: Schemas['SecretValue'], { field, output }: Flags): string 
   }
   const value = body.data[field]
   if (output === 'json') return `${JSON.stringify(value)}\n`
+  if (output === 'yaml') return asYaml(value)
   return typeof value === 'string' ? value : JSON.stringify(value)
 }

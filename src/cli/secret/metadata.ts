@@ -1,11 +1,10 @@
 /** `purser secret metadata`: shows or changes description, labels and limits of a secret. */
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
 import type { Api } from '../api.ts'
 import type { Schemas } from '../api-types.ts'
 import type { Io } from '../io.ts'
 import { facts, positive, repeated } from '../options.ts'
-import { show } from '../output.ts'
+import { asYaml, show } from '../output.ts'
 import { type VerbFlags, addVerb } from '../verb.ts'
 import { findSecret, underVersion, withPath } from './place.ts'
 
@@ -35,7 +34,7 @@ export function addMetadata(group: Command, io: Io): void {
     ],
     run: async (api, flags: Flags, path) => {
       const body = await showOrChange(api, flags, path)
-      show(io, flags, body, (value) => stringify(value, { lineWidth: 0 }))
+      show(io, flags, body, asYaml)
     },
   })
 }

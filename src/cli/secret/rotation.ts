@@ -1,12 +1,11 @@
 /** `purser secret rotation`: the rotation policy of a secret, and control over a running rotation. */
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
 import type { Api } from '../api.ts'
 import type { RequestOf, Schemas } from '../api-types.ts'
 import { readDefinitions } from '../documents.ts'
 import { type Io, usageError } from '../io.ts'
 import { positive, seconds, whole } from '../options.ts'
-import { show } from '../output.ts'
+import { asYaml, show } from '../output.ts'
 import { type VerbFlags, addChange, addVerb } from '../verb.ts'
 import { withIndex, withPath } from './place.ts'
 import { formatRotation } from './rotation-reply.ts'
@@ -34,7 +33,7 @@ function addShow(group: Command, io: Io): void {
     examples: ['purser secret rotation show prod/db/password > policy.yaml'],
     run: async (api, flags, path) => {
       const { body } = await api.call('GET', rotation, { path: { path } })
-      show(io, flags, body, ({ policy }) => (policy ? stringify(policy, { lineWidth: 0 }) : formatRotation(body)))
+      show(io, flags, body, ({ policy }) => (policy ? asYaml(policy) : formatRotation(body)))
     },
   })
 }
