@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { version } from '../version.ts'
 import type { AnyRequest, ItemOf, Method, PathOf, ReplyOf, RequestArgument } from './api-types.ts'
+import { currentContext } from './contexts.ts'
 import { CliError, type Io, usageError } from './io.ts'
 import { type Problem, refusalOf } from './problem.ts'
 import { setting } from './settings.ts'
@@ -43,15 +44,17 @@ const maxTries = 10
 
 /** Nothing is sent before the first call, and nothing on a connection that is not verified. */
 export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags = {}): Api {
-  const addr = setting(io, 'PURSER_ADDR', flags.addr) ?? defaultAddr
-  const wire = createWire({ addr, env: trustOf(io, flags) })
+  const named = setting(io, 'PURSER_ADDR', flags.addr)
+  const context = currentContext(io, named)
+  const addr = named ?? context?.addr ?? defaultAddr
+  const wire = createWire({ addr, env: trustOf(io, flags, context) })
 
   function bearer(chosen: AnyRequest['token']): Record<string, string> {
     if (chosen === null) return {}
-    const token = chosen ?? setting(io, 'PURSER_API_TOKEN')
+    const token = chosen ?? setting(io, 'PURSER_API_TOKEN') ?? context?.token
     if (!token) {
       throw usageError(
-        'no API token: set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE); `purser bootstrap` creates the first one',
+        'no API token: set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE), or run `purser login`; `purser bootstrap` creates the first one',
       )
     }
     if (!/^[!-~]+$/.test(token)) throw usageError('PURSER_API_TOKEN is not one token')
@@ -145,9 +148,12 @@ function urlOf(template: string, { path = {}, query = {} }: AnyRequest): string 
 function trustOf(
   io: Pick<Io, 'env' | 'readFile'>,
   { caFile, caSha256 }: ServerFlags,
+  context: Pick<ServerFlags, 'caFile' | 'caSha256'> = {},
 ): Record<string, string | undefined> {
   if (caFile !== undefined || caSha256 !== undefined) return { PURSER_CA_FILE: caFile, PURSER_CA_SHA256: caSha256 }
-  return { PURSER_CA_FILE: setting(io, 'PURSER_CA_FILE'), PURSER_CA_SHA256: setting(io, 'PURSER_CA_SHA256') }
+  const named = { PURSER_CA_FILE: setting(io, 'PURSER_CA_FILE'), PURSER_CA_SHA256: setting(io, 'PURSER_CA_SHA256') }
+  if (named.PURSER_CA_FILE !== undefined || named.PURSER_CA_SHA256 !== undefined) return named
+  return { PURSER_CA_FILE: context.caFile, PURSER_CA_SHA256: context.caSha256 }
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

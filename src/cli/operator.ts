@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { addApply } from './apply.ts'
 import type { Schemas } from './api-types.ts'
 import type { Io } from './io.ts'
+import { addPassword, addRecover } from './operator-password.ts'
 import { positive } from './options.ts'
 import { minute } from './output.ts'
 import { addDelete, addGet } from './registered.ts'
@@ -36,6 +37,8 @@ export function addOperator(program: Command, io: Io): void {
   addGet(group, io, operator, { summary: 'show one operator', examples: ['purser operator get ada'] })
   addSwitch(group, io, 'disable', 'refuse all API tokens of an operator')
   addSwitch(group, io, 'enable', 'accept the API tokens of a disabled operator again')
+  addPassword(group, io)
+  addRecover(group, io)
   addDelete(group, io, operator, {
     summary: 'delete an operator and revoke its API tokens',
     examples: ['purser operator delete ada --reason "left the company"'],

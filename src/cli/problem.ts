@@ -17,7 +17,8 @@ export type Problem = {
 const temporary = new Set(['log_unavailable', 'unavailable', 'replica_behind'])
 
 const remedies: Record<string, (problem: Problem) => string> = {
-  unauthenticated: () => 'set PURSER_API_TOKEN to a valid API token; `purser bootstrap` creates the first one',
+  unauthenticated: () =>
+    'set PURSER_API_TOKEN to a valid API token, or run `purser login`; `purser bootstrap` creates the first one',
   token_type: () => 'set PURSER_API_TOKEN to an API token, purser_api_…',
   forbidden: () => 'ask an operator whose role allows it',
   attestation_failed: ({ requestId }) => `an operator sees the reason with: purser explain ${requestId ?? 'req_…'}`,

@@ -14,6 +14,7 @@ import { addPolicy } from './configuration/policy-command.ts'
 import { addSchema } from './configuration/schema-command.ts'
 import { addCompletion } from './completion.ts'
 import { addContain } from './contain.ts'
+import { addContext } from './context.ts'
 import { addCredentials } from './credentials.ts'
 import { addDatabase } from './database.ts'
 import { addDemo } from './demo.ts'
@@ -27,6 +28,7 @@ import { addJwt } from './jwt.ts'
 import { addKeys } from './keys.ts'
 import { addLease } from './lease.ts'
 import { addLog } from './log.ts'
+import { addLogin, addLogout } from './login.ts'
 import { addMigrate } from './migrate.ts'
 import { addOperator } from './operator.ts'
 import { addRevocation } from './revocation.ts'
@@ -47,6 +49,9 @@ const verbs: Record<string, Verb[]> = {
   'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addBackup, addDoctor],
   'For workloads': [addCredentials, addExec, addJwt, addWhoami, addVerify],
   'For operators': [
+    addLogin,
+    addLogout,
+    addContext,
     addWorkload,
     addAttestor,
     addDatabase,
@@ -71,7 +76,7 @@ const epilogue = `
 Environment:
   PURSER_ADDR                       the address of the server
   PURSER_CA_FILE, PURSER_CA_SHA256  the roots to trust, or a root's fingerprint (default: the roots of Node.js)
-  PURSER_API_TOKEN                  the API token of an operator
+  PURSER_API_TOKEN                  the API token of an operator (default: the session of purser login)
 
 Exit codes: 0 success, 1 failure, 2 invalid command or configuration, 3 refused by the server,
             4 verification failed, 5 the server or its database cannot be reached

@@ -3,6 +3,7 @@ import type { Choice } from '@purser/sdk'
 import type { Command } from 'commander'
 import { withApi } from './api.ts'
 import type { Schemas } from './api-types.ts'
+import { currentContext } from './contexts.ts'
 import { type WorkloadFlags, withAccessToken, withWorkload } from './as-workload.ts'
 import { presentsJoinToken } from './proof-source.ts'
 import { type Io, usageError } from './io.ts'
@@ -17,7 +18,7 @@ export function addWhoami(program: Command, io: Io): void {
     .command('whoami')
     .summary('show the identity of this process')
     .description(
-      'Shows who this process is to Purser, and which credential says so: an operator if PURSER_API_TOKEN is set, else a workload. A workload attests for this, and gets only a short-lived access token.',
+      'Shows who this process is to Purser, and which credential says so: an operator if PURSER_API_TOKEN is set or you are logged in, else a workload. A workload attests for this, and gets only a short-lived access token.',
     )
     .option('--as-workload', 'attest as a workload, even if PURSER_API_TOKEN is set')
     .action(async (flags: Flags) => {
@@ -36,6 +37,11 @@ async function identify(flags: Flags, io: Io): Promise<Caller> {
     const file = io.env.PURSER_API_TOKEN ? '' : '_FILE'
     const why = `PURSER_API_TOKEN${file} is set; --as-workload attests with this process's own proof instead`
     return { ...(await self(apiToken)), by: `the token in PURSER_API_TOKEN${file}`, why }
+  }
+  const context = currentContext(io, setting(io, 'PURSER_ADDR', flags.addr))
+  if (context?.token !== undefined && apiToken === undefined && !flags.asWorkload && !flags.login) {
+    const why = 'PURSER_API_TOKEN is not set'
+    return { ...(await self(context.token)), by: `the session of the context ${context.name}`, why }
   }
   if (presentsJoinToken(io, flags)) {
     const remedy = 'purser credentials --out DIR uses it and shows the identity'
@@ -60,7 +66,8 @@ function textOf({ kind, spiffeId, workload, attestor, session, selectors, ...cal
           ['operator', caller.operator],
           ['role', roleOf(caller)],
           ['routes', caller.routes?.join(', ')],
-          ['token', caller.tokenId],
+          [caller.login ? 'session' : 'token', caller.tokenId],
+          ['until', caller.expiresAt],
         ]
       : [
           ['workload', spiffeId],

@@ -2975,13 +2975,10 @@ export interface components {
         Login: {
             operator: components["schemas"]["OperatorName"];
             password: components["schemas"]["Password"];
-            /**
-             * @description Set a cookie instead of showing the token
-             * @default false
-             */
-            cookie: boolean;
-            /** @default 43200 */
-            lifetimeSeconds: number;
+            /** @description Set a cookie instead of showing the token */
+            cookie?: boolean;
+            /** @description Absent: 12 hours */
+            lifetimeSeconds?: number;
         };
         /** @description At most 1024 bytes in UTF-8 */
         Password: string;

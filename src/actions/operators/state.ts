@@ -15,7 +15,7 @@ export const operatorState = ({ name, role, disabled }: OperatorRow) => ({ name,
 export const operatorResource = ({ id, name, revision }: OperatorRow) => ({ kind: 'operator', id, name, revision })
 
 /** The tokens are stamped too, so that servers of the previous version read them again. */
-export const changedRows = ({ id, name }: OperatorRow): Changed[] => [
+export const changedRows = ({ id, name }: Pick<OperatorRow, 'id' | 'name'>): Changed[] => [
   { table: 'operator', where: { id } },
   { table: 'api_token', where: { operator: name } },
 ]

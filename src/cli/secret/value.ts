@@ -1,12 +1,11 @@
 /** Reads the value of a write from stdin and files. Text is used exactly as it is. */
-import { createInterface } from 'node:readline'
-import { Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { isMembers } from '../../json/members.ts'
 import { JsonError, parseStrict } from '../../json/strict.ts'
 import { type Io, usageError } from '../io.ts'
 import { repeated } from '../options.ts'
+import { withPrompts } from '../prompts.ts'
 import { readText } from '../settings.ts'
 
 export type ValueFlags = { field?: string; file?: string; fileField?: string[]; newline?: true }
@@ -39,7 +38,9 @@ export async function readValue(io: Io, flags: ValueFlags): Promise<Record<strin
   }
   if (field !== undefined) {
     if (field.includes('=')) throw usageError('--field takes only a name: the text is read from stdin')
-    const text = await (io.stdin.isTTY ? readHidden(io, `text of ${field}: `) : textOfStdin(io))
+    const text = await (io.stdin.isTTY
+      ? withPrompts(io, (prompts) => prompts.hidden(`text of ${field}: `))
+      : textOfStdin(io))
     add(data, field, newline ? text : text.replace(/\r?\n$/, ''))
   }
   return data
@@ -83,22 +84,4 @@ export function objectOf(text: string, where: string): Record<string, unknown> {
   if (!isMembers(value))
     throw usageError(`${where} is not a JSON object: a value is an object, such as { "password": "…" }`)
   return value
-}
-
-/** Reads a line from a terminal without echo. */
-async function readHidden(io: Io, prompt: string): Promise<string> {
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const lines = createInterface({ input: io.stdin, output: nowhere, terminal: true })
-  // The prompt is printed once echo is off.
-  io.stderr.write(prompt)
-  try {
-    return await new Promise<string>((resolve, reject) => {
-      lines.once('line', resolve)
-      lines.once('SIGINT', () => reject(usageError('cancelled: nothing was written')))
-      lines.once('close', () => reject(usageError('no input: nothing was written')))
-    })
-  } finally {
-    lines.close()
-    io.stderr.write('\n')
-  }
 }

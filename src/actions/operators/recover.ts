@@ -1,0 +1,24 @@
+/** A new password for an operator that has lost its own, set on the server's host. */
+import type { Changed } from '../../audit/record.ts'
+import type { EntryPart } from '../../audit/entry.ts'
+import type { Knex } from '../../store/database.ts'
+import { readLoginAccount, setPassword } from '../../store/passwords.ts'
+import { endLogins } from '../../store/tokens.ts'
+import { changedRows } from './state.ts'
+
+/** @returns nothing where there is no enabled operator of that name */
+export async function recoverOperator(
+  tx: Knex.Transaction,
+  name: string,
+  hash: string,
+  now: Date,
+): Promise<{ entry: EntryPart; changed: Changed[] } | undefined> {
+  const account = await readLoginAccount(tx, name, '')
+  if (!account || account.disabled) return undefined
+  await setPassword(tx, account.id, hash, now)
+  const endedSessions = await endLogins(tx, name, now)
+  return {
+    entry: { resource: { kind: 'operator', id: account.id, name }, detail: { endedSessions } },
+    changed: changedRows({ id: account.id, name }),
+  }
+}
