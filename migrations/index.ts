@@ -10,6 +10,7 @@ import { stateMigration } from './007-state.ts'
 import { containmentsMigration } from './008-containments.ts'
 import { operatorsMigration } from './009-operators.ts'
 import { loginMigration } from './010-login.ts'
+import { boundsMigration } from './011-bounds.ts'
 
 export type Migration = {
   name: string
@@ -30,4 +31,5 @@ export const migrations: readonly Migration[] = [
   containmentsMigration,
   operatorsMigration,
   loginMigration,
+  boundsMigration,
 ]

@@ -2,6 +2,7 @@
 import type { EntryPart } from '../audit/entry.ts'
 import type { Change, Changed, Release } from '../audit/record.ts'
 import { refuse } from '../errors.ts'
+import { type Bound, hasName } from '../names/bound.ts'
 import { isUniqueViolation } from '../store/database.ts'
 import { type NamedRows, byName } from '../store/registrations.ts'
 import { checkRevision } from './context.ts'
@@ -14,6 +15,21 @@ type Registration = { id: string; name: string; revision: number }
 
 export const impossible = (pointer: string, detail: string): Error =>
   refuse('impossible', { errors: [{ pointer, detail }] })
+
+/**
+ * Names are unique in all of Purser. A bounded caller creates names with its prefix only, so that no reply reveals names
+ * outside its bound.
+ * @throws Refusal `impossible`
+ */
+export function checkName(bound: Bound | undefined, name: string): void {
+  if (hasName(bound, name)) return
+  const prefix = bound?.namePrefix
+  const detail =
+    prefix === undefined
+      ? 'the bound of your token has no namePrefix, so it creates no names'
+      : `must begin with ${prefix}`
+  throw impossible('/name', detail)
+}
 
 /** @throws Refusal `not_found` */
 export function findByName<R extends Registration>(rows: NamedRows<R>, name: string): R {

@@ -71,3 +71,33 @@ export async function searchPage(db: Pick<Database, 'knex' | 'kind'>, search: Se
   }
   return { items, from, to, redacted: await countRedacted(db.knex, search.epoch, from, to) }
 }
+
+/** Rows that one query reads for a caller who may not see all, and the number of such queries for one page. */
+const hiddenPage = { rows: 500, queries: 40 }
+
+/**
+ * A page of the entries that a caller may see. It ends at the last of them, so that its range says nothing of the others. A
+ * redacted entry does not say whose it was: it is neither shown nor counted.
+ */
+export async function visiblePage(
+  db: Pick<Database, 'knex' | 'kind'>,
+  search: Search,
+  isVisible: (entry: LogEntry) => boolean,
+): Promise<Page> {
+  const { order, limit } = search
+  const items: Item[] = []
+  let { from, to } = search
+  for (let query = 0; from < to && items.length < limit && query < hiddenPage.queries; query++) {
+    const page = await searchPage(db, { ...search, from, to, limit: hiddenPage.rows })
+    items.push(...page.items.filter(({ entry }) => entry !== undefined && isVisible(entry)))
+    if (order === 'asc') from = page.to
+    else to = page.from
+  }
+  const shown = items.slice(0, limit)
+  const last = shown.length === limit ? shown.at(-1) : undefined
+  const range =
+    order === 'asc'
+      ? { from: search.from, to: last ? last.index + 1 : from }
+      : { from: last ? last.index : to, to: search.to }
+  return { items: shown, ...range, redacted: 0 }
+}

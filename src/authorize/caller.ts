@@ -1,5 +1,6 @@
 /** The caller of an action, and whether its right to call still stands. */
 import type { SelectorRecord } from '../audit/entry.ts'
+import type { Bound } from '../names/bound.ts'
 import type { Role } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { type SessionCredential, isAccepted, stands } from './standing.ts'
@@ -12,7 +13,7 @@ export type Caller =
   /** Holds a bootstrap token that was live a moment ago; the action looks it up again. */
   | { kind: 'bootstrap'; hash: Buffer }
 
-/** What the token allows is bounded by its own role, by the present role of its operator, and by its routes. */
+/** What the token allows is limited by its own role, by the present role of its operator, by its routes and by its bound. */
 type OperatorCaller = {
   kind: 'operator'
   operator: string
@@ -23,6 +24,8 @@ type OperatorCaller = {
   revision: number
   /** Absent: all routes. */
   routes?: readonly string[]
+  /** What the bounds of token and operator both permit. Absent: everything. */
+  bound?: Bound
   tokenId: string
   firstUse: boolean
 }
@@ -37,6 +40,9 @@ type SessionCaller = {
   facts: number
   expiresAt: Date
 }
+
+/** The bound of a caller; undefined for callers without one, workloads among them. */
+export const boundOf = (caller: Caller): Bound | undefined => (caller.kind === 'operator' ? caller.bound : undefined)
 
 /**
  * Whether a newer snapshot still accepts the caller, so that a revocation also stops requests under way. The snapshot does

@@ -1,11 +1,13 @@
 /** Verified facts → one entry and what it grants. Pure: the same facts and snapshot give the same answer. */
 import { refuse } from '../errors.ts'
+import type { Bound } from '../names/bound.ts'
 import { NameError } from '../names/errors.ts'
 import type { Selectors } from '../names/selectors.ts'
 import { isReservedPath, parseSpiffeId, pathUnder } from '../names/spiffe-id.ts'
 import { render } from '../names/template.ts'
 import type { AttestorRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { isGrantWithin } from './check-bound.ts'
 import { type WorkloadEntry, matchingEntries } from './entries.ts'
 import type { Grant } from './grant.ts'
 import { secretGrantsOf } from './secret-grants.ts'
@@ -44,7 +46,7 @@ export function grantOf(entry: WorkloadEntry, facts: Facts, trustDomain: string)
   try {
     const spiffeId = render(entry.spiffeId, facts.selectors)
     checkSpiffeId(spiffeId, facts.attestor.spiffeIdPrefix, trustDomain)
-    return {
+    const grant: Grant = {
       spiffeId,
       ...entry.fixed,
       ...(entry.jwt && {
@@ -61,10 +63,18 @@ export function grantOf(entry: WorkloadEntry, facts: Facts, trustDomain: string)
       }),
       secrets: secretGrantsOf(entry.secrets, facts.selectors),
     }
+    checkBound(grant, entry.row.bound)
+    return grant
   } catch (error) {
     if (!(error instanceof NameError)) throw error
     throw refuse('template_value', { explanation: { rule: error.code, ...(error.key && { key: error.key }) } })
   }
+}
+
+/** @throws Refusal `template_value` for a grant beyond the bound of the operator who wrote the entry */
+function checkBound(grant: Grant, bound: Bound | undefined): void {
+  if (!bound || isGrantWithin(grant, bound)) return
+  throw refuse('template_value', { explanation: { rule: 'outside the bound of the operator who wrote the entry' } })
 }
 
 /** @throws Refusal `template_value` for an ID outside the attestor's prefix or in Purser's own subtree */

@@ -7,7 +7,7 @@ import type { Keys } from '../keys/keys.ts'
 import { suggestion } from '../names/suggestion.ts'
 import { openCursor, sealCursor } from './cursors.ts'
 import { rendered } from './rendered.ts'
-import { json, queryOf } from './request.ts'
+import { type ApiRequest, json, queryOf } from './request.ts'
 import type { Issue } from './route-kinds.ts'
 
 function checkAction(action: string | undefined): void {
@@ -34,6 +34,8 @@ const showItem = (epoch: number, { index, entry }: LogPage['items'][number]) => 
   ...(entry ? { entry } : { redacted: true }),
 })
 
+const placeOf = ({ params: { epoch, index } }: ApiRequest) => ({ epoch: Number(epoch), index: Number(index) })
+
 type Routes = Record<'search' | 'entry' | 'consistency' | 'export', Issue>
 
 export function createAuditRoutes({
@@ -51,7 +53,12 @@ export function createAuditRoutes({
       const { key } = keys.signing(snapshot, 'mac', time)
       const scope = { list: 'entries', filters: query, caller, time }
       const span = cursor === undefined ? undefined : spanIn(openCursor(key, scope, cursor))
-      const release = await log.search({ ...timesIn(query), ...(limit !== undefined && { limit }) }, span)
+      const release = await log.search(
+        request,
+        snapshot,
+        { ...timesIn(query), ...(limit !== undefined && { limit }) },
+        span,
+      )
       return rendered(release, ({ items, range, rest, redacted, checkpoint }) =>
         json({
           items: items.map((item) => showItem(range.epoch, item)),
@@ -63,8 +70,8 @@ export function createAuditRoutes({
       )
     },
 
-    entry: async ({ params }) =>
-      rendered(await log.readEntry(Number(params.epoch), Number(params.index)), ({ epoch, row, proof }) => {
+    entry: async (request, snapshot) =>
+      rendered(await log.readEntry(request, snapshot, placeOf(request)), ({ epoch, row, proof }) => {
         const { index, leaf, body, nonce } = row
         return json({
           epoch,

@@ -27,16 +27,16 @@ export function createContainmentRoutes(parts: Parts) {
   const list: Read = async (request, snapshot) =>
     page(request, snapshot, {
       list: 'containments',
-      rows: await containments.list(),
+      rows: await containments.list(request, snapshot),
       keyOf: newestFirst,
       show: showSummary,
     })
 
   const get: Read = async (request, snapshot) =>
-    json(showContainment(await containments.get(request, idOf(request)), snapshot))
+    json(showContainment(await containments.get(request, snapshot, idOf(request)), snapshot))
 
   const release: ChangeState = async (request, tx, snapshot) =>
-    rendered(await containments.release(request, tx, idOf(request)), (contained) =>
+    rendered(await containments.release(request, tx, snapshot, idOf(request)), (contained) =>
       json(showContainment(contained, snapshot)),
     )
 

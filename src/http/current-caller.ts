@@ -5,6 +5,7 @@
  */
 import type { Hints, Release } from '../audit/record.ts'
 import { type Caller, isLiveCaller } from '../authorize/caller.ts'
+import { snapshotFor } from '../authorize/scope.ts'
 import { Refusal, refuse } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { ApiRequest, Reply } from './request.ts'
@@ -25,9 +26,10 @@ export function decideForCaller(
 ): (snapshot: Snapshot, hints: Hints) => Promise<Release<Reply>> {
   async function decide(snapshot: Snapshot, hints: Hints): Promise<Release<Reply>> {
     refuseUnlessLive(request, snapshot)
-    const release = await handler(request, snapshot, hints)
+    const { caller, time } = request
+    const release = await handler(request, snapshotFor(caller, snapshot), hints)
     const { holds } = release
-    release.holds = (newer) => isLiveCaller(request.caller, newer, request.time) && (holds?.(newer) ?? false)
+    release.holds = (newer) => isLiveCaller(caller, newer, time) && (holds?.(snapshotFor(caller, newer)) ?? false)
     return release
   }
 

@@ -5,7 +5,7 @@ import type { Read } from './route-kinds.ts'
 
 export function createIntrospectRoute({ introspect }: Pick<Actions['sessions'], 'introspect'>): Read {
   return async (request, snapshot) => {
-    const live = await introspect(bodyOf(request, 'introspectToken').token, snapshot, request.time)
+    const live = await introspect(request, snapshot, bodyOf(request, 'introspectToken').token)
     if (!live) return json({ active: false })
     const { session, workload } = live
     const claims =

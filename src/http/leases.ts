@@ -14,7 +14,7 @@ export function createLeaseRoutes(parts: ListParts & { actions: Pick<Actions, 'l
 
   const list: Read = async (request, snapshot) => {
     const { limit: _, cursor: __, ...filter } = queryOf(request, 'listLeases')
-    const rows = (after: string | undefined, max: number) => leases.list(snapshot, filter, { after, max })
+    const rows = (after: string | undefined, max: number) => leases.list(request, snapshot, filter, { after, max })
     return page(request, snapshot, { list: 'leases', rows, keyOf: ({ lease }) => lease.id, show: showLease })
   }
 

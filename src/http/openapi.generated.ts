@@ -1030,7 +1030,7 @@ export interface paths {
         /** One operator */
         get: operations["getOperator"];
         /**
-         * Give an operator another role, or create it with `If-Match` `"0"`
+         * Give an operator another role or bound, or create it with `If-Match` `"0"`
          * @description The `name` in the body is the one in the path. Whether it is disabled does not change. Its tokens may do what their own role and the new one both allow, at every
          *     replica within a second; what they have begun is refused. 409 where no enabled admin with a live admin token or a password would be left.
          */
@@ -1164,7 +1164,7 @@ export interface paths {
         put?: never;
         /**
          * Create an API token for oneself or, as an admin, for any operator; its value is shown once
-         * @description Role and routes are at most those of the caller and its token. A role includes another one where it has all of its permissions: `admin` includes both others, and
+         * @description Role, routes and bound are at most those of the caller and its token. A role includes another one where it has all of its permissions: `admin` includes both others, and
          *     `operator` and `auditor` exclude each other. What the token may do is bounded by the present role of its operator too.
          */
         post: operations["createToken"];
@@ -2165,6 +2165,8 @@ export interface components {
             operatorRole?: components["schemas"]["Role"];
             /** @description Absent: all routes */
             routes?: components["schemas"]["TokenRoutes"];
+            /** @description What the bounds of operator and token both permit. Absent: everything */
+            bound?: components["schemas"]["Bound"];
             tokenId?: components["schemas"]["Id"];
             /**
              * @description The token is a login session
@@ -2176,6 +2178,22 @@ export interface components {
         };
         /** @enum {string} */
         Role: "admin" | "operator" | "auditor";
+        /** @description What an operator or token may name, list, write and grant. Outside its bound an object does not exist for it. A member that is empty or absent permits nothing. */
+        Bound: {
+            attestors?: components["schemas"]["Name"][];
+            /** @description The beginning of the names of workload entries and operators that it creates. Ends in a dot, underscore or hyphen. */
+            namePrefix?: string;
+            /** @description The beginning of the paths of SPIFFE IDs, with a slash at both ends */
+            spiffeIdPrefix?: string;
+            /** @description The beginning of secret paths, with a slash at its end */
+            secretPrefix?: string;
+            /** @description Audiences of JWTs */
+            audiences?: string[];
+            /** @description Domains whose names, and names below them, certificates may have */
+            dnsSuffixes?: string[];
+            databases?: components["schemas"]["Name"][];
+        };
+        WrittenBound: "everything" | components["schemas"]["Bound"];
         BootstrapReply: {
             operator: components["schemas"]["OperatorName"];
             tokenId: components["schemas"]["Id"];
@@ -2915,6 +2933,8 @@ export interface components {
             role: components["schemas"]["Role"];
             /** @description Absent: all routes */
             routes?: components["schemas"]["TokenRoutes"];
+            /** @description That of the operator is the bound too */
+            bound: components["schemas"]["WrittenBound"];
             description?: components["schemas"]["TokenDescription"];
             createdAt: components["schemas"]["Time"];
             expiresAt: components["schemas"]["Time"];
@@ -2934,6 +2954,8 @@ export interface components {
             role?: components["schemas"]["Role"];
             /** @description Absent: those of the token of the caller */
             routes?: components["schemas"]["TokenRoutes"];
+            /** @description Absent: that of the caller */
+            bound?: components["schemas"]["WrittenBound"];
             lifetimeSeconds?: components["schemas"]["TokenLifetime"];
             description?: components["schemas"]["TokenDescription"];
         };
@@ -2953,6 +2975,8 @@ export interface components {
             role: components["schemas"]["Role"];
             /** @description Absent: all routes */
             routes?: components["schemas"]["TokenRoutes"];
+            /** @description That of the operator is the bound too */
+            bound: components["schemas"]["WrittenBound"];
             description?: components["schemas"]["TokenDescription"];
             createdAt: components["schemas"]["Time"];
             expiresAt: components["schemas"]["Time"];
@@ -2960,11 +2984,14 @@ export interface components {
         OperatorSpec: {
             name: components["schemas"]["OperatorName"];
             role: components["schemas"]["Role"];
+            /** @description Absent at creation: that of the caller. Required where the operator has a bound already. */
+            bound?: components["schemas"]["WrittenBound"];
         };
         Operator: {
             id: components["schemas"]["Id"];
             name: components["schemas"]["OperatorName"];
             role: components["schemas"]["Role"];
+            bound: components["schemas"]["WrittenBound"];
             disabled: boolean;
             revision: components["schemas"]["Revision"];
             createdAt: components["schemas"]["Time"];

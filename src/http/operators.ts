@@ -2,13 +2,15 @@
 import type { Actions } from '../actions/actions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { OperatorRow } from '../store/rows.ts'
+import { shownBound } from '../actions/operators/state.ts'
 import { addressPrefix } from './address-prefix.ts'
+import { boundIn } from './bounds.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { nameOf } from './params.ts'
 import { checkName, etag, expectedRevision, namedRevision } from './preconditions.ts'
 import { createdStatus, rendered } from './rendered.ts'
-import { type Reply, bodyOf, json, noContent } from './request.ts'
+import { type BodyOf, type Reply, bodyOf, json, noContent } from './request.ts'
 import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
 import { timeMember } from './times.ts'
 
@@ -16,15 +18,21 @@ type Routes = Record<'list' | 'get', Read> &
   Record<'create' | 'replace' | 'remove' | 'disable' | 'enable', ChangeState> &
   Record<'setPassword', PrepareChange>
 
-const show = ({ id, name, role, disabled, revision, createdAt, updatedAt, passwordAt }: OperatorRow) => ({
+const show = ({ id, name, role, bound, disabled, revision, createdAt, updatedAt, passwordAt }: OperatorRow) => ({
   id,
   name,
   role,
+  bound: shownBound(bound),
   disabled,
   revision,
   createdAt: rfc3339(createdAt),
   updatedAt: rfc3339(updatedAt),
   ...timeMember('passwordAt', passwordAt),
+})
+
+const definitionIn = ({ bound, ...definition }: BodyOf<'createOperator'>) => ({
+  ...definition,
+  ...boundIn({ ...(bound && { bound }) }),
 })
 
 const written = (row: OperatorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
@@ -42,8 +50,9 @@ export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions,
     create: idempotent(
       parts,
       async (request, tx, snapshot) =>
-        rendered(await operators.create(request, tx, snapshot, bodyOf(request, 'createOperator')), (row) =>
-          written(row, 201),
+        rendered(
+          await operators.create(request, tx, snapshot, definitionIn(bodyOf(request, 'createOperator'))),
+          (row) => written(row, 201),
         ),
       (id, snapshot) => {
         const row = [...snapshot.operators.values()].find((operator) => operator.id === id)
@@ -53,8 +62,9 @@ export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions,
 
     async replace(request, tx, snapshot) {
       const expected = expectedRevision(request)
-      const definition = bodyOf(request, 'replaceOperator')
-      checkName(request, definition)
+      const body = bodyOf(request, 'replaceOperator')
+      checkName(request, body)
+      const definition = definitionIn(body)
       const change = await operators.replace(request, tx, snapshot, { definition, expected })
       return rendered(change, (row) => written(row, createdStatus(row)))
     },

@@ -60,14 +60,14 @@ export function createRotationRoutes(parts: IdempotencyParts & { actions: Pick<A
 
   const list: Read = async (request, snapshot) => {
     const { prefix = '' } = queryOf(request, 'listRotations')
-    const rows = await rotations.list(prefix)
+    const rows = await rotations.list(request, prefix)
     const show = (row: (typeof rows)[number]) => ({ path: row.path, ...showRotation(row) })
     return page(request, snapshot, { list: 'rotations', rows, keyOf: (row) => row.path, show })
   }
 
   const policies: Read = async (request, snapshot) => {
     const { managedBy } = queryOf(request, 'listRotationPolicies')
-    const rows = (after: string | undefined, max: number) => rotations.policies({ managedBy, after, max })
+    const rows = (after: string | undefined, max: number) => rotations.policies(request, { managedBy, after, max })
     const show = (row: ListedPolicy) => ({ path: row.path, revision: row.revision, policy: policyOf(row) })
     return page(request, snapshot, { list: 'rotation-policies', rows, keyOf: (row) => row.path, show })
   }

@@ -9,8 +9,10 @@ import type { FirstUse } from '../actions/tokens/first-use.ts'
 import type { NoteUse } from '../actions/tokens/last-use.ts'
 import type { Recorded, Recorder } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
-import { type Caller, isLiveCaller } from '../authorize/caller.ts'
+import { type Caller, boundOf, isLiveCaller } from '../authorize/caller.ts'
+import { snapshotFor } from '../authorize/scope.ts'
 import { type Problem, Refusal, refuse } from '../errors.ts'
+import { hasSecretPath } from '../names/bound.ts'
 import { takesCredential } from '../operators/permissions.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -87,7 +89,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
     if (caller.kind === 'operator') parts.noteUse(caller.tokenId, open.time)
     if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
     const { ifMatch, ifNoneMatch, idempotencyKey, reason, lastEventId } = values
-    return {
+    const request: ApiRequest = {
       requestId: open.requestId,
       operation: operation.operationId,
       time: open.time,
@@ -104,6 +106,8 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       ...(reason !== undefined && { reason }),
       ...(lastEventId !== undefined && { lastEventId }),
     }
+    refuseOutside(request)
+    return request
   }
 
   async function run(request: ApiRequest, open: Opening, message: IncomingMessage): Promise<Reply> {
@@ -115,11 +119,11 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       case 'read':
         return route.action !== 'none' && request.caller.kind === 'operator'
           ? release(recordedRead(route, route.handler))
-          : route.handler(request, snapshots.current())
+          : route.handler(request, snapshotFor(request.caller, snapshots.current()))
       case 'issue':
         return release(route.handler)
       case 'change': {
-        const handler = await route.prepare(request, snapshots.current())
+        const handler = await route.prepare(request, snapshotFor(request.caller, snapshots.current()))
         return withReceipt(await acting(request, open).begin((tx, snapshot) => handler(request, tx, snapshot)))
       }
       case 'act':
@@ -132,9 +136,9 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
     begin: (run) =>
       recorder.change(open, (tx, snapshot) => {
         refuseUnlessLive(request, snapshot)
-        return run(tx, snapshot)
+        return run(tx, snapshotFor(request.caller, snapshot))
       }),
-    finish: (run) => recorder.change(open, run),
+    finish: (run) => recorder.change(open, (tx, snapshot) => run(tx, snapshotFor(request.caller, snapshot))),
   })
 
   /** Cuts a long reply off as soon as its caller loses the right to it. */
@@ -182,6 +186,11 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       log.debug('request', { requestId: open.requestId, route: operation.operationId, status: response.statusCode })
     }
   }
+}
+
+/** Outside the caller's bound there is no secret. @throws Refusal `not_found`, as for an unused path */
+function refuseOutside({ caller, params: { path } }: ApiRequest): void {
+  if (path !== undefined && !hasSecretPath(boundOf(caller), path)) throw refuse('not_found')
 }
 
 const invalid = (errors: Problem[]): Refusal => refuse('invalid_request', { errors })

@@ -149,7 +149,7 @@ export function createRoutes(parts: RouteParts): Route[] {
 
     issue('GET', '/api/v1/audit/entries', 'audit.read', 'api', 'audit.search', audit.search),
     issue('GET', '/api/v1/audit/entries/{epoch}/{index}', 'audit.read', 'api', 'audit.read', audit.entry),
-    issue('GET', '/api/v1/audit/export', 'audit.read', 'api', 'audit.export', audit.export),
+    issue('GET', '/api/v1/audit/export', 'audit.export', 'api', 'audit.export', audit.export),
     issue('GET', '/api/v1/audit/consistency', 'audit.read', 'api', 'audit.read', audit.consistency),
     change('POST', '/api/v1/log:redact', 'keys.write', 'api', 'log.redact', log.redact),
     change('POST', '/api/v1/log:open', 'keys.write', 'api', 'log.open', log.open),

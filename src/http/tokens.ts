@@ -3,6 +3,8 @@ import type { Actions } from '../actions/actions.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import type { ListedToken } from '../actions/tokens/list.ts'
 import type { CreatedToken } from '../actions/tokens/new-api-token.ts'
+import { shownBound } from '../actions/operators/state.ts'
+import { boundIn } from './bounds.ts'
 import { idempotent } from './idempotency.ts'
 import { type ListParts, createPages } from './lists.ts'
 import { idOf } from './params.ts'
@@ -21,6 +23,7 @@ const show = ({
   operator,
   role,
   routes,
+  bound,
   description,
   createdAt,
   expiresAt,
@@ -32,6 +35,7 @@ const show = ({
   operator,
   role,
   ...(routes && { routes }),
+  bound: shownBound(bound),
   ...(description !== undefined && { description }),
   createdAt: rfc3339(createdAt),
   expiresAt: rfc3339(expiresAt),
@@ -66,9 +70,10 @@ export function createTokenRoutes(parts: ListParts & { actions: Pick<Actions, 't
     },
 
     create: idempotent(parts, async (request, tx, snapshot) => {
-      const spec = bodyOf(request, 'createToken')
+      const { bound, ...spec } = bodyOf(request, 'createToken')
       checkTokenRoutes(spec.routes ?? [])
-      return rendered(await tokens.create(request, tx, snapshot, spec), created)
+      const written = boundIn({ ...(bound && { bound }) })
+      return rendered(await tokens.create(request, tx, snapshot, { ...spec, ...written }), created)
     }),
 
     replace: idempotent(parts, async (request, tx, snapshot) => {

@@ -28,7 +28,7 @@ export function createWorkloadRoutes(parts: ListParts & { actions: Pick<Actions,
 
     async get(request, snapshot) {
       const { revision: earlier } = queryOf(request, 'getWorkload')
-      const { id, state, revision } = await workloads.get(snapshot, nameOf(request), earlier)
+      const { id, state, revision } = await workloads.get(request, snapshot, nameOf(request), earlier)
       return json({ id, ...state, revision }, { headers: etag(revision) })
     },
 

@@ -1,6 +1,6 @@
 /**
- * Purser always has an admin who can act: an enabled operator with that role, and with a password or a live token of that
- * role for all routes. A login session is no such token: it ends by itself.
+ * Purser always has an admin who can act: an enabled operator with that role and without a bound, and with a password or a
+ * live token of that role for all routes. A login session is no such token: it ends by itself.
  */
 import type { ApiTokenRow, OperatorRow } from '../store/rows.ts'
 
@@ -12,18 +12,18 @@ type Accounts = {
 export const isLiveToken = ({ revokedAt, expiresAt }: ApiTokenRow, now: Date): boolean => !revokedAt && expiresAt > now
 
 export function hasAdmin({ operators, apiTokens }: Accounts, now: Date): boolean {
-  for (const { role, disabled, passwordAt } of operators.values()) {
-    if (role === 'admin' && !disabled && passwordAt) return true
-  }
+  for (const operator of operators.values()) if (isAdmin(operator) && operator.passwordAt) return true
   for (const token of apiTokens.values()) {
     const operator = operators.get(token.operator)
-    if (operator?.role === 'admin' && !operator.disabled && isAdminToken(token) && isLiveToken(token, now)) return true
+    if (operator && isAdmin(operator) && isAdminToken(token) && isLiveToken(token, now)) return true
   }
   return false
 }
 
-const isAdminToken = ({ role, routes, login }: ApiTokenRow): boolean =>
-  role === 'admin' && routes === undefined && !login
+const isAdmin = ({ role, disabled, bound }: OperatorRow): boolean => role === 'admin' && !disabled && !bound
+
+const isAdminToken = ({ role, routes, bound, login }: ApiTokenRow): boolean =>
+  role === 'admin' && !routes && !bound && !login
 
 /** The accounts once an operator is another one, or removed. */
 export function withOperator(

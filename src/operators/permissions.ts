@@ -22,6 +22,7 @@ export const permissions = {
   'keys.read': ['admin', 'operator', 'auditor'],
   'keys.write': ['admin'],
   'audit.read': ['admin', 'auditor'],
+  'audit.export': ['admin', 'auditor'],
   'secrets.read': ['admin', 'operator', 'auditor'],
   'secrets.write': ['admin', 'operator'],
   'secrets.reveal': ['admin', 'operator'],
@@ -33,6 +34,17 @@ export const permissions = {
 } as const satisfies Record<string, readonly Role[]>
 
 export type OperatorPermission = keyof typeof permissions
+
+/** What belongs to all teams together: a bounded operator never has it. */
+const unbounded = new Set<OperatorPermission>([
+  'attestors.write',
+  'databases.write',
+  'keys.write',
+  'audit.export',
+  'metrics.read',
+])
+
+export const needsNoBound = (permission: OperatorPermission): boolean => unbounded.has(permission)
 
 /**
  * What a route requires of its caller. `none`: nothing; a proof may be in the body. `login`: nothing; a password is in the

@@ -20,8 +20,15 @@ export type ContainmentMatch = {
 /** Whom a match means, by ids that never change. */
 export type Subject =
   | { kind: 'spiffeId'; spiffeId: string }
-  /** `sessions`: all of the instance. */
-  | { kind: 'instance'; session: string; instance: string; workloadId?: string; sessions: string[] }
+  /** `sessions`: all of the instance. `spiffeId`: its identity at the time. */
+  | {
+      kind: 'instance'
+      session: string
+      instance: string
+      workloadId?: string
+      sessions: string[]
+      spiffeId?: string
+    }
   | { kind: 'attestor'; attestorId: string; name: string }
   | { kind: 'selectors'; attestorId: string; name: string; selectors: Record<string, string> }
   /** With the tokens that they created. `operator`: every token of the operator. `spared`: that of the operator who contains. */

@@ -56,11 +56,17 @@ export async function leaseById(knex: Knex, id: string): Promise<LeaseRow | unde
   return row && toLease(row)
 }
 
-export type LeaseFilter = { databaseId?: string; sessionId?: string; state?: LeaseState }
+export type LeaseFilter = {
+  databaseId?: string
+  sessionId?: string
+  state?: LeaseState
+  /** Those that a bounded operator may know: in these databases, of SPIFFE IDs that begin so. */
+  within?: { databaseIds: readonly string[]; spiffeIds: string | undefined }
+}
 
 /** Leases ordered by id, after the id `after`. */
 export async function listLeases(knex: Knex, filter: LeaseFilter, after: string, max: number): Promise<LeaseRow[]> {
-  const { databaseId, sessionId, state } = filter
+  const { databaseId, sessionId, state, within } = filter
   const rows: LeaseRecord[] = await knex('lease')
     .where({
       ...(databaseId !== undefined && { database_id: databaseId }),
@@ -68,6 +74,11 @@ export async function listLeases(knex: Knex, filter: LeaseFilter, after: string,
       ...(state !== undefined && { state }),
     })
     .where('id', '>', after)
+    .modify((query) => {
+      if (!within) return
+      void query.whereRaw('database_id = any(?)', [[...within.databaseIds]])
+      void query.whereRaw('starts_with(spiffe_id, ?)', [within.spiffeIds ?? null])
+    })
     .orderBy('id')
     .limit(max)
   return rows.map(toLease)

@@ -8,8 +8,13 @@ type Tx = Knex.Transaction
 export const insertOperator = (tx: Tx, row: OperatorRow): Promise<unknown> => tx('operator').insert(columnsOf(row))
 
 /** Updates everything but the name. */
-export const updateOperator = (tx: Tx, { id, role, disabled, revision, updatedAt }: OperatorRow): Promise<unknown> =>
-  tx('operator').where({ id }).update(columnsOf({ role, disabled, revision, updatedAt }))
+export const updateOperator = (
+  tx: Tx,
+  { id, role, bound, disabled, revision, updatedAt }: OperatorRow,
+): Promise<unknown> =>
+  tx('operator')
+    .where({ id })
+    .update(columnsOf({ role, bound: bound ?? null, disabled, revision, updatedAt }))
 
 /** Marks the row as deleted, so that replicas see the deletion, and revokes the tokens. The name is free again. */
 export async function removeOperator(tx: Tx, { id, name }: OperatorRow, now: Date): Promise<string[]> {
@@ -25,13 +30,13 @@ export async function removeOperator(tx: Tx, { id, name }: OperatorRow, now: Dat
 
 /**
  * Sets the column by which servers of the previous version judge an operator's tokens: the role of the token where it is
- * one of `roles` and the token has all routes, else `none`.
- * @param roles what the operator's role covers now; empty where it is disabled
+ * one of `roles` and the token has all routes and no bound, else `none`.
+ * @param roles what the operator's role covers now; empty where it is disabled or bounded
  */
 export const setRolesOfTokens = (tx: Tx, operator: string, roles: readonly Role[]): Promise<unknown> =>
   tx.raw(
     `update api_token set own_role = coalesce(own_role, role),
-            role = case when routes is null and coalesce(own_role, role) = any(?::text[]) then coalesce(own_role, role) else 'none' end
+            role = case when routes is null and bound is null and coalesce(own_role, role) = any(?::text[]) then coalesce(own_role, role) else 'none' end
       where operator = ? and revoked_at is null`,
     [[...roles], operator],
   )

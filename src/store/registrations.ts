@@ -20,8 +20,10 @@ export const updateAttestor = (tx: Tx, { id, name: _, kind: __, ...row }: Attest
 export const insertWorkload = (tx: Tx, row: WorkloadRow): Promise<unknown> => tx('workload').insert(columnsOf(row))
 
 /** Updates everything but name and attestor. */
-export const updateWorkload = (tx: Tx, { id, definition, disabled, revision }: WorkloadRow): Promise<unknown> =>
-  tx('workload').where({ id }).update(columnsOf({ definition, disabled, revision }))
+export const updateWorkload = (tx: Tx, { id, definition, disabled, revision, bound }: WorkloadRow): Promise<unknown> =>
+  tx('workload')
+    .where({ id })
+    .update(columnsOf({ definition, disabled, revision, bound: bound ?? null }))
 
 /** Marks the row as deleted. It stays, so that replicas see the deletion and its id stays unique. Its name is free again. */
 export const removeRegistration = (tx: Tx, table: 'attestor' | 'workload', id: string, now: Date): Promise<unknown> =>

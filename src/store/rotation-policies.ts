@@ -76,15 +76,19 @@ export async function countOverdue(knex: Knex, before: Date): Promise<number> {
 
 export type ListedPolicy = RotationPolicyRow & { path: string }
 
-/** The next policies after a path, of one manager where it is named. */
-export type PolicyPage = { managedBy: string | undefined; after: string | undefined; max: number }
+/** The next policies after a path, of secrets whose paths begin so, of one manager where it is named. */
+export type PolicyPage = { prefix: string; managedBy: string | undefined; after: string | undefined; max: number }
 
 /** Policies in the order of their paths, by bytes. */
-export async function listPolicies(knex: Knex, { managedBy, after = '', max }: PolicyPage): Promise<ListedPolicy[]> {
+export async function listPolicies(
+  knex: Knex,
+  { prefix, managedBy, after = '', max }: PolicyPage,
+): Promise<ListedPolicy[]> {
   const rows: Columns<ListedPolicy>[] = await knex('rotation_policy as p')
     .join('secret as s', 's.id', 'p.secret_id')
     .whereNull('s.deleted_at')
     .whereRaw('s.path ~>~ ?', [after])
+    .whereRaw('starts_with(s.path, ?)', [prefix])
     .modify((query) => {
       if (managedBy !== undefined) void query.whereRaw(`p.definition ->> 'managedBy' = ?`, [managedBy])
     })

@@ -1,4 +1,5 @@
 /** The rows of a snapshot as Purser's own types. `definition` is what the operator wrote, validated by the request that stored it. */
+import type { Bound } from '../names/bound.ts'
 
 export type AttestorRow = {
   id: string
@@ -18,6 +19,8 @@ export type WorkloadRow = {
   definition: Record<string, unknown>
   disabled: boolean
   revision: number
+  /** That of the operator who wrote the definition: what the entry grants stays within it. Absent: everything. */
+  bound?: Bound
 }
 
 /** The immutable id of an account. It is superseded when another id appears under the account's name. */
@@ -57,6 +60,8 @@ export type OperatorRow = {
   id: string
   name: string
   role: Role
+  /** Absent: everything. */
+  bound?: Bound
   disabled: boolean
   revision: number
   createdAt: Date
@@ -72,6 +77,8 @@ export type ApiTokenRow = {
   role: Role
   /** `METHOD /path` as openapi.yaml has them; absent where the token has all routes. */
   routes?: readonly string[]
+  /** Absent: that of the operator. */
+  bound?: Bound
   description?: string
   createdAt: Date
   expiresAt: Date

@@ -95,10 +95,14 @@ export async function endSessionsOf(
 }
 
 /** An access token by its public id, in any state. */
-export async function tokenById(tx: Knex, id: string): Promise<{ id: string; expiresAt: Date } | undefined> {
-  const row: { id: string; expires_at: Date } | undefined = await tx('access_token')
-    .where({ id })
-    .first('id', 'expires_at')
+export async function tokenById(
+  tx: Knex,
+  id: string,
+): Promise<{ id: string; expiresAt: Date; spiffeId?: string } | undefined> {
+  const row: { id: string; expires_at: Date; spiffe_id: string | null } | undefined = await tx('access_token as t')
+    .leftJoin('session as s', 's.id', 't.session_id')
+    .where('t.id', id)
+    .first('t.id', 't.expires_at', 's.spiffe_id')
   return row && membersOf(row)
 }
 

@@ -1,4 +1,5 @@
 /** Converts the rows of each table of the snapshot to Purser's own types, or to undefined for deleted rows. */
+import type { Bound } from '../names/bound.ts'
 import { isReleasable } from './blocks.ts'
 import { type Columns, membersExcept } from './columns.ts'
 import type {
@@ -96,6 +97,7 @@ export const tables = {
       role: Role
       own_role: Role | null
       routes: string[] | null
+      bound: Bound | null
       description: string | null
       created_at: Date
       expires_at: Date
@@ -110,6 +112,7 @@ export const tables = {
         operator: row.operator,
         role: row.own_role ?? row.role,
         ...(row.routes !== null && { routes: row.routes }),
+        ...(row.bound !== null && { bound: row.bound }),
         ...(row.description !== null && { description: row.description }),
         createdAt: row.created_at,
         expiresAt: row.expires_at,

@@ -34,7 +34,12 @@ export type Snapshot = {
   readonly operators: ReadonlyMap<string, OperatorRow>
   readonly keys: ReadonlyMap<string, KeyRow>
   readonly databases: ReadonlyMap<string, DatabaseRow>
+  /** Set where this one is narrowed to what a caller may know (authorize/scope.ts). */
+  readonly whole?: Snapshot
 }
+
+/** For decisions that must not depend on what their caller may know. */
+export const wholeOf = (snapshot: Snapshot): Snapshot => snapshot.whole ?? snapshot
 
 /** A newer snapshot, the one before, and the rows that differ. */
 export type SnapshotUpdate = { next: Snapshot; previous: Snapshot; rows: ChangedRows }

@@ -1,4 +1,5 @@
 /** API tokens of operators, bootstrap tokens and join tokens. All are stored as hashes. */
+import type { Bound } from '../names/bound.ts'
 import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { Role } from './rows.ts'
@@ -9,6 +10,7 @@ export type NewApiToken = {
   operator: string
   role: Role
   routes?: readonly string[]
+  bound?: Bound
   description?: string
   createdAt: Date
   expiresAt: Date
@@ -17,9 +19,9 @@ export type NewApiToken = {
   firstUsedAt?: Date
 }
 
-/** Servers of the previous version know no routes, so they accept no token that is limited to some (migration 009). */
+/** Servers of the previous version know neither routes nor bounds, so they accept no token that has some (migration 009). */
 export const insertApiToken = (tx: Knex.Transaction, { role, ...token }: NewApiToken): Promise<unknown> =>
-  tx('api_token').insert(columnsOf({ ...token, ownRole: role, role: token.routes ? 'none' : role }))
+  tx('api_token').insert(columnsOf({ ...token, ownRole: role, role: token.routes || token.bound ? 'none' : role }))
 
 /** The time of the last use is not policy: it has no stamp, so that no replica reads the row again. */
 export const setLastUsed = (knex: Knex, id: string, now: Date): Promise<unknown> =>

@@ -42,9 +42,13 @@ describe('containment actions without HTTP', () => {
     expect(others.map((row) => row.id)).toContain('tok_second')
     if (others.length === 1) await expect(contain('tok_second')).rejects.toMatchObject({ code: 'conflict' })
 
-    expect((await containments.get(context, id)).row).toMatchObject({ match: { tokenId: 'tok_first' } })
-    expect((await containments.list()).map((row) => row.id)).toEqual([id])
-    const release = purser.change('containment.release', context, (tx) => containments.release(context, tx, id))
+    expect((await containments.get(context, purser.snapshot(), id)).row).toMatchObject({
+      match: { tokenId: 'tok_first' },
+    })
+    expect((await containments.list(context, purser.snapshot())).map((row) => row.id)).toEqual([id])
+    const release = purser.change('containment.release', context, (tx, snapshot) =>
+      containments.release(context, tx, snapshot, id),
+    )
     await expect(release).rejects.toMatchObject({ code: 'not_found' })
   })
 })

@@ -109,7 +109,12 @@ describe('lease actions without HTTP', () => {
   it('issues a role that its server takes', async () => {
     const { lease, username, password } = await issue()
     await (await target.login(username, password)).end()
-    const leases = await purser.actions.leases.list(purser.snapshot(), { database: 'orders' }, { after: '', max: 10 })
+    const leases = await purser.actions.leases.list(
+      purser.context(),
+      purser.snapshot(),
+      { database: 'orders' },
+      { after: '', max: 10 },
+    )
     expect(leases).toMatchObject([{ database: 'orders', lease: { id: lease, state: 'active' } }])
   })
 

@@ -13,22 +13,28 @@ describe('log actions without HTTP', () => {
     const { log } = purser.actions
     const context = purser.context()
     const query = { action: 'key.create', order: 'asc', limit: 1 } as const
-    const first = await purser.issue('audit.search', context, () => log.search(query))
+    const first = await purser.issue('audit.search', context, (snapshot) => log.search(context, snapshot, query))
     expect(first.entry).toMatchObject({
       action: 'audit.search',
       detail: { filters: { action: 'key.create' }, found: 1 },
     })
-    const second = await purser.issue('audit.search', context, () => log.search(query, first.result.rest))
+    const second = await purser.issue('audit.search', context, (snapshot) =>
+      log.search(context, snapshot, query, first.result.rest),
+    )
     expect(second.result.items[0]?.index).toBeGreaterThan(first.result.items[0]?.index ?? Infinity)
   })
 
   it('prove one entry, and that the log only grew', async () => {
     const { log } = purser.actions
     const context = purser.context()
-    const one = await purser.issue('audit.read', context, () => log.readEntry(1, 0))
+    const one = await purser.issue('audit.read', context, (snapshot) =>
+      log.readEntry(context, snapshot, { epoch: 1, index: 0 }),
+    )
     expect(one.result.row.index).toBe(0)
     expect(one.entry).toMatchObject({ resource: { kind: 'entry', id: '1/0' } })
-    await expect(log.readEntry(9, 0)).rejects.toMatchObject({ code: 'not_found' })
+    await expect(log.readEntry(context, purser.snapshot(), { epoch: 9, index: 0 })).rejects.toMatchObject({
+      code: 'not_found',
+    })
 
     const growth = await purser.issue('audit.read', context, () => log.proveGrowth({ from: 1, to: 2 }))
     expect(growth.entry).toMatchObject({ detail: { growth: { epoch: 1, from: 1, to: 2 } } })
@@ -57,7 +63,9 @@ describe('log actions without HTTP', () => {
       purser.change('log.redact', context, (tx) => log.redact(context, tx, { epoch: 1, from, to, rule: 'age' }))
     await expect(redact(3, 3)).rejects.toMatchObject({ code: 'impossible' })
     await expect(redact(0, 1)).rejects.toMatchObject({ code: 'conflict' })
-    const { result: reads } = await purser.issue('audit.search', context, () => log.search({ action: 'audit.read' }))
+    const { result: reads } = await purser.issue('audit.search', context, (snapshot) =>
+      log.search(context, snapshot, { action: 'audit.read' }),
+    )
     const { index = 0 } = reads.items[0] ?? {}
     const { result, entry } = await redact(index, index + 1)
     expect(result).toEqual({ redacted: 1 })

@@ -26,7 +26,7 @@ describe('rotation actions without HTTP', () => {
     )
     expect(result).toMatchObject({ isNew: true, policy: { revision: 1 }, rotations: [] })
     expect(entry).toMatchObject({ action: 'secret.rotation', change: { after: { revision: 1, policy } } })
-    const listed = await purser.actions.rotations.policies({ managedBy: undefined, after: undefined, max: 10 })
+    const listed = await purser.actions.rotations.policies(context, { managedBy: undefined, after: undefined, max: 10 })
     expect(listed).toMatchObject([{ path, revision: 1 }])
   })
 
@@ -41,7 +41,7 @@ describe('rotation actions without HTTP', () => {
     expect(result.rotations).toMatchObject([{ state: 'pending', fromVersion: 2, toVersion: 3 }])
     expect(entry).toMatchObject({ outcome: 'intended', detail: { rotator: 'generated', deadlineSeconds: 600 } })
     const { rotations } = purser.actions
-    expect(await rotations.list('prod/')).toMatchObject([{ path, toVersion: 3 }])
+    expect(await rotations.list(context, 'prod/')).toMatchObject([{ path, toVersion: 3 }])
     expect(await rotations.find(context, purser.snapshot(), result.secret.id)).toMatchObject({ secret: { path } })
   })
 

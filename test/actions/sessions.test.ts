@@ -20,6 +20,6 @@ describe('session actions without HTTP', () => {
   })
 
   it('knows no token that was never issued', async () => {
-    expect(await purser.actions.sessions.introspect('eyJ', purser.snapshot(), purser.now())).toBeUndefined()
+    expect(await purser.actions.sessions.introspect(purser.context(), purser.snapshot(), 'eyJ')).toBeUndefined()
   })
 })

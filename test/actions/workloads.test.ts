@@ -46,14 +46,14 @@ describe('workload actions without HTTP', () => {
     )
     expect(enabled.result.row).toMatchObject({ disabled: false, revision: 4 })
 
-    expect(await workloads.get(purser.snapshot(), 'batch')).toMatchObject({ id, revision: 4 })
-    const earlier = await workloads.get(purser.snapshot(), 'batch', 1)
+    expect(await workloads.get(context, purser.snapshot(), 'batch')).toMatchObject({ id, revision: 4 })
+    const earlier = await workloads.get(context, purser.snapshot(), 'batch', 1)
     expect(earlier).toMatchObject({ id, revision: 1, state: created.entry.change?.after })
 
     const deleted = await purser.change('workload.delete', context, (tx, snapshot) =>
       workloads.delete(context, tx, snapshot, { name: 'batch', expected: 4 }),
     )
     expect(deleted.entry).toMatchObject({ action: 'workload.delete', resource: { id, revision: 4 } })
-    await expect(workloads.get(purser.snapshot(), 'batch')).rejects.toMatchObject({ code: 'not_found' })
+    await expect(workloads.get(context, purser.snapshot(), 'batch')).rejects.toMatchObject({ code: 'not_found' })
   })
 })

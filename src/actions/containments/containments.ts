@@ -2,10 +2,12 @@
 import { refuse } from '../../errors.ts'
 import { listContainments, readContainment } from '../../store/containments.ts'
 import type { Knex } from '../../store/database.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
 import type { Acting, Context } from '../context.ts'
 import { type Contained, type ContainmentRequest, type CreateParts, createCreate } from './create.ts'
 import { releaseContainment } from './release.ts'
 import { reportOf } from './report.ts'
+import { isSubjectWithin } from './subject.ts'
 
 export function createContainmentActions(parts: CreateParts) {
   const { knex } = parts.db
@@ -21,8 +23,13 @@ export function createContainmentActions(parts: CreateParts) {
   return {
     create: (context: Parameters<typeof contain>[0], acting: Acting, request: ContainmentRequest) =>
       contain(context, acting, request, read),
-    get: (_: Pick<Context, 'time'>, id: string) => read(knex, id),
-    list: () => listContainments(knex),
+    async get({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot, id: string): Promise<Contained> {
+      const contained = await read(knex, id)
+      if (!isSubjectWithin(contained.row.subject, caller, snapshot)) throw refuse('not_found')
+      return contained
+    },
+    list: async ({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot) =>
+      (await listContainments(knex)).filter(({ subject }) => isSubjectWithin(subject, caller, snapshot)),
     release: releaseContainment,
   }
 }

@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Change, Changed, Recorded } from '../../audit/record.ts'
+import { snapshotFor } from '../../authorize/scope.ts'
 import { newId } from '../../names/id.ts'
 import { insertBlocks, lockRevocations } from '../../store/blocks.ts'
 import { insertItems } from '../../store/containment-items.ts'
@@ -52,7 +53,7 @@ async function newContainment(
   snapshot: Snapshot,
   { match, since, rotate = true }: ContainmentRequest,
 ): Promise<New> {
-  const named = await subjectOf(knex, snapshot, match)
+  const named = await subjectOf(context, knex, snapshot, match)
   const { caller } = context
   const isSpared = named.kind === 'apiTokens' && caller.kind === 'operator'
   const subject = isSpared ? { ...named, spared: caller.tokenId } : named
@@ -74,7 +75,7 @@ export function createCreate(parts: CreateParts) {
   const { db, snapshots, carryOut, logger, randomBytes } = parts
 
   async function plan(context: Context, { begin }: Acting, request: ContainmentRequest): Promise<Recorded<Contained>> {
-    const snapshot = snapshots.current()
+    const snapshot = snapshotFor(context.caller, snapshots.current())
     const row = await newContainment(context, db.knex, snapshot, request)
     const tokens = namedTokens(snapshot, row.subject, context.time)
     const head = await readHead(db.knex)

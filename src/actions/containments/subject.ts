@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto'
 import { canonicalize } from '@purser/sdk/verify'
 import { findRecorded } from '../../audit/find-entries.ts'
+import { type Caller, boundOf } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
 import { NameError } from '../../names/errors.ts'
+import { hasSpiffeId, hasWholeAttestor } from '../../names/bound.ts'
 import { parseMatch } from '../../names/selectors.ts'
 import { untilReleased } from '../../store/blocks.ts'
 import { coveredSessions } from '../../store/contained-sessions.ts'
@@ -14,11 +16,48 @@ import { byName } from '../../store/registrations.ts'
 import type { BlockRow } from '../../store/rows.ts'
 import { sessionById } from '../../store/sessions.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
 
 const unknown = (detail: string): Error => refuse('not_found', { detail })
 
-/** @throws Refusal `not_found` where nothing was issued to the subject */
-export async function subjectOf(knex: Knex, snapshot: Snapshot, match: ContainmentMatch): Promise<Subject> {
+/**
+ * Whether all of the subject lies within the caller's bound.
+ * @param snapshot as the caller may know it
+ */
+export function isSubjectWithin(subject: Subject, caller: Caller, { attestors, apiTokens }: Snapshot): boolean {
+  const bound = boundOf(caller)
+  if (!bound) return true
+  switch (subject.kind) {
+    case 'spiffeId':
+      return hasSpiffeId(bound, subject.spiffeId)
+    case 'instance':
+      return hasSpiffeId(bound, subject.spiffeId ?? '')
+    case 'attestor':
+    case 'selectors': {
+      const attestor = attestors.get(subject.attestorId)
+      return attestor !== undefined && hasWholeAttestor(bound, attestor)
+    }
+    case 'apiTokens':
+      return subject.tokenIds.every((id) => apiTokens.has(id))
+  }
+}
+
+/**
+ * @param snapshot as the caller may know it
+ * @throws Refusal `not_found` where nothing was issued to the subject, or it lies outside the caller's bound
+ */
+export async function subjectOf(
+  { caller }: Pick<Context, 'caller'>,
+  knex: Knex,
+  snapshot: Snapshot,
+  match: ContainmentMatch,
+): Promise<Subject> {
+  const subject = await namedSubject(knex, snapshot, match)
+  if (!isSubjectWithin(subject, caller, snapshot)) throw refuse('not_found')
+  return subject
+}
+
+async function namedSubject(knex: Knex, snapshot: Snapshot, match: ContainmentMatch): Promise<Subject> {
   const { spiffeId, session, serialNumber, attestor, selectors, tokenId, operator } = match
   if (spiffeId !== undefined) return spiffeIdSubject(knex, spiffeId)
   if (session !== undefined) return instanceSubject(knex, session)
@@ -48,7 +87,14 @@ async function instanceSubject(knex: Knex, id: string): Promise<Subject> {
   if (!session) throw unknown('there is no such session, or its row was swept after its end: contain its SPIFFE ID')
   const { entryKeyed, workloadId } = session
   const instance = session.instance.toString('hex')
-  const subject: Subject = { kind: 'instance', session: id, instance, sessions: [], ...(entryKeyed && { workloadId }) }
+  const subject: Subject = {
+    kind: 'instance',
+    session: id,
+    instance,
+    sessions: [],
+    spiffeId: session.spiffeId,
+    ...(entryKeyed && { workloadId }),
+  }
   return { ...subject, sessions: await coveredSessions(knex, subject, undefined) }
 }
 

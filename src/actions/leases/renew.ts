@@ -23,7 +23,7 @@ export const createRenewLease =
   async (context: Context, { begin, finish }: Acting, id: string): Promise<Recorded<NamedLease>> => {
     const { requestId, time } = context
     const { result: extension } = await begin(async (tx, snapshot) => {
-      const lease = await leaseOf(context, tx, id)
+      const lease = await leaseOf(context, tx, snapshot, id)
       const result = extensionOf(context, lease, snapshot)
       await insertRenewal(tx, { id: requestId, leaseId: id }, time)
       return { result, entry: leaseEntry(lease, 'intended', detailOf(result)) }

@@ -16,7 +16,7 @@ export const createRevokeLease =
   async (context: Context, { open, begin, finish }: Acting, id: string): Promise<Recorded<NamedLease>> => {
     const { caller, time: now } = context
     const { result: begun } = await begin(async (tx, snapshot) => {
-      const lease = await leaseOf(context, tx, id)
+      const lease = await leaseOf(context, tx, snapshot, id)
       if (lease.state === 'abandoned') throw refuse('conflict', { detail: 'it was abandoned: nobody tries any more' })
       const reason = caller.kind === 'operator' ? 'revoked' : 'given_up'
       const until = new Date(now.getTime() + maxAttemptMs)

@@ -1,29 +1,45 @@
 /** One entry with its proof, and the proof that the log only grew between two sizes. */
 import { formatProof } from '@purser/sdk/verify'
+import type { LogEntry } from '../../audit/entry.ts'
 import type { Release } from '../../audit/record.ts'
+import { type Caller, boundOf } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
 import type { Database } from '../../store/database.ts'
 import { type EntryRow, readEntries } from '../../store/entries.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
 import { impossible } from '../registrations.ts'
 import { type EpochParts, epochView, reading } from './epoch-view.ts'
+import { isEntryWithin } from './visible.ts'
 
 export type ProvenEntry = { epoch: number; row: EntryRow; proof: string }
 type Growth = { epoch: number; from: number; to: number }
 type ProvenGrowth = Growth & { consistency: Buffer[]; checkpoint: string }
 
-/** @throws Refusal `not_found` */
+/** @throws Refusal `not_found`, also for an entry outside the caller's bound */
 export const readEntry =
   ({ db, epochs }: EpochParts & { db: Pick<Database, 'knex'> }) =>
-  async (epoch: number, index: number): Promise<Release<ProvenEntry>> => {
+  async (
+    { caller }: Pick<Context, 'caller'>,
+    snapshot: Snapshot,
+    { epoch, index }: Pick<ProvenEntry, 'epoch'> & { index: number },
+  ): Promise<Release<ProvenEntry>> => {
     const view = await epochs.view(epoch)
     const row = view && index < view.size ? (await readEntries(db.knex, epoch, index, index + 1))[0] : undefined
-    if (!view || !row) throw refuse('not_found')
+    if (!view || !row || !isVisible(row, caller, snapshot)) throw refuse('not_found')
     const hashes = await view.tree.inclusionProof(index, view.size)
     const proof = formatProof({ index, hashes, checkpoint: view.note })
     return reading({ epoch, row, proof }, { resource: { kind: 'entry', id: `${epoch}/${index}` } })
   }
 
 /** @throws Refusal `impossible` for sizes that the log never had in this order */
+function isVisible({ body }: EntryRow, caller: Caller, snapshot: Snapshot): boolean {
+  if (!boundOf(caller)) return true
+  if (body === null) return false
+  const entry: LogEntry = JSON.parse(body)
+  return isEntryWithin(entry, caller, snapshot)
+}
+
 export const proveGrowth =
   (parts: EpochParts) =>
   async ({

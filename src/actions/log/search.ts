@@ -1,7 +1,20 @@
+import type { LogEntry } from '../../audit/entry.ts'
 import type { Release } from '../../audit/record.ts'
-import { type Filters, type Page, filterNames, filterTerms, rangeOfTime, searchPage } from '../../audit/search.ts'
+import {
+  type Filters,
+  type Page,
+  filterNames,
+  filterTerms,
+  rangeOfTime,
+  searchPage,
+  visiblePage,
+} from '../../audit/search.ts'
+import { boundOf } from '../../authorize/caller.ts'
 import type { Database } from '../../store/database.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
 import { type EpochParts, epochView, reading } from './epoch-view.ts'
+import { isEntryWithin } from './visible.ts'
 
 /** Entries [from, to) of an epoch. */
 export type Span = { epoch: number; from: number; to: number }
@@ -30,11 +43,16 @@ export function searchLog(parts: EpochParts & { db: Pick<Database, 'knex' | 'kin
   }
 
   /** @param rest of the page before, of the same query */
-  return async (query: LogQuery, rest?: Span): Promise<Release<LogPage>> => {
+  return async (
+    { caller }: Pick<Context, 'caller'>,
+    snapshot: Snapshot,
+    query: LogQuery,
+    rest?: Span,
+  ): Promise<Release<LogPage>> => {
     const { epoch, from, to } = rest ?? (await firstSpan(query))
     const view = await epochView(parts, epoch)
     const { since, until, order = 'desc', limit = 50 } = query
-    const page = await searchPage(db, {
+    const search = {
       epoch,
       from,
       to,
@@ -43,7 +61,9 @@ export function searchLog(parts: EpochParts & { db: Pick<Database, 'knex' | 'kin
       ...(until && { until }),
       order,
       limit,
-    })
+    }
+    const isVisible = (entry: LogEntry): boolean => isEntryWithin(entry, caller, snapshot)
+    const page = boundOf(caller) ? await visiblePage(db, search, isVisible) : await searchPage(db, search)
     const next = order === 'asc' ? { epoch, from: page.to, to } : { epoch, from, to: page.from }
     const range = { epoch, from: page.from, to: page.to }
     const { items, redacted } = page

@@ -2,15 +2,34 @@ import type { Change, Changed } from '../../audit/record.ts'
 import { refuse } from '../../errors.ts'
 import { hasAdmin, withOperator } from '../../operators/admins.ts'
 import { rolesOf } from '../../operators/rights.ts'
+import { boundOf } from '../../authorize/caller.ts'
+import { type Bound, isWithin } from '../../names/bound.ts'
 import type { Knex } from '../../store/database.ts'
 import { setRolesOfTokens, updateOperator } from '../../store/operators.ts'
 import { endLogins } from '../../store/tokens.ts'
 import type { OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
 
-export type OperatorDefinition = Pick<OperatorRow, 'name' | 'role'>
+/** As an operator writes and reads it. `everything`: no bound. */
+export type WrittenBound = Bound | 'everything'
 
-export const operatorState = ({ name, role, disabled }: OperatorRow) => ({ name, role, disabled })
+export const shownBound = (bound: Bound | undefined): WrittenBound => bound ?? 'everything'
+
+/** @param own the bound where none is written */
+export function readWritten(written: WrittenBound | undefined, own: Bound | undefined): Bound | undefined {
+  if (written === undefined) return own
+  return written === 'everything' ? undefined : written
+}
+
+export type OperatorDefinition = Pick<OperatorRow, 'name' | 'role'> & { bound?: WrittenBound }
+
+export const operatorState = ({ name, role, bound, disabled }: OperatorRow) => ({
+  name,
+  role,
+  bound: shownBound(bound),
+  disabled,
+})
 
 export const operatorResource = ({ id, name, revision }: OperatorRow) => ({ kind: 'operator', id, name, revision })
 
@@ -19,6 +38,13 @@ export const changedRows = ({ id, name }: Pick<OperatorRow, 'id' | 'name'>): Cha
   { table: 'operator', where: { id } },
   { table: 'api_token', where: { operator: name } },
 ]
+
+/** @throws Refusal `forbidden` for a bound beyond the caller's own */
+export function checkBound({ caller }: Pick<Context, 'caller'>, bound: Bound | undefined): void {
+  if (isWithin(bound, boundOf(caller))) return
+  const detail = 'is wider than the bound of your token'
+  throw refuse('forbidden', { errors: [{ pointer: '/bound', detail }] })
+}
 
 type Accounts = Pick<Snapshot, 'operators' | 'apiTokens'>
 
@@ -35,10 +61,11 @@ export async function updated(
   tx: Knex.Transaction,
   snapshot: Snapshot,
   old: OperatorRow,
-  change: Partial<Pick<OperatorRow, 'role' | 'disabled'>>,
+  change: Partial<Pick<OperatorRow, 'role' | 'disabled'>> & { bound?: Bound | undefined },
   now: Date,
 ): Promise<Change<OperatorRow>> {
-  const row = { ...old, ...change, revision: old.revision + 1, updatedAt: now }
+  const { bound, ...rest } = { ...old, ...change }
+  const row = { ...rest, ...(bound && { bound }), revision: old.revision + 1, updatedAt: now }
   keepAdmin(snapshot, withOperator(snapshot, old.name, row), now)
   await updateOperator(tx, row)
   await setRolesOfTokens(tx, row.name, rolesOf(row))

@@ -1,5 +1,6 @@
 /** What a revocation covers: found in the log before any lock is taken, and once more, for what came since, under it. */
 import { refuse } from '../../errors.ts'
+import { type Bound, hasSpiffeId } from '../../names/bound.ts'
 import { newId } from '../../names/id.ts'
 import { lockRevocations, untilReleased } from '../../store/blocks.ts'
 import type { Knex } from '../../store/database.ts'
@@ -35,29 +36,43 @@ export type Write = (coverage: Coverage) => Promise<void>
 
 const isLive = ({ until }: IssuedCredential, now: Date): boolean => until > now
 
+/** `oldest`: credentials issued before are expired. `bound`: that of the operator who revokes. */
+type Reach = { oldest: Date; bound: Bound | undefined }
+
 /** One credential of that name and nothing else that came with it. @throws Refusal `not_found` */
-async function findCredential(tx: Knex, { serialNumber, jti, accessToken }: Selection): Promise<IssuedCredential> {
+async function findCredential(
+  tx: Knex,
+  { serialNumber, jti, accessToken }: Selection,
+  bound: Bound | undefined,
+): Promise<IssuedCredential> {
   if (accessToken !== undefined) {
     const token = await tokenById(tx, accessToken)
-    if (!token) throw refuse('not_found')
+    if (!token || !hasSpiffeId(bound, token.spiffeId ?? '')) throw refuse('not_found')
     return { kind: 'accessToken', id: token.id, until: token.expiresAt }
   }
   const name = jti === undefined ? { serialNumber: serialNumber ?? '' } : { jti }
   const entry = await findIssued(tx, name)
   const credential =
     entry && credentialsOf(entry.issued).find(({ kind, id }) => kind in name && id === (jti ?? serialNumber))
-  if (!credential) throw refuse('not_found')
+  if (!credential || !hasSpiffeId(bound, entry?.actor.spiffeId ?? '')) throw refuse('not_found')
   return credential
 }
 
 /** What to look for: everything that was issued to a session or a SPIFFE ID. */
 type Holder = { session: NonNullable<Awaited<ReturnType<typeof sessionById>>> } | { spiffeId: string }
 
-/** @throws Refusal `not_found` for a session that there never was */
-async function holderOf(tx: Knex, { session: id, spiffeId = '' }: Selection): Promise<Holder> {
-  if (id === undefined) return { spiffeId }
+/** @throws Refusal `not_found` for a session that there never was, or a caller outside the bound */
+async function holderOf(
+  tx: Knex,
+  { session: id, spiffeId = '' }: Selection,
+  bound: Bound | undefined,
+): Promise<Holder> {
+  if (id === undefined) {
+    if (!hasSpiffeId(bound, spiffeId)) throw refuse('not_found')
+    return { spiffeId }
+  }
   const session = await sessionById(tx, id)
-  if (!session) throw refuse('not_found')
+  if (!session || !hasSpiffeId(bound, session.spiffeId)) throw refuse('not_found')
   return { session }
 }
 
@@ -80,16 +95,15 @@ async function end(tx: Knex.Transaction, holder: Holder, since: Date, now: Date)
  * under that lock, so the second search finds what was issued meanwhile and misses nothing. The rows of sessions are
  * locked after the head, in the order of the group commit: in the other order this and an issuance of the same session
  * would deadlock.
- * @param oldest credentials issued before are expired
  */
 async function everything(
   tx: Knex.Transaction,
   selection: Selection,
-  oldest: Date,
+  { oldest, bound }: Reach,
   now: Date,
   write: Write,
 ): Promise<void> {
-  const holder = await holderOf(tx, selection)
+  const holder = await holderOf(tx, selection, bound)
   const since = selection.since === undefined ? new Date(0) : new Date(selection.since)
   const named = 'session' in holder ? { session: holder.session.id } : holder
   async function collect(part: LogPart): Promise<Coverage> {
@@ -117,15 +131,15 @@ async function everything(
 export async function findRevoked(
   tx: Knex.Transaction,
   selection: Selection,
-  oldest: Date,
+  reach: Reach,
   now: Date,
   write: Write,
 ): Promise<void> {
   if (selection.session === undefined && selection.spiffeId === undefined) {
-    const credential = await findCredential(tx, selection)
+    const credential = await findCredential(tx, selection, reach.bound)
     await lockRevocations(tx)
     await write({ credentials: isLive(credential, now) ? [credential] : [], sessions: [] })
-  } else await everything(tx, selection, oldest, now, write)
+  } else await everything(tx, selection, reach, now, write)
 }
 
 /** The blocks by which every replica refuses a credential until it expires, and a caller until its release. */

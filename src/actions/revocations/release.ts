@@ -1,6 +1,8 @@
 /** Releases the blocks of a revocation: the caller may attest again. Credentials that were revoked stay revoked. */
 import type { Change } from '../../audit/record.ts'
+import { boundOf } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
+import { hasSpiffeId } from '../../names/bound.ts'
 import { type BlockInForce, lockRevocations, releaseBlocks } from '../../store/blocks.ts'
 import type { Knex } from '../../store/database.ts'
 import { type Context, checkReason } from '../context.ts'
@@ -24,8 +26,12 @@ export async function releaseRevocation(
   // The block of a containment is released with the containment.
   if (!id.startsWith('rev_')) throw refuse('not_found')
   await lockRevocations(tx)
-  const released = (await releaseBlocks(tx, id, context.time)).map(blockedCaller)
-  if (released.length === 0) throw refuse('not_found', { detail: 'no block in force is of this revocation' })
+  const blocks = await releaseBlocks(tx, id, context.time)
+  const bound = boundOf(context.caller)
+  const isVisible = blocks.every(({ spiffeId = '' }) => hasSpiffeId(bound, spiffeId))
+  const released = blocks.map(blockedCaller)
+  if (released.length === 0 || !isVisible)
+    throw refuse('not_found', { detail: 'no block in force is of this revocation' })
   return {
     result: { id, released },
     entry: { resource: { kind: 'revocation', id }, change: { after: { released } } },

@@ -1,3 +1,5 @@
+import { boundOf } from '../../authorize/caller.ts'
+import { hasSpiffeId } from '../../names/bound.ts'
 import { listBlocks } from '../../store/blocks.ts'
 import type { Database, Knex } from '../../store/database.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -8,9 +10,14 @@ import { revoke } from './revoke.ts'
 
 export type RevocationActionParts = { db: Pick<Database, 'knex'>; randomBytes: (size: number) => Buffer }
 export const createRevocationActions = ({ db, randomBytes }: RevocationActionParts) => ({
-  /** The blocks in force. */
-  list: ({ time }: Pick<Context, 'time'>) => listBlocks(db.knex, time),
-  create: ({ time: now }: Pick<Context, 'time'>, tx: Knex.Transaction, snapshot: Snapshot, selection: Selection) =>
-    revoke(tx, snapshot, selection, { now, randomBytes }),
+  /** The blocks in force, within the caller's bound. */
+  list: async ({ time, caller }: Pick<Context, 'time' | 'caller'>) =>
+    (await listBlocks(db.knex, time)).filter(({ spiffeId = '' }) => hasSpiffeId(boundOf(caller), spiffeId)),
+  create: (
+    { time: now, caller }: Pick<Context, 'time' | 'caller'>,
+    tx: Knex.Transaction,
+    snapshot: Snapshot,
+    selection: Selection,
+  ) => revoke(tx, snapshot, selection, { now, randomBytes, bound: boundOf(caller) }),
   release: releaseRevocation,
 })

@@ -6,6 +6,7 @@
 import type { EntryPart, Revoked } from '../../audit/entry.ts'
 import type { Change } from '../../audit/record.ts'
 import { oldestLive } from '../../keys/keys.ts'
+import type { Bound } from '../../names/bound.ts'
 import { newId } from '../../names/id.ts'
 import { insertBlocks, isReleasable } from '../../store/blocks.ts'
 import type { Knex } from '../../store/database.ts'
@@ -61,6 +62,7 @@ export type Revocation = { id: string; coverage: Coverage[] } & Ended
 
 /**
  * Revokes in the transaction, and says what the log says of it.
+ * @param bound of the operator who revokes
  * @param mayReturn leaves the instance free: it may attest again, as another session
  * @throws Refusal `not_found`
  */
@@ -68,12 +70,18 @@ export async function revoke(
   tx: Knex.Transaction,
   snapshot: Snapshot,
   selection: Selection,
-  { now, randomBytes, mayReturn }: { now: Date; randomBytes: (size: number) => Buffer; mayReturn?: boolean },
+  {
+    now,
+    randomBytes,
+    mayReturn,
+    bound,
+  }: { now: Date; randomBytes: (size: number) => Buffer; mayReturn?: boolean; bound?: Bound | undefined },
 ): Promise<Change<Revocation>> {
   const id = newId('rev', randomBytes)
   const coverage: Coverage[] = []
   const blocks: BlockRow[] = []
-  await findRevoked(tx, selection, oldestLive(snapshot, now), now, async ({ caller, ...rest }) => {
+  const reach = { oldest: oldestLive(snapshot, now), bound }
+  await findRevoked(tx, selection, reach, now, async ({ caller, ...rest }) => {
     const part = { ...rest, ...(caller && !mayReturn && { caller }) }
     const written = await insertBlocks(tx, id, blocksOf(part, selection.reason, now, randomBytes))
     await revokeTokens(tx, valuesOf(written, 'accessToken'), now)

@@ -1,9 +1,12 @@
 /** Sets the rotation policy of a secret. */
+import { boundOf } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
+import { hasSecretPath } from '../../names/bound.ts'
 import { changedSecret, secretRevision } from '../../secrets/entry.ts'
 import { type Policy, checkPolicy, claimedElsewhere, policyOf } from '../../secrets/rotation/policy.ts'
 import { nextRun } from '../../secrets/rotation/schedule.ts'
 import { readPolicy, writePolicy } from '../../store/rotation-policies.ts'
+import { wholeOf } from '../../store/snapshot.ts'
 import { updateSecret } from '../../store/secrets.ts'
 import { type ChangeAction, checkReason, checkRevision } from '../context.ts'
 import { lockedSecret } from '../secrets/state.ts'
@@ -24,7 +27,11 @@ export const createPutPolicy =
     checkRevision(expected, old?.revision ?? 0)
     const errors = [
       ...checkPolicy(policy, rotators, snapshot, time),
-      ...(await claimedElsewhere(tx, { rotators, snapshot }, { secretId: secret.id, rotator: policy.rotator })),
+      ...(await claimedElsewhere(
+        tx,
+        { rotators, snapshot: wholeOf(snapshot), mayKnow: (other) => hasSecretPath(boundOf(context.caller), other) },
+        { secretId: secret.id, rotator: policy.rotator },
+      )),
     ]
     if (errors.length > 0) throw refuse('impossible', { errors })
     const recipientOf = ({ rotator }: Policy): string | undefined => rotators.get(rotator.kind)?.recipient?.(rotator)

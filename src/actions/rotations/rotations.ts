@@ -1,4 +1,6 @@
 /** The actions on rotation policies and rotations. Jobs carry on what they begin (jobs/rotation.ts). */
+import { boundOf } from '../../authorize/caller.ts'
+import { hasSecretPath, secretRootsOf } from '../../names/bound.ts'
 import { type PolicyPage, listPolicies } from '../../store/rotation-policies.ts'
 import { runningRotations } from '../../store/rotations.ts'
 import { findSecretById } from '../../store/secrets.ts'
@@ -23,8 +25,14 @@ export function createRotationActions(parts: RotationActionParts) {
       return secret && readRotation(knex, parts, secret, snapshot, context.time)
     },
     /** Rotations that have not ended. */
-    list: async (prefix: string) => (await runningRotations(knex)).filter(({ path }) => path.startsWith(prefix)),
-    policies: (page: PolicyPage) => listPolicies(knex, page),
+    list: async ({ caller }: Pick<Context, 'caller'>, prefix: string) =>
+      (await runningRotations(knex)).filter(
+        ({ path }) => path.startsWith(prefix) && hasSecretPath(boundOf(caller), path),
+      ),
+    policies: ({ caller }: Pick<Context, 'caller'>, page: Omit<PolicyPage, 'prefix'>) => {
+      const [prefix] = secretRootsOf(boundOf(caller))
+      return prefix === undefined ? Promise.resolve([]) : listPolicies(knex, { ...page, prefix })
+    },
     put: createPutPolicy(parts),
     delete: deletePolicy,
     ...createRotate(parts),

@@ -3,6 +3,7 @@ import type { Actor } from '../../audit/entry.ts'
 import { type SecretAction, maySecret, maySecretUnder, secretRoots } from '../../authorize/secret-grants.ts'
 import { sessionGrant } from '../../authorize/session-grant.ts'
 import { refuse } from '../../errors.ts'
+import { hasSecretPath, hasSecretsUnder, secretRootsOf } from '../../names/bound.ts'
 import type { SecretPath } from '../../names/secret-path.ts'
 import type { Effects } from '../../store/effects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -23,8 +24,15 @@ export type SecretCaller = {
 
 /** @throws Refusal `token_type` for any other caller */
 export function secretCaller({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot): SecretCaller {
-  if (caller.kind === 'operator')
-    return { holder: `operator:${caller.operator}`, may: () => true, mayUnder: () => true, roots: () => [''] }
+  if (caller.kind === 'operator') {
+    const { operator, bound } = caller
+    return {
+      holder: `operator:${operator}`,
+      may: (_, { path }) => hasSecretPath(bound, path),
+      mayUnder: (_, prefix) => hasSecretsUnder(bound, prefix),
+      roots: () => secretRootsOf(bound),
+    }
+  }
   if (caller.kind !== 'session') throw refuse('token_type')
   const { session } = caller
   const decision = sessionGrant(snapshot, session)

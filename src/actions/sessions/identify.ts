@@ -2,6 +2,7 @@
 import type { Caller } from '../../authorize/caller.ts'
 import type { ClientCertificate } from '../../authorize/client-certificate.ts'
 import { refuse } from '../../errors.ts'
+import { intersection } from '../../names/bound.ts'
 import { hashToken, tokenKind } from '../../names/token.ts'
 import { findApiToken } from '../../operators/api-tokens.ts'
 import { type Permission, operatorPermission } from '../../operators/permissions.ts'
@@ -81,6 +82,7 @@ export function findOperator(
   const row = tokenKind(token) === 'api' ? findApiToken(snapshot, hashToken(token), now) : undefined
   const operator = row && snapshot.operators.get(row.operator)
   if (!operator || operator.disabled) return undefined
+  const bound = intersection(row.bound, operator.bound)
   return {
     kind: 'operator',
     operator: row.operator,
@@ -88,6 +90,7 @@ export function findOperator(
     operatorRole: operator.role,
     revision: operator.revision,
     ...(row.routes && { routes: row.routes }),
+    ...(bound && { bound }),
     tokenId: row.id,
     firstUse: !row.used,
   }

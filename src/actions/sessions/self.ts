@@ -2,6 +2,7 @@
 import type { SelectorRecord } from '../../audit/entry.ts'
 import type { Caller } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
+import type { Bound } from '../../names/bound.ts'
 import type { Role } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
@@ -13,6 +14,8 @@ export type Self =
       /** Where it differs from the role of the token. */
       operatorRole?: Role
       routes?: readonly string[]
+      /** Absent: everything. */
+      bound?: Bound
       tokenId: string
       /** The token is a login session. */
       login?: true
@@ -32,7 +35,7 @@ type Known = Pick<Snapshot, 'workloads' | 'attestors' | 'apiTokens'>
 /** @throws Refusal `unauthenticated` */
 export function self(caller: Caller, { workloads, attestors, apiTokens }: Known): Self {
   if (caller.kind === 'operator') {
-    const { kind, operator, role, operatorRole, routes, tokenId } = caller
+    const { kind, operator, role, operatorRole, routes, bound, tokenId } = caller
     const token = apiTokens.get(tokenId)
     return {
       kind,
@@ -40,6 +43,7 @@ export function self(caller: Caller, { workloads, attestors, apiTokens }: Known)
       role,
       ...(operatorRole !== role && { operatorRole }),
       ...(routes && { routes }),
+      ...(bound && { bound }),
       tokenId,
       ...(token?.login && { login: true }),
       ...(token && { expiresAt: token.expiresAt }),

@@ -72,8 +72,14 @@ async function restoreAdmin(
 ): Promise<{ entry: EntryPart; changed?: Changed[] } | undefined> {
   const old = snapshot.operators.get('admin')
   if (!old) return newOperator(parts, tx, { name: 'admin', role: 'admin' }, now)
-  if (old.role === 'admin' && !old.disabled) return undefined
-  const { entry, ...change } = await updated(tx, snapshot, old, { role: 'admin', disabled: false }, now)
+  if (old.role === 'admin' && !old.disabled && !old.bound) return undefined
+  const { entry, ...change } = await updated(
+    tx,
+    snapshot,
+    old,
+    { role: 'admin', bound: undefined, disabled: false },
+    now,
+  )
   return { ...change, entry: { action: 'operator.replace', ...entry } }
 }
 

@@ -6,6 +6,7 @@ import { narrowest } from '../../operators/rights.ts'
 import type { OperatorRow, Role } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { ChangeAction } from '../context.ts'
+import { type WrittenBound, readWritten } from '../operators/state.ts'
 import { impossible } from '../registrations.ts'
 import { type ApiTokenParts, type CreatedToken, newApiToken } from './new-api-token.ts'
 import { type OperatorCaller, checkOwn, checkPassedOn, operatorCaller, operatorNamed } from './rights.ts'
@@ -18,13 +19,15 @@ type ApiTokenSpec = {
   operator?: string
   role?: Role
   routes?: readonly string[]
+  bound?: WrittenBound
   lifetimeSeconds?: number
   description?: string
 }
 
 /**
  * Creates a token for the caller itself, or, as an admin, for any operator. Without a role it has the widest that both may
- * have, and without routes those of the caller's own token.
+ * have, and without routes or a
+ * bound those of the caller's own token.
  */
 export const createToken =
   (parts: ApiTokenParts): ChangeAction<ApiTokenSpec, CreatedToken> =>
@@ -36,13 +39,15 @@ export const createToken =
     if (!operator) throw impossible('/operator', 'there is no operator of that name')
     const role = wanted ?? defaultRole(caller, operator)
     const routes = spec.routes ?? caller.routes
-    checkPassedOn(caller, { role, ...(routes && { routes }) })
+    const bound = readWritten(spec.bound, caller.bound)
+    checkPassedOn(caller, { role, ...(routes && { routes }), ...(bound && { bound }) })
     checkOperator(operator, role)
     checkRoom(snapshot, owner, context.time)
     return newApiToken(parts, tx, {
       operator: owner,
       role,
       ...(routes && { routes: [...new Set(routes)].sort() }),
+      ...(bound && { bound }),
       ...(spec.description !== undefined && { description: cut(spec.description) }),
       createdAt: context.time,
       lifetimeSeconds,

@@ -1,8 +1,10 @@
 import type { Change } from '../../audit/record.ts'
 import { rfc3339 } from '../../issue/lifetime.ts'
+import type { Bound } from '../../names/bound.ts'
 import { newToken } from '../../names/token.ts'
 import type { Knex } from '../../store/database.ts'
 import type { Role } from '../../store/rows.ts'
+import { type WrittenBound, shownBound } from '../operators/state.ts'
 import { insertApiToken } from '../../store/tokens.ts'
 
 export type ApiTokenParts = { randomBytes: (size: number) => Buffer }
@@ -11,6 +13,7 @@ type TokenSpec = {
   operator: string
   role: Role
   routes?: readonly string[]
+  bound?: Bound
   description?: string
   createdAt: Date
   lifetimeSeconds: number
@@ -25,6 +28,7 @@ export type CreatedToken = {
   operator: string
   role: Role
   routes?: readonly string[]
+  bound: WrittenBound
   description?: string
   createdAt: string
   expiresAt: string
@@ -39,13 +43,14 @@ export async function newApiToken(
 ): Promise<Change<CreatedToken>> {
   const { token, id, hash } = newToken('api', randomBytes)
   const expires = new Date(spec.createdAt.getTime() + lifetimeSeconds * 1000)
-  const { operator, role, routes, description, login, createdAt } = spec
+  const { operator, role, routes, bound, description, login, createdAt } = spec
   await insertApiToken(tx, { id, hash, ...spec, expiresAt: expires, ...(login && { firstUsedAt: createdAt }) })
   const expiresAt = rfc3339(expires)
   const state = {
     operator,
     role,
     ...(routes && { routes }),
+    bound: shownBound(bound),
     ...(description !== undefined && { description }),
     expiresAt,
     ...(login && { login }),

@@ -15,8 +15,9 @@ export const replaceToken =
   (parts: ApiTokenParts): ChangeAction<{ id: string; lifetimeSeconds?: number }, CreatedToken> =>
   async (context, tx, snapshot, { id, lifetimeSeconds = defaultTokenSeconds }) => {
     const { caller, token } = findOwnToken(context, snapshot, id)
-    if (token.id !== caller.tokenId) checkPassedOn(caller, token, { role: '/path/id', routes: '/path/id' })
-    const { operator, role, routes, description, expiresAt } = token
+    if (token.id !== caller.tokenId)
+      checkPassedOn(caller, token, { role: '/path/id', routes: '/path/id', bound: '/path/id' })
+    const { operator, role, routes, bound, description, expiresAt } = token
     if (token.login) throw refuse('conflict', { detail: 'this is a login session: log in again instead' })
     if (snapshot.operators.get(operator)?.disabled !== false) {
       throw refuse('conflict', { detail: 'the operator is disabled: revoke the token instead' })
@@ -30,6 +31,7 @@ export const replaceToken =
       operator,
       role,
       ...(routes && { routes }),
+      ...(bound && { bound }),
       ...(description !== undefined && { description }),
       createdAt: context.time,
       lifetimeSeconds,

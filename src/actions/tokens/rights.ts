@@ -1,7 +1,7 @@
 /** What a caller may pass on in a token: never more than its own token and its operator have. */
 import type { Caller } from '../../authorize/caller.ts'
 import { type Problem, refuse } from '../../errors.ts'
-import { coversRole, coversRoutes, rightsMay } from '../../operators/rights.ts'
+import { coversBound, coversRole, coversRoutes, rightsMay } from '../../operators/rights.ts'
 import type { ApiTokenRow } from '../../store/rows.ts'
 import type { Context } from '../context.ts'
 
@@ -29,8 +29,8 @@ export function checkOwn(caller: OperatorCaller, operator: string): void {
  */
 export function checkPassedOn(
   caller: OperatorCaller,
-  { role, routes }: Pick<ApiTokenRow, 'role' | 'routes'>,
-  pointers = { role: '/role', routes: '/routes' },
+  { role, routes, bound }: Pick<ApiTokenRow, 'role' | 'routes' | 'bound'>,
+  pointers = { role: '/role', routes: '/routes', bound: '/bound' },
 ): void {
   const errors: Problem[] = []
   if (!coversRole(caller, role)) {
@@ -38,6 +38,9 @@ export function checkPassedOn(
   }
   if (!coversRoutes(caller, routes)) {
     errors.push({ pointer: pointers.routes, detail: 'a caller cannot grant routes beyond those of their own token' })
+  }
+  if (!coversBound(caller, bound)) {
+    errors.push({ pointer: pointers.bound, detail: 'a caller cannot grant a bound wider than their own' })
   }
   if (errors.length > 0) throw refuse('forbidden', { errors })
 }

@@ -2,6 +2,8 @@ import { attestorRules } from '../../attest/attest.ts'
 import { checkWorkload } from '../../authorize/check-definition.ts'
 import type { OwnRules } from '../../authorize/entry-rules.ts'
 import type { WorkloadDefinition } from '../../authorize/grant.ts'
+import { boundOf } from '../../authorize/caller.ts'
+import { outsideBound } from '../../authorize/check-bound.ts'
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
 import { coversRole } from '../../operators/rights.ts'
@@ -9,7 +11,7 @@ import { byName, insertWorkload } from '../../store/registrations.ts'
 import type { AttestorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { ChangeAction, Context } from '../context.ts'
-import { impossible, insertUnique } from '../registrations.ts'
+import { checkName, impossible, insertUnique } from '../registrations.ts'
 import { type WrittenWorkload, writtenWorkload } from './state.ts'
 
 export type CreateParts = {
@@ -22,17 +24,31 @@ export const createWorkload =
   ({ randomBytes, own }: CreateParts): ChangeAction<WorkloadDefinition, WrittenWorkload> =>
   async (context, tx, snapshot, definition) => {
     const { name } = definition
+    const bound = boundOf(context.caller)
+    checkName(bound, name)
     if (byName(snapshot.workloads, name)) throw refuse('already_exists')
     const { id: attestorId } = checkDefinition(context, definition, snapshot, own)
-    const row = { id: newId('wl', randomBytes), name, attestorId, definition, disabled: false, revision: 1 }
+    const row = {
+      id: newId('wl', randomBytes),
+      name,
+      attestorId,
+      definition,
+      disabled: false,
+      revision: 1,
+      ...(bound && { bound }),
+    }
     await insertUnique(insertWorkload(tx, row))
     const { entry, ...change } = writtenWorkload(row, snapshot)
     return { ...change, entry: { action: 'workload.create', ...entry } }
   }
 
+/** The limit in openapi.yaml. */
+const maxErrors = 20
+
 /**
  * The attestor of a definition that can be kept.
- * @throws Refusal `impossible` or `match_too_wide` with everything that is wrong, `forbidden` for a role beyond the caller's
+ * @throws Refusal `impossible` or `match_too_wide` with everything that is wrong, `forbidden` for what is beyond the caller's role or
+ * bound
  */
 export function checkDefinition(
   { caller }: Pick<Context, 'caller'>,
@@ -44,6 +60,8 @@ export function checkDefinition(
   if (!attestor) throw impossible('/attestor', 'there is no attestor of that name')
   const problems = checkWorkload(definition, attestorRules(attestor), own)
   if (problems) throw refuse(problems.code, { errors: problems.errors })
+  const outside = outsideBound(definition, boundOf(caller))
+  if (outside.length > 0) throw refuse('forbidden', { errors: outside.slice(0, maxErrors) })
   const role = definition.grants?.operator?.role
   if (role !== undefined && role !== 'operator' && !(caller.kind === 'operator' && coversRole(caller, 'admin'))) {
     const detail = 'a caller cannot grant a role beyond their own'

@@ -4,6 +4,7 @@ import type { LogEntry, SelectorRecord } from '../../audit/entry.ts'
 import { findRecorded } from '../../audit/find-entries.ts'
 import type { Release } from '../../audit/record.ts'
 import { blockOf } from '../../authorize/blocks.ts'
+import type { Caller } from '../../authorize/caller.ts'
 import { type Explanation, explain } from '../../authorize/explain.ts'
 import { openSession } from '../../authorize/session.ts'
 import { Refusal, type RefusalCode, type RefusalInfo, refuse } from '../../errors.ts'
@@ -16,6 +17,7 @@ import { byName } from '../../store/registrations.ts'
 import type { BlockRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
+import { isActorWithin } from '../log/visible.ts'
 import { checkAccount, checkPinned } from '../credentials/accounts.ts'
 import { factsOf } from '../credentials/decide.ts'
 
@@ -38,7 +40,7 @@ export type Explained = Explanation & {
   grantedSinceBy?: string
 }
 
-type Caller = Pick<Explained, 'attestor' | 'selectors'>
+type Attested = Pick<Explained, 'attestor' | 'selectors'>
 
 export type ExplainParts = {
   attestors: Pick<Attestors, 'attest'>
@@ -47,7 +49,7 @@ export type ExplainParts = {
 }
 
 export type ExplainWorkload = (
-  context: Pick<Context, 'time'>,
+  context: Pick<Context, 'caller' | 'time'>,
   snapshot: Snapshot,
   request: ExplainRequest,
 ) => Promise<Release<Explained>>
@@ -59,7 +61,7 @@ export function createExplainWorkload({ attestors, keys, db }: ExplainParts): Ex
     snapshot: Snapshot,
     now: Date,
   ): Promise<Explained> {
-    let caller: Caller = {}
+    let caller: Attested = {}
     let explanation: Explanation | undefined
     try {
       const attested = await attestors.attest(snapshot, { proof }, now)
@@ -90,6 +92,7 @@ export function createExplainWorkload({ attestors, keys, db }: ExplainParts): Ex
 
   /** No token has to be sent to an operator: the log has the refusal and its facts. */
   async function explainRecorded(
+    caller: Caller,
     requestId: string,
     workload: string | undefined,
     snapshot: Snapshot,
@@ -97,7 +100,8 @@ export function createExplainWorkload({ attestors, keys, db }: ExplainParts): Ex
     const entries = await findRecorded(db.knex, [`requestId=${requestId}`], 10)
     const entry = entries.find(({ outcome }) => outcome === 'refused') ?? entries[0]
     // Requests of operators and auditors are in the audit log, for readers of that log.
-    if (!entry || (entry.actor.kind !== 'workload' && entry.actor.kind !== 'anonymous')) {
+    const isOfWorkload = entry?.actor.kind === 'workload' || entry?.actor.kind === 'anonymous'
+    if (!entry || !isOfWorkload || !isActorWithin(entry, caller, snapshot)) {
       const detail =
         'no refusal of a workload is recorded under this id; of strangers beyond the limits only their number is'
       throw refuse('not_found', { detail })
@@ -105,9 +109,13 @@ export function createExplainWorkload({ attestors, keys, db }: ExplainParts): Ex
     return explainSince(entry, workload, snapshot)
   }
 
-  async function explained({ time }: Pick<Context, 'time'>, snapshot: Snapshot, request: ExplainRequest) {
+  async function explained(
+    { caller, time }: Pick<Context, 'caller' | 'time'>,
+    snapshot: Snapshot,
+    request: ExplainRequest,
+  ) {
     const { requestId, proof, attestor = '', selectors = {}, workload } = request
-    if (requestId !== undefined) return explainRecorded(requestId, workload, snapshot)
+    if (requestId !== undefined) return explainRecorded(caller, requestId, workload, snapshot)
     if (proof) return explainProof(proof, workload, snapshot, time)
     return explainSelectors(attestor, selectors, workload, snapshot)
   }
@@ -178,7 +186,7 @@ function explainSince(
   snapshot: Snapshot,
 ): Explained {
   const { attestor: name, attestorId, selectors } = actor
-  const caller: Caller = { ...(name !== undefined && { attestor: name }), ...(selectors && { selectors }) }
+  const caller: Attested = { ...(name !== undefined && { attestor: name }), ...(selectors && { selectors }) }
   const attestor = attestorId === undefined ? undefined : snapshot.attestors.get(attestorId)
   const now =
     attestor && selectors && attestor.kind !== joinTokenKind

@@ -1,9 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readRevision } from '../../audit/find-entries.ts'
+import { boundOf } from '../../authorize/caller.ts'
+import { refuse } from '../../errors.ts'
+import { hasSpiffeId } from '../../names/bound.ts'
 import type { Database } from '../../store/database.ts'
 import { byName } from '../../store/registrations.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
+import type { Context } from '../context.ts'
 import { findByName } from '../registrations.ts'
 import { workloadState } from './state.ts'
 
@@ -11,6 +15,7 @@ import { workloadState } from './state.ts'
 export const getWorkload =
   ({ db }: { db: Pick<Database, 'knex'> }) =>
   async (
+    { caller }: Pick<Context, 'caller'>,
     { workloads }: Snapshot,
     name: string,
     revision?: number,
@@ -20,7 +25,11 @@ export const getWorkload =
     if (revision === undefined || revision === row.revision) {
       return { id, state: workloadState(row), revision: row.revision }
     }
-    return { id, state: await readRevision(db.knex, 'workload', id, revision), revision }
+    const state = await readRevision(db.knex, 'workload', id, revision)
+    // It may have been written when the entry belonged to others.
+    const isVisible = 'spiffeId' in state && hasSpiffeId(boundOf(caller), String(state.spiffeId))
+    if (!isVisible) throw refuse('not_found')
+    return { id, state, revision }
   }
 
 /** Lists entries in the order of their names. @returns the next `max` after a name */

@@ -1,3 +1,4 @@
+import { boundOf } from '../../authorize/caller.ts'
 import type { WorkloadDefinition } from '../../authorize/grant.ts'
 import { refuse } from '../../errors.ts'
 import { byName, updateWorkload } from '../../store/registrations.ts'
@@ -19,7 +20,9 @@ export function replaceWorkload(
       const detail = 'an entry keeps its attestor: make another, and remove this one'
       throw refuse('conflict', { errors: [{ pointer: '/attestor', detail }] })
     }
-    const row = { ...old, definition, revision: old.revision + 1 }
+    const { bound: _, ...rest } = old
+    const bound = boundOf(context.caller)
+    const row = { ...rest, definition, revision: old.revision + 1, ...(bound && { bound }) }
     await updateWorkload(tx, row)
     return writtenWorkload(row, snapshot)
   }

@@ -6,7 +6,7 @@ import { type HeldVersion, type HolderRow, readHolders, retiredVersions } from '
 import type { Database, Knex } from '../../store/database.ts'
 import type { RotationRow } from '../../store/rotations.ts'
 import type { SecretRow } from '../../store/rows.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
+import { type Snapshot, wholeOf } from '../../store/snapshot.ts'
 import { planOf } from './policy.ts'
 
 /**
@@ -52,7 +52,7 @@ export function createConsumers({ db, barredBy }: ConsumerParts): ConsumersOf {
     return rows.flatMap((row): Consumer[] => {
       const [newest] = row.held
       if (!newest) return []
-      const standing = standingOf(row, newest, snapshot, now, barredBy)
+      const standing = standingOf(row, newest, wholeOf(snapshot), now, barredBy)
       const moved = hasMoved(row.held, move)
       const excused = rotation?.excused.includes(row.holder) ?? false
       const counts = standing.standing === 'live' || standing.standing === 'held'

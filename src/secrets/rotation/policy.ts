@@ -101,10 +101,13 @@ export async function claimants(
   )
 }
 
-/** The claims of a policy that another secret's policy makes too. */
+/**
+ * The claims of a policy that another secret's policy makes too.
+ * @param mayKnow whether the caller may know of a path
+ */
 export async function claimedElsewhere(
   knex: Knex,
-  { rotators, snapshot }: Pick<ClaimQuery, 'rotators' | 'snapshot'>,
+  { rotators, snapshot, mayKnow }: Pick<ClaimQuery, 'rotators' | 'snapshot'> & { mayKnow: (path: string) => boolean },
   { secretId, rotator }: { secretId: string; rotator: RotatorConfig },
 ): Promise<Problem[]> {
   const claimed = rotators.get(rotator.kind)?.claims?.(rotator, snapshot) ?? []
@@ -114,6 +117,6 @@ export async function claimedElsewhere(
     const path = others.get(name)
     return path === undefined
       ? []
-      : [{ pointer: `/rotator${pointer}`, detail: `is changed by the policy of ${path} already` }]
+      : [{ pointer: `/rotator${pointer}`, detail: `is changed by the policy of ${mayKnow(path) ? path : 'another secret'} already` }]
   })
 }

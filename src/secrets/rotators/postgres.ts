@@ -2,7 +2,7 @@
 import { type Problem } from '../../errors.ts'
 import { byName } from '../../store/registrations.ts'
 import type { DatabaseRow } from '../../store/rows.ts'
-import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
+import { type Snapshot, type Snapshots, wholeOf } from '../../store/snapshot.ts'
 import { type AdminParts, asAdmin } from '../databases/admin.ts'
 import { closeRole, openRole } from '../databases/alternate.ts'
 import { type Credential, opens } from '../databases/connect.ts'
@@ -75,7 +75,7 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       const row = byName(snapshot.databases, database)
       add('/database', row ? undefined : 'there is no database of that name')
       add('/owner', faultOfRole(owner))
-      const reserved = new Set([owner, ...(row ? adminsAt(definitionOf(row), snapshot) : [])])
+      const reserved = new Set([owner, ...(row ? adminsAt(definitionOf(row), wholeOf(snapshot)) : [])])
       roles.forEach((role, n) => {
         add(`/roles/${n}`, faultOfRole(role))
         if (reserved.has(role)) add(`/roles/${n}`, 'must be neither the owner, an administrator, nor the other role')
