@@ -2,15 +2,16 @@
 import { type Command, Option } from 'commander'
 import { addApply } from './apply.ts'
 import type { Schemas } from './api-types.ts'
+import { type BoundFlags, addBoundOptions, boundIn, shortBound } from './bound-options.ts'
 import type { Io } from './io.ts'
 import { addPassword, addRecover } from './operator-password.ts'
 import { positive } from './options.ts'
 import { minute } from './output.ts'
 import { addDelete, addGet } from './registered.ts'
-import { type VerbFlags, addChange, addList } from './verb.ts'
+import { addChange, addList } from './verb.ts'
 
 type Role = Schemas['Role']
-type Flags = VerbFlags & { role: Role; revision?: number }
+type Flags = BoundFlags & { role: Role; revision?: number }
 const operator = { noun: 'operator', path: '/api/v1/operators/{name}' } as const
 
 export const roleOption = (description: string): Option =>
@@ -19,16 +20,17 @@ export const roleOption = (description: string): Option =>
 export function addOperator(program: Command, io: Io): void {
   const group = program.command('operator').summary('manage operators: who may use API tokens, and in which role')
   addWrite(group, io, 'create', 'create an operator; `purser token create --operator` gives it a token')
-  addWrite(group, io, 'replace', 'give an operator another role, which bounds its tokens at once')
+  addWrite(group, io, 'replace', 'give an operator another role or bound, which limits its tokens at once')
   addApply(group, io, { ...operator, complete: (definition) => definition })
   addList(group, io, {
     summary: 'list operators',
     examples: ['purser operator list'],
     items: (api) => api.all('/api/v1/operators'),
-    header: ['NAME', 'ROLE', 'STATE', 'CREATED', 'REV'],
-    row: ({ name, role, disabled, createdAt, revision }) => [
+    header: ['NAME', 'ROLE', 'BOUND', 'STATE', 'CREATED', 'REV'],
+    row: ({ name, role, bound, disabled, createdAt, revision }) => [
       name,
       role,
+      shortBound(bound),
       disabled ? 'disabled' : 'live',
       minute(createdAt),
       String(revision),
@@ -50,19 +52,29 @@ function addWrite(group: Command, io: Io, verb: 'create' | 'replace', summary: s
     usage: `${verb} <name>`,
     summary,
     options: (command) => {
-      command.addOption(roleOption('what the operator may do').makeOptionMandatory())
+      addBoundOptions(command.addOption(roleOption('what the operator may do').makeOptionMandatory()))
       return verb === 'create'
         ? command
         : command.option('--revision <n>', 'only if this is still the current revision', positive)
     },
-    examples: [`purser operator ${verb} ada --role operator`],
-    call: async (api, { role, reason, revision }: Flags, name) => {
-      const body = { name, role }
+    examples: [
+      `purser operator ${verb} ada --role operator`,
+      `purser operator ${verb} shop-ada --role operator --name-prefix shop- --attestor prod-eu --spiffe-id-prefix /prod-eu/ns/shop/ --secret-prefix prod/shop/`,
+    ],
+    call: async (api, flags: Flags, name) => {
+      const { role, reason, revision } = flags
+      const body = { name, role, ...boundIn(flags) }
       if (verb === 'create') return api.call('POST', '/api/v1/operators', { body, reason })
-      const ifMatch = revision ?? (await api.call('GET', operator.path, { path: { name } })).body.revision
-      return api.call('PUT', operator.path, { path: { name }, body, ifMatch, reason })
+      const { body: live } = await api.call('GET', operator.path, { path: { name } })
+      const ifMatch = revision ?? live.revision
+      return api.call('PUT', operator.path, { path: { name }, body: { bound: live.bound, ...body }, ifMatch, reason })
     },
-    row: ({ name, role, revision }) => [`operator ${name} ${verb}d`, `role ${role}`, `revision ${revision}`],
+    row: ({ name, role, bound, revision }) => [
+      `operator ${name} ${verb}d`,
+      `role ${role}`,
+      ...(bound === 'everything' ? [] : [`bound ${shortBound(bound)}`]),
+      `revision ${revision}`,
+    ],
   })
 }
 

@@ -2,13 +2,14 @@
 import type { Command } from 'commander'
 import type { Api, ApiReply } from './api.ts'
 import type { Schemas } from './api-types.ts'
+import { type BoundFlags, addBoundOptions, boundIn, shortBound } from './bound-options.ts'
 import type { Io } from './io.ts'
 import { repeated, seconds } from './options.ts'
 import { roleOption } from './operator.ts'
 import { minute, remark, show } from './output.ts'
 import { type VerbFlags, addChange, addList, addVerb } from './verb.ts'
 
-type CreateFlags = VerbFlags & {
+type CreateFlags = BoundFlags & {
   operator?: string
   role?: Schemas['Role']
   route?: string[]
@@ -59,7 +60,7 @@ function addCreate(group: Command, io: Io): void {
     description:
       'Creates an API token and prints it to stdout. It is shown once: Purser keeps only its hash. The token allows at most what your own token and its operator allow.',
     options: (command) =>
-      command
+      addBoundOptions(command)
         .option('--operator <name>', 'operator that the token belongs to (default: you); needs an admin')
         .addOption(roleOption('role of the token (default: the widest that you and the operator both may have)'))
         .option(
@@ -76,6 +77,7 @@ function addCreate(group: Command, io: Io): void {
     ],
     run: async (api, { operator, role, route, expires, description, reason, ...flags }: CreateFlags) => {
       const body = {
+        ...boundIn(flags),
         ...(operator !== undefined && { operator }),
         ...(role !== undefined && { role }),
         ...(route !== undefined && { routes: route }),
@@ -116,8 +118,10 @@ const ownTokenId = async (api: Api): Promise<string> =>
 
 function showCreated(io: Io, flags: VerbFlags, { body }: ApiReply<Schemas['CreatedToken']>): void {
   show(io, flags, body, ({ token }) => `${token}\n`)
-  const { id, operator, role, routes, expiresAt } = body
-  const limits = routes ? `, limited to ${routes.join(', ')}` : ''
+  const { id, operator, role, routes, bound, expiresAt } = body
+  const limits =
+    (routes ? `, limited to ${routes.join(', ')}` : '') +
+    (bound === 'everything' ? '' : `, within the bound ${shortBound(bound)}`)
   remark(io, `${id}: for ${operator} in the role ${role}${limits}, valid until ${expiresAt}. It is not shown again.`)
 }
 

@@ -27,11 +27,17 @@ describe('purser operator', () => {
   it('creates, lists, shows, replaces, disables, enables and deletes', async () => {
     expect(await line('operator create ada --role operator')).toMatchObject({ code: 0, err: '', out: log })
     const { out } = await line('operator list')
-    expect(out).toMatch(/^NAME +ROLE +STATE +CREATED +REV\nada +operator +live +.* 1\nadmin +admin +live/)
+    expect(out).toMatch(
+      /^NAME +ROLE +BOUND +STATE +CREATED +REV\nada +operator +everything +live +.* 1\nadmin +admin +everything +live/,
+    )
     expect((await line('operator get ada')).out).toContain('role: operator')
     expect((await line('operator replace ada --role auditor')).out).toMatch(/^operator ada replaced +role auditor +rev/)
     expect((await line('operator disable ada --reason leave')).out).toMatch(/^operator ada disabled +revision 3 +log/)
-    expect((await line('operator list')).out).toMatch(/^ada +auditor +disabled/m)
+    expect((await line('operator list')).out).toMatch(/^ada +auditor +everything +disabled/m)
+    const bound = '--secret-prefix prod/shop/ --name-prefix shop- --attestor prod-eu --audience payments'
+    expect((await line(`operator replace ada --role auditor ${bound}`)).out).toMatch(/bound prod\/shop\/ +revision 4/)
+    expect((await line('operator replace ada --role auditor')).out).toMatch(/bound prod\/shop\/ +revision 5/)
+    expect((await line('operator replace ada --role auditor --everything')).out).toMatch(/role auditor +revision 6/)
     expect((await line('operator enable ada')).out).toMatch(/^operator ada enabled/)
     expect(await line('operator delete ada --revision 3')).toMatchObject({ code: 3, out: '' })
     expect((await line('operator delete ada')).out).toMatch(/^operator ada deleted/)

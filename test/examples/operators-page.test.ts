@@ -48,6 +48,8 @@ it('runs from the first to the last, and does what the page says', async () => {
     'cleo',
     'dan (disabled)',
     'shop-ci',
+    'shop-cid',
+    'shop-lead',
   ])
   const entries = await readLog(purser)
   const revoked = entries.find(({ action, outcome }) => action === 'token.revoke' && outcome === 'granted')

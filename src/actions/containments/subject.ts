@@ -53,24 +53,40 @@ export async function subjectOf(
   match: ContainmentMatch,
 ): Promise<Subject> {
   const subject = await namedSubject(knex, snapshot, match)
-  if (!isSubjectWithin(subject, caller, snapshot)) throw refuse('not_found')
+  if (!isSubjectWithin(subject, caller, snapshot)) throw unknown(unknownDetail(match))
   return subject
+}
+
+const details = {
+  spiffeId: 'nothing was issued to this SPIFFE ID',
+  session: 'there is no such session, or its row was swept after its end: contain its SPIFFE ID',
+  serialNumber: 'no certificate with this serial number was issued',
+  attestor: 'there is no such attestor, or not all of its workloads are within your bound',
+  tokens: 'there is no such API token, or the operator has none',
+} as const
+
+/** The same whether the subject does not exist or lies outside the caller's bound. */
+function unknownDetail({ spiffeId, session, serialNumber, attestor }: ContainmentMatch): string {
+  if (spiffeId !== undefined) return details.spiffeId
+  if (session !== undefined) return details.session
+  if (serialNumber !== undefined) return details.serialNumber
+  return attestor === undefined ? details.tokens : details.attestor
 }
 
 async function namedSubject(knex: Knex, snapshot: Snapshot, match: ContainmentMatch): Promise<Subject> {
   const { spiffeId, session, serialNumber, attestor, selectors, tokenId, operator } = match
   if (spiffeId !== undefined) return spiffeIdSubject(knex, spiffeId)
-  if (session !== undefined) return instanceSubject(knex, session)
+  if (session !== undefined) return instanceSubject(knex, session, details.session)
   if (serialNumber !== undefined) {
     const entry = await findIssued(knex, { serialNumber })
-    if (entry?.actor.session === undefined) throw unknown('no certificate with this serial number was issued')
-    return instanceSubject(knex, entry.actor.session)
+    if (entry?.actor.session === undefined) throw unknown(details.serialNumber)
+    return instanceSubject(knex, entry.actor.session, details.serialNumber)
   }
   if (attestor !== undefined) return attestorSubject(knex, snapshot, attestor, selectors)
   const tokens = [...snapshot.apiTokens.values()]
     .filter((row) => (tokenId === undefined ? row.operator === operator : row.id === tokenId))
     .map((row) => row.id)
-  if (tokens.length === 0) throw unknown('there is no such API token, or the operator has none')
+  if (tokens.length === 0) throw unknown(details.tokens)
   return { kind: 'apiTokens', tokenIds: tokens, ...(operator !== undefined && { operator }) }
 }
 
@@ -78,13 +94,13 @@ async function spiffeIdSubject(knex: Knex, spiffeId: string): Promise<Subject> {
   const subject = { kind: 'spiffeId', spiffeId } as const
   const [session] = await coveredSessions(knex, subject, undefined)
   const isKnown = session !== undefined || (await findRecorded(knex, [`spiffeId=${spiffeId}`], 10)).length > 0
-  if (!isKnown) throw unknown('nothing was issued to this SPIFFE ID')
+  if (!isKnown) throw unknown(details.spiffeId)
   return subject
 }
 
-async function instanceSubject(knex: Knex, id: string): Promise<Subject> {
+async function instanceSubject(knex: Knex, id: string, detail: string): Promise<Subject> {
   const session = await sessionById(knex, id)
-  if (!session) throw unknown('there is no such session, or its row was swept after its end: contain its SPIFFE ID')
+  if (!session) throw unknown(detail)
   const { entryKeyed, workloadId } = session
   const instance = session.instance.toString('hex')
   const subject: Subject = {
@@ -105,7 +121,7 @@ async function attestorSubject(
   selectors: Record<string, string> | undefined,
 ): Promise<Subject> {
   const row = byName(snapshot.attestors, name)
-  if (!row) throw unknown('there is no such attestor')
+  if (!row) throw unknown(details.attestor)
   if (!selectors) return { kind: 'attestor', attestorId: row.id, name }
   try {
     parseMatch(selectors, false)

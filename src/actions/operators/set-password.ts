@@ -32,7 +32,7 @@ type HashedPassword = { operator: string; operatorId: string; hash: string; pres
 export type PasswordParts = { db: Pick<Database, 'knex'>; passwords: Passwords; tries: LoginTries }
 
 /**
- * Whoever knows the password has the operator's role and all routes, so the caller needs both.
+ * The holder of the password has the operator's role and bound, and all routes, so the caller needs all of them.
  * @throws Refusal `forbidden`, `not_found`
  */
 function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapshot, name: string) {
@@ -40,7 +40,9 @@ function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapshot, nam
   const isOwn = operatorNamed(caller, name) === caller.operator
   if (!isOwn && !rightsMay(caller, 'operators.write')) throw refuse('forbidden')
   const operator = findByName(operators, operatorNamed(caller, name))
-  checkPassedOn(caller, { role: operator.role }, { role: '/path/name', routes: '/path/name' })
+  const { role, bound } = operator
+  const pointers = { role: '/path/name', routes: '/path/name', bound: '/path/name' }
+  checkPassedOn(caller, { role, ...(bound && { bound }) }, pointers)
   return { operator, isOwn }
 }
 
