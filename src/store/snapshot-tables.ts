@@ -65,6 +65,7 @@ export const tables = {
           definition: row.definition,
           disabled: row.disabled,
           revision: row.revision,
+          ...(row.bound !== null && { bound: row.bound }),
         },
   ]),
   pins: table(

@@ -114,9 +114,10 @@ export async function createTeam(purser: TestPurser, target: TargetServer, word:
 }
 
 /** The containment and the end of its lease have nothing left to do. */
-async function settled({ knex, runJobs }: TestPurser): Promise<void> {
+async function settled(purser: TestPurser): Promise<void> {
   const isSettled = async (): Promise<boolean> => {
-    await runJobs()
+    const { knex } = purser
+    await purser.runJobs()
     const lease: unknown = await knex('lease').where({ state: 'revoking' }).first('id')
     const containment: unknown = await knex('containment').whereNull('completed_at').first('id')
     return lease === undefined && containment === undefined

@@ -117,6 +117,11 @@ export async function claimedElsewhere(
     const path = others.get(name)
     return path === undefined
       ? []
-      : [{ pointer: `/rotator${pointer}`, detail: `is changed by the policy of ${mayKnow(path) ? path : 'another secret'} already` }]
+      : [
+          {
+            pointer: `/rotator${pointer}`,
+            detail: `is changed by the policy of ${mayKnow(path) ? path : 'another secret'} already`,
+          },
+        ]
   })
 }
