@@ -1,76 +1,12 @@
-/** The `purser` command: one file per verb, and the list of verbs. */
+/** The `purser` command: its help, its verbs and its exit codes. */
 import { Command, CommanderError } from 'commander'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config/error.ts'
 import { version } from '../version.ts'
 import { addAliases } from './aliases.ts'
-import { addAttestor } from './attestor.ts'
-import { addAudit } from './audit.ts'
-import { addBackup } from './backup.ts'
-import { addBootstrap } from './bootstrap.ts'
-import { addApplyConfiguration } from './configuration/apply-command.ts'
-import { addExport } from './configuration/export-command.ts'
-import { addPlan } from './configuration/plan-command.ts'
-import { addPolicy } from './configuration/policy-command.ts'
-import { addSchema } from './configuration/schema-command.ts'
-import { addCompletion } from './completion.ts'
-import { addContain } from './contain.ts'
-import { addContext } from './context.ts'
-import { addCredentials } from './credentials.ts'
-import { addDatabase } from './database.ts'
-import { addDemo } from './demo.ts'
-import { addDev } from './dev.ts'
-import { addDoctor } from './doctor.ts'
-import { addExec } from './exec.ts'
-import { addExplain } from './explain.ts'
 import { CliError, Ended, type Io, exitCodes } from './io.ts'
-import { addJoinToken } from './join-token.ts'
-import { addJwt } from './jwt.ts'
-import { addKeys } from './keys.ts'
-import { addLease } from './lease.ts'
-import { addLog } from './log.ts'
-import { addLogin, addLogout } from './login.ts'
-import { addMigrate } from './migrate.ts'
-import { addOperator } from './operator.ts'
-import { addRevocation } from './revocation.ts'
-import { addRevoke } from './revoke.ts'
-import { addRootKey } from './root-key.ts'
-import { addSecret } from './secret.ts'
-import { addServe } from './serve.ts'
-import { addToken } from './token.ts'
-import { addVerify } from './verify.ts'
-import { addWhoami } from './whoami.ts'
-import { addWorkload } from './workload.ts'
+import { verbs } from './verbs.ts'
 
 const sentence = (text: string): string => text && `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
-
-type Verb = (program: Command, io: Io) => void
-
-const verbs: Record<string, Verb[]> = {
-  'Run a server': [addServe, addDev, addDemo, addMigrate, addRootKey, addBootstrap, addBackup, addDoctor],
-  'For workloads': [addCredentials, addExec, addJwt, addWhoami, addVerify],
-  'For operators': [
-    addLogin,
-    addLogout,
-    addContext,
-    addWorkload,
-    addAttestor,
-    addDatabase,
-    addLease,
-    addSecret,
-    addJoinToken,
-    addExplain,
-    addRevoke,
-    addRevocation,
-    addContain,
-    addKeys,
-    addOperator,
-    addToken,
-    addLog,
-  ],
-  'Configuration as code': [addPlan, addApplyConfiguration, addExport, addPolicy, addSchema],
-  'For auditors': [addAudit],
-  'For your shell': [addCompletion],
-}
 
 const epilogue = `
 Environment:
@@ -83,7 +19,8 @@ Exit codes: 0 success, 1 failure, 2 invalid command or configuration, 3 refused 
 
 Run \`purser <command> --help\` for options and examples.`
 
-export function createProgram(io: Io): Command {
+/** With the verb that the command line names, since all of them take longer to load than most requests take; or with all. */
+export async function createProgram(io: Io): Promise<Command> {
   const program = new Command('purser')
     .description('Secrets and workload identity for containers, with a log that proves what was issued')
     .version(version)
@@ -100,9 +37,16 @@ export function createProgram(io: Io): Command {
       commandDescription: (command) => command.description() || sentence(command.summary()),
     })
     .addHelpText('after', epilogue)
-  for (const [group, members] of Object.entries(verbs)) {
-    program.commandsGroup(`${group}:`)
-    for (const add of members) add(program, io)
+  const [first = ''] = io.argv
+  // `completion` completes the others.
+  const isNamed = first !== 'completion' && Object.values(verbs).some((group) => Object.hasOwn(group, first))
+  for (const [title, group] of Object.entries(verbs)) {
+    program.commandsGroup(`${title}:`)
+    for (const [name, load] of Object.entries(group)) {
+      if (isNamed && name !== first) continue
+      const add = await load()
+      add(program, io)
+    }
   }
   addAliases(program)
   return program
@@ -124,7 +68,8 @@ const usageCode = ({ argv }: Io): number => (argv.includes('--detailed-exitcode'
 /** Runs one command line and returns the exit code. Never throws and never exits the process. */
 export async function runCli(io: Io): Promise<number> {
   try {
-    await createProgram(io).parseAsync(io.argv, { from: 'user' })
+    const program = await createProgram(io)
+    await program.parseAsync(io.argv, { from: 'user' })
     return exitCodes.ok
   } catch (error) {
     if (error instanceof Ended) return error.exitCode

@@ -4,11 +4,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { firstStart } from './first-start.ts'
 import { type RootKey, openRootKey } from '../keys/root-key.ts'
 import { newToken, tokenKind } from '../names/token.ts'
 import { type Database, isConnectionError } from '../store/database.ts'
-import { openEmbedded } from '../store/embedded.ts'
 import { readHead } from '../store/log.ts'
 import { migrate, pendingMigrations } from '../store/migrate.ts'
 import { checkPostgres, openPostgres } from '../store/postgres.ts'
@@ -35,7 +33,11 @@ export async function openDatabase(
   log: Logger,
   waitSeconds = 0,
 ): Promise<Database> {
-  if (database.kind === 'embedded') return openEmbedded({ dataDir: join(dataDir, 'db') })
+  if (database.kind === 'embedded') {
+    // Loaded on demand: PostgreSQL needs none of it.
+    const { openEmbedded } = await import('../store/embedded.ts')
+    return openEmbedded({ dataDir: join(dataDir, 'db') })
+  }
   const db = openPostgres({
     url: database.url.reveal(),
     applicationName: 'purser',
@@ -80,27 +82,36 @@ export async function openStore(
       })
     }
     await bringUpToDate(db, config, log)
-    const { token, fromFile } = bootstrapToken(config, randomBytes)
-    const { trustDomain, publicUrl: issuer } = config
-    const first = await firstStart({
-      db,
-      rootKey,
-      trustDomain,
-      issuer,
-      crlUrl: config.crlUrl,
-      nameConstraints: config.nameConstraints,
-      lifetimes: config.keys,
-      bootstrapToken: token,
-      now: now(),
-      randomBytes,
-    })
-    if (first && !fromFile) writeToken(join(config.dataDir, 'bootstrap-token'), token)
+    const bootstrap = bootstrapToken(config, randomBytes)
+    if (!(await readHead(db.knex))) await startFirst({ db, rootKey, config, bootstrap, now: now(), randomBytes })
     await refuseOther(db, config)
     return { db, rootKey }
   } catch (error) {
     await db.close()
     throw error
   }
+}
+
+type First = Opened & {
+  config: Config
+  bootstrap: ReturnType<typeof bootstrapToken>
+  now: Date
+  randomBytes: (size: number) => Buffer
+}
+
+async function startFirst({ config, bootstrap: { token, fromFile }, ...parts }: First): Promise<void> {
+  // Loaded on demand: later starts need none of it.
+  const { firstStart } = await import('./first-start.ts')
+  const first = await firstStart({
+    ...parts,
+    trustDomain: config.trustDomain,
+    issuer: config.publicUrl,
+    crlUrl: config.crlUrl,
+    nameConstraints: config.nameConstraints,
+    lifetimes: config.keys,
+    bootstrapToken: token,
+  })
+  if (first && !fromFile) writeToken(join(config.dataDir, 'bootstrap-token'), token)
 }
 
 async function bringUpToDate(db: Database, config: Config, log: Logger): Promise<void> {

@@ -5,11 +5,10 @@
 import cluster, { type Worker } from 'node:cluster'
 import { createClosing } from './closing.ts'
 import type { Config } from '../config.ts'
-import { listen, metricsApp } from './listeners.ts'
 import { openStore } from './open-store.ts'
-import { type Running, start } from './server.ts'
+import type { Running } from './server.ts'
 import type { Logger } from '../telemetry/log.ts'
-import { type MetricSnapshot, renderTogether } from '../telemetry/metrics.ts'
+import type { MetricSnapshot } from '../telemetry/metrics.ts'
 
 type Parts = { log: Logger; pid: number }
 
@@ -21,6 +20,8 @@ export async function serve(config: Config, parts: Parts): Promise<Pick<Running,
   if (!cluster.isWorker && config.workers > 1) return primary(config, parts)
   // An open channel to the primary keeps the process alive.
   const leave = (): void => void cluster.worker?.disconnect()
+  // Loaded on demand: the primary needs none of it.
+  const { start } = await import('./server.ts')
   const running = await start(config, { ...parts, alone: !cluster.isWorker }).catch((error: unknown) => {
     leave()
     throw error
@@ -56,6 +57,8 @@ async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 's
     for (let n = 0; n < config.workers; n++) fork()
     await ready
     if (config.metricsListen) {
+      // Loaded while the workers serve already.
+      const { listen, metricsApp } = await import('./listeners.ts')
       const metrics = await listen(metricsApp(renderAll), config.metricsListen, undefined)
       closing.add(() => metrics.drain(0))
     }
@@ -97,6 +100,7 @@ const scrapeMs = 2000
 async function renderAll(): Promise<{ text: string; type: string }> {
   const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
   const answers = await Promise.all(workers.map(requestMetrics))
+  const { renderTogether } = await import('../telemetry/metrics.ts')
   const text = await renderTogether(answers.filter((answer) => answer !== undefined))
   return { text, type: 'text/plain; version=0.0.4; charset=utf-8' }
 }

@@ -7,9 +7,10 @@ import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { exitCodes } from '../../src/cli/io.ts'
 import { createProgram } from '../../src/cli/program.ts'
+import { verbs as modules } from '../../src/cli/verbs.ts'
 import { cli } from '../support/cli.ts'
 
-const program = createProgram({
+const io = {
   argv: [],
   env: {},
   stdin: Readable.from([]),
@@ -19,7 +20,8 @@ const program = createProgram({
   pid: 1,
   signalGroup: () => undefined,
   onSignal: () => undefined,
-})
+}
+const program = await createProgram(io)
 
 function* verbsOf(command: Command, path: string[] = []): Generator<string[]> {
   for (const subcommand of command.commands) {
@@ -32,6 +34,12 @@ const verbs = [...verbsOf(program)]
 describe('--help', () => {
   it('lists the verbs', () => {
     expect(verbs.length).toBeGreaterThan(20)
+  })
+
+  const names = Object.values(modules).flatMap((group) => Object.keys(group))
+  it.each(names.filter((name) => name !== 'completion'))('of %s loads that verb only', async (name) => {
+    const { commands } = await createProgram({ ...io, argv: [name, '--help'] })
+    expect(commands.map((command) => command.name())).toEqual([name])
   })
 
   it.each(verbs.map((verb) => [verb.join(' '), verb]))('of %s has examples, on stdout', async (name, verb) => {
