@@ -11,6 +11,7 @@ import { containmentsMigration } from './008-containments.ts'
 import { operatorsMigration } from './009-operators.ts'
 import { loginMigration } from './010-login.ts'
 import { boundsMigration } from './011-bounds.ts'
+import { appendsMigration } from './012-appends.ts'
 
 export type Migration = {
   name: string
@@ -32,4 +33,5 @@ export const migrations: readonly Migration[] = [
   operatorsMigration,
   loginMigration,
   boundsMigration,
+  appendsMigration,
 ]

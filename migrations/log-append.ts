@@ -18,12 +18,17 @@
  * `refusable` in `p_has` the reply is then that for another epoch, without verdicts. The previous version does not send
  * `refusable` and commits its changes after any reply, so it gets an exception.
  *
+ * `p_seen` is the number of entries that the caller's tree has. If other processes have appended since, the reply has
+ * `missed`: the commitments from the caller's newest entry up to `first`, so that its tree can grow without another query.
+ * A caller that is far behind reads them itself, page by page.
+ *
  * Returns the verdicts of the items that were not appended. The others have indexes from `first` on, in order of n.
  */
 import { applyWrites, checkWrites } from './secret-writes.ts'
 
 export const logAppend = `
-create or replace function log_append(p_batch uuid, p_epoch int, p_items json, p_has text[], p_writes json default null)
+create or replace function log_append(p_batch uuid, p_epoch int, p_items json, p_has text[], p_writes json default null,
+    p_seen bigint default null)
   returns json language plpgsql
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
   set plan_cache_mode = force_generic_plan as $$
@@ -38,6 +43,7 @@ declare
   decided_on bigint;
   stamp bigint;
   written bigint := 0;
+  missed json;
 begin
   select * into head from log_head where id = 1 for update;
   if exists (select 1 from lost_batch where id = p_batch) then
@@ -193,6 +199,11 @@ begin
                 and o.version <> excluded.version and o.fetched_at >= secret_consumer.fetched_at);
   end if;
 
+  if p_seen < head.size and head.size - p_seen <= 512 then
+    select json_agg(encode(leaf, 'base64') order by idx) into missed from log_entry
+     where epoch = head.epoch and idx >= p_seen - 1 and idx < head.size;
+  end if;
+
   insert into log_entry (epoch, idx, leaf, nonce, body, batch, at, terms)
   select head.epoch, head.size + row_number() over (order by i.n) - 1, decode(i.leaf, 'base64'),
          decode(i.nonce, 'base64'), i.body, p_batch, i.at, i.terms
@@ -210,5 +221,5 @@ begin
     update log_head set size = head.size + appended where id = 1;
   end if;
   return json_build_object('epoch', head.epoch, 'size', head.size + appended, 'revision', head.revision,
-                           'first', head.size, 'verdicts', verdicts);
+                           'first', head.size, 'verdicts', verdicts, 'missed', missed);
 end $$`

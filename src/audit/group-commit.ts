@@ -110,6 +110,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
       appended.epoch,
       appended.first,
       items.map(({ item }) => item.leaf),
+      appended.missed,
     )
     positions.forEach((position, n) => items[n]?.resolve({ kind: 'appended', position }))
   }
@@ -134,7 +135,7 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     let appended: Appended
     try {
       const items = batch.map((waiter) => waiter.item)
-      appended = await appendItems(knex, id, epoch, items)
+      appended = await appendItems(knex, id, epoch, items, from)
       onBatch?.(batch.length, (now() - started) / 1000)
     } catch (error) {
       onError?.(error)

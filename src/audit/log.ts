@@ -5,7 +5,7 @@
 import { type NoteSigner, type Receipt, formatProof, leafHash, signCheckpoint } from '@purser/sdk/verify'
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
-import { writeTiles } from '../store/log.ts'
+import { type LeafRange, writeTiles } from '../store/log.ts'
 import { type Doubt, rollback } from './doubt.ts'
 import { readLeafHashes, readTree } from './read-tree.ts'
 import { HASH_BYTES, TILE_WIDTH } from './tiles.ts'
@@ -35,8 +35,11 @@ export type Log = {
   /** The newest signed head in any state of the log, as evidence. */
   signed(): SignedHead | undefined
   checkpoint(): string
-  /** Adds entries whose COMMIT was acknowledged to the tree, after reading entries that other processes appended before. */
-  advance(epoch: number, first: number, commitments: Buffer[]): Promise<Position[]>
+  /**
+   * Adds entries whose COMMIT was acknowledged to the tree, after those that other processes appended before.
+   * @param missed what the append returned of those; the rest is read
+   */
+  advance(epoch: number, first: number, commitments: Buffer[], missed?: LeafRange): Promise<Position[]>
   consistency(from: number, to: number): Promise<Buffer[]>
   tree(): Tree
   /**
@@ -114,11 +117,15 @@ export async function openLog(parts: Parts): Promise<Log> {
   }
 
   /** Reads entries of other processes, and compares our newest entry with the one in the database. */
-  async function readUpTo(size: number): Promise<void> {
+  async function readUpTo(size: number, missed?: LeafRange): Promise<void> {
     const ownSize = tree.size
     if (size < ownSize) fail(`the database's log has ${size} entries, this process has seen ${ownSize}`)
     if (size === ownSize) return
-    const hashes = await leaves(Math.max(ownSize - 1, 0), size)
+    const from = Math.max(ownSize - 1, 0)
+    const covers = missed && missed.from <= from && missed.from + missed.leaves.length === size
+    const hashes = covers
+      ? missed.leaves.slice(from - missed.from).map((commitment) => leafHash(commitment))
+      : await leaves(from, size)
     if (ownSize > 0) {
       const previous = hashes.shift()
       if (!previous || !lastLeaf || !previous.equals(lastLeaf))
@@ -148,7 +155,7 @@ export async function openLog(parts: Parts): Promise<Log> {
     return true
   }
 
-  async function place(first: number, commitments: Buffer[]): Promise<Position[]> {
+  async function place(first: number, commitments: Buffer[], missed?: LeafRange): Promise<Position[]> {
     if (tree.size > first) {
       // An earlier turn of this process has read these entries, and may have failed before it signed.
       if (!head || head.size < tree.size) sign()
@@ -160,7 +167,7 @@ export async function openLog(parts: Parts): Promise<Log> {
         commitments.map(async (_, n) => ({ epoch, index: first + n, checkpoint: note, inclusion: await at(n), size })),
       )
     }
-    await readUpTo(first)
+    await readUpTo(first, missed)
     const added = add(commitments.map((commitment) => leafHash(commitment)))
     const note = sign()
     return commitments.map((_, n) => ({
@@ -178,11 +185,11 @@ export async function openLog(parts: Parts): Promise<Log> {
     size: () => tree.size,
     head: newest,
     checkpoint: () => newest().note,
-    advance: (current, first, commitments) =>
+    advance: (current, first, commitments, missed) =>
       inTurn(async () => {
         requireOpen()
         requireEpoch(current)
-        return place(first, commitments)
+        return place(first, commitments, missed)
       }),
     confirm: (current, size, check) =>
       inTurn(async () => {

@@ -12,7 +12,12 @@ export type Appended = {
   revision: number
   /** By position in the batch. An item without a verdict was appended. */
   verdicts: Map<number, Verdict>
+  /** Commitments that the caller's tree lacks before `first`, from its newest entry on. */
+  missed?: LeafRange
 }
+
+/** Commitments of consecutive entries. `from` is the index of the first one. */
+export type LeafRange = { from: number; leaves: Buffer[] }
 
 export type Head = {
   instanceId: string
@@ -35,7 +40,14 @@ export type Head = {
 
 const b64 = (bytes: Buffer): string => bytes.toString('base64')
 
-type AppendReply = { epoch: number; first: number; size: number; revision: number; verdicts?: Record<string, string> }
+type AppendReply = {
+  epoch: number
+  first: number
+  size: number
+  revision: number
+  verdicts?: Record<string, string>
+  missed?: string[] | null
+}
 
 /**
  * `refusable`: this caller handles verdicts, so a log that accepts no entries may answer without a position. `policy`: its
@@ -52,16 +64,24 @@ const prepared = { name: 'append' }
 /**
  * Appends a batch in one round trip that ends in COMMIT, or within a transaction that holds the head lock. Two items with
  * the same claim must not share a batch.
+ * @param seen the number of entries that the caller's tree has, for `missed`
  */
-export async function appendItems(knex: Knex, batch: string, epoch: number, items: AppendItem[]): Promise<Appended> {
+export async function appendItems(
+  knex: Knex,
+  batch: string,
+  epoch: number,
+  items: AppendItem[],
+  seen?: number,
+): Promise<Appended> {
   const writes = writesOf(items)
   const result = await knex
-    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?, ?, ?) as reply', [
+    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?, ?, ?, ?) as reply', [
       batch,
       epoch,
       JSON.stringify(items.map(toWire)),
       appendParts(items),
       writes.length > 0 ? JSON.stringify(writes) : null,
+      seen ?? null,
     ])
     .options({ query_timeout: answerMs, ...prepared })
   const reply = result.rows[0]?.reply
@@ -69,7 +89,15 @@ export async function appendItems(knex: Knex, batch: string, epoch: number, item
   const verdicts = new Map<number, Verdict>()
   if (!reply.verdicts) items.forEach((_, n) => verdicts.set(n, { kind: 'epoch' }))
   for (const [n, text] of Object.entries(reply.verdicts ?? {})) verdicts.set(Number(n), readVerdict(text))
-  return { epoch: reply.epoch, first: reply.first, size: reply.size, revision: reply.revision, verdicts }
+  const missed = reply.missed?.map((leaf) => Buffer.from(leaf, 'base64'))
+  return {
+    epoch: reply.epoch,
+    first: reply.first,
+    size: reply.size,
+    revision: reply.revision,
+    verdicts,
+    ...(missed && { missed: { from: reply.first - missed.length, leaves: missed } }),
+  }
 }
 
 export const newBatchId = (): string => randomUUID()

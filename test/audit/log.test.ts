@@ -5,7 +5,7 @@ import { rollback } from '../../src/audit/doubt.ts'
 import { type Log, type Position, openLog, originOf } from '../../src/audit/log.ts'
 import { makeEntry, seal } from '../../src/audit/seal.ts'
 import type { Database } from '../../src/store/database.ts'
-import { appendItems, newBatchId, readHead } from '../../src/store/log.ts'
+import { type LeafRange, appendItems, newBatchId, readHead } from '../../src/store/log.ts'
 import { describeBothStores } from '../support/database.ts'
 
 const signer = createNoteSigner(originOf('example.org', 1), generateKeyPairSync('ed25519').privateKey)
@@ -26,10 +26,10 @@ describeBothStores('one process’s view of the log', (open) => {
   })
 
   /** The group commit, up to the point at which the process adds the entries to its tree. */
-  async function commit(count = 1): Promise<{ first: number; leaves: Buffer[] }> {
+  async function commit(count = 1, seen?: number): Promise<{ first: number; leaves: Buffer[]; missed?: LeafRange }> {
     const items = Array.from({ length: count }, sealed)
-    const { first } = await appendItems(db.knex, newBatchId(), 1, items)
-    return { first, leaves: items.map((item) => item.leaf) }
+    const { first, missed } = await appendItems(db.knex, newBatchId(), 1, items, seen)
+    return { first, leaves: items.map((item) => item.leaf), ...(missed && { missed }) }
   }
 
   async function start(): Promise<Log & { said: string[]; catchUp: () => Promise<void> }> {
@@ -108,6 +108,39 @@ describeBothStores('one process’s view of the log', (open) => {
     expect(b.checkpoint()).toBe(a.checkpoint())
   })
 
+  it('takes over what its append returned of other processes, without a query', async () => {
+    const log = await start()
+    await log.catchUp()
+    for (const others of [1, 7]) {
+      await commit(others)
+      const { first, leaves, missed } = await commit(2, log.size())
+      const queries: unknown[] = []
+      const onQuery = (query: unknown): void => void queries.push(query)
+      db.knex.on('query', onQuery)
+      const positions = await log.advance(1, first, leaves, missed)
+      db.knex.removeListener('query', onQuery)
+      for (const [i, leaf] of leaves.entries()) holds(positions[i], leaf)
+      expect(queries).toEqual([])
+    }
+  })
+
+  it('reads for itself what its append did not return, and what it has read meanwhile', async () => {
+    const log = await start()
+    await log.catchUp()
+    const seen = log.size()
+    await commit(3)
+    const { first, leaves, missed } = await commit(2, seen)
+    if (!missed) throw new Error('nothing was missed')
+    await log.confirm(1, first - 1, async () => undefined)
+    const positions = await log.advance(1, first, leaves, missed)
+    for (const [i, leaf] of leaves.entries()) holds(positions[i], leaf)
+    await commit(3)
+    const next = await commit(2, log.size())
+    const short = next.missed && { ...next.missed, from: next.missed.from + 2, leaves: next.missed.leaves.slice(2) }
+    for (const [i, position] of (await log.advance(1, next.first, next.leaves, short)).entries())
+      holds(position, next.leaves[i])
+  })
+
   it('places entries that it had read before their commit was answered', async () => {
     const log = await start()
     await log.catchUp()
@@ -133,9 +166,10 @@ describeBothStores('one process’s view of the log', (open) => {
     await log.catchUp()
     await putBack(5)
     await commit(9)
-    const { first, leaves } = await commit(2)
+    const { first, leaves, missed } = await commit(2, log.size())
     expect(first).toBeGreaterThan(log.size())
-    await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
+    expect(missed).toBeDefined()
+    await expect(log.advance(1, first, leaves, missed)).rejects.toMatchObject(closed)
     expect(log.doubt()?.detail).toContain('is not the one this process has seen')
   })
 

@@ -86,6 +86,27 @@ describeBothStores('log_append', (open) => {
     expect(size).toBe(fitting.length - 1)
   })
 
+  it('returns the commitments that the caller lacks, from its newest entry on', async () => {
+    const items = Array.from({ length: 6 }, () => item())
+    const leaves = items.map(({ leaf }) => leaf)
+    await appendItems(db.knex, randomUUID(), epoch, items)
+    const next = item()
+    const missedAfter = async (seen?: number) => (await appendItems(db.knex, randomUUID(), epoch, [next], seen)).missed
+    expect(await missedAfter(4)).toEqual({ from: 3, leaves: leaves.slice(3) })
+    expect(await missedAfter(0)).toEqual({ from: 0, leaves: [...leaves, next.leaf] })
+    expect(await missedAfter(8)).toBeUndefined()
+    expect(await missedAfter()).toBeUndefined()
+  })
+
+  it('leaves a caller that is far behind to read for itself', async () => {
+    for (let n = 0; n < 3; n++) {
+      const items = Array.from({ length: 200 }, () => item())
+      await appendItems(db.knex, randomUUID(), epoch, items)
+    }
+    expect((await appendItems(db.knex, randomUUID(), epoch, [item()], 1)).missed).toBeUndefined()
+    expect((await appendItems(db.knex, randomUUID(), epoch, [item()], 500)).missed?.leaves).toHaveLength(102)
+  })
+
   describe.each([
     ['that is closed', closed],
     ['of another server', { server: '1/1' }],
