@@ -34,6 +34,8 @@ export type Release<R> = {
   whileClosed?: true
   /** Whether a newer snapshot leads to the same decision with the same bytes. */
   holds?: (snapshot: Snapshot) => boolean
+  /** Runs once the entry is durable. */
+  appended?: () => void
   /** Reverts outside effects of the decision. Runs when it is not released, but refused or decided again. */
   undo?: () => Promise<void>
   /** The caller whose refusals are counted, when its proof was verified. */
@@ -175,6 +177,7 @@ export function createRecorder({ db, log, commit, snapshots, randomBytes, now, o
           }
           if (!position) continue
           if (release.entry.issued) onIssued?.(release.entry.issued)
+          release.appended?.()
           return recorded(release.result, sealed, position)
         }
         throw refuse('log_unavailable', { retryAfterSeconds: 1 })

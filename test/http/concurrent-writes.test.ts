@@ -92,6 +92,33 @@ describe('writes of secrets at two replicas', () => {
     expect((await reply).status).toBe(200)
   })
 
+  it('of a path that the process wrote last are judged by what another replica changed since', async () => {
+    await put(first, 'kept/db', 0)
+    const metadata = { maxVersions: 1, description: 'of another replica' }
+    await second.asAdmin('PUT', '/api/v1/secrets/kept/db:metadata', metadata, { 'if-match': '"1"' })
+    expect(await put(first, 'kept/db', 1)).toMatchObject({
+      status: 200,
+      body: { version: 2, revision: 3, ...metadata },
+    })
+    expect((await put(second, 'kept/db', 2)).body).toMatchObject({ version: 3 })
+    expect((await put(first, 'kept/db', 2)).status).toBe(412)
+    expect((await put(first, 'kept/db', 3)).body).toMatchObject({ version: 4 })
+    const { body } = await first.asAdmin('GET', '/api/v1/secrets/kept/db:versions')
+    const items = body['items'] as { version: number; destroyedAt?: string }[]
+    expect(items.filter(({ destroyedAt }) => destroyedAt === undefined).map(({ version }) => version)).toEqual([4])
+
+    await put(first, 'ended/db', 0)
+    await second.asAdmin('POST', '/api/v1/secrets/ended/db:destroy', { all: true }, { 'purser-reason': 'a test' })
+    expect((await put(first, 'ended/db', 1)).status).toBe(412)
+    await put(second, 'ended/db', 0)
+    expect((await put(first, 'ended/db', 2)).body).toMatchObject({ version: 3 })
+
+    await put(first, 'turning/db', 0)
+    await second.asAdmin('PUT', '/api/v1/secrets/turning/db:rotation', generated, { 'if-match': '"0"' })
+    expect((await second.asAdmin('POST', '/api/v1/secrets/turning/db:rotate', {})).status).toBe(202)
+    expect((await put(first, 'turning/db', 1)).status).toBe(409)
+  })
+
   it('keep a number of versions, and destroy the values of the others', async () => {
     await put(first, 'pruned/db', 0)
     for (let version = 1; version < 12; version++) expect((await put(first, 'pruned/db', version)).status).toBe(200)

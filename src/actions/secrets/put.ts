@@ -16,7 +16,8 @@ export const createPutSecret =
     { secretsMoved }: Hints,
   ): Promise<Release<WrittenSecret>> => {
     // A new secret mostly has an unused path, and the append refuses the write of one that is in use.
-    const state = expected === 0 && !secretsMoved ? unusedPath : await parts.readWriteState(path)
+    const presumed = expected === 0 ? unusedPath : parts.written.find(path, expected)
+    const state = presumed && !secretsMoved ? presumed : await parts.readWriteState(path)
     checkRevision(expected, state.secret?.version ?? 0)
     refuseUnwritable(parts, state)
     return writeVersion(parts, context, path, state, { ...version, source: 'put' })

@@ -15,12 +15,17 @@ import { secretAt } from './state.ts'
 import { undeleteSecret } from './undelete.ts'
 import { createSecretVersions } from './versions.ts'
 import type { WriteParts } from './write.ts'
+import { createWrittenStates } from './written.ts'
 
-export type SecretParts = Omit<WriteParts, 'readWriteState'> &
+export type SecretParts = Omit<WriteParts, 'readWriteState' | 'written'> &
   ConsumerParts & { db: Pick<Database, 'knex'>; readSecretsBy: ReadParts }
 
 export function createSecretActions(parts: SecretParts) {
-  const writing = { ...parts, readWriteState: createReadWriteState(parts.db.knex) }
+  const writing = {
+    ...parts,
+    readWriteState: createReadWriteState(parts.db.knex),
+    written: createWrittenStates(),
+  }
   return {
     read: createReadSecrets(parts.readSecretsBy),
     list: createListSecrets(parts),

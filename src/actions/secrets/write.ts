@@ -15,10 +15,12 @@ import type { VersionSource } from '../../store/secret-versions.ts'
 import type { ReadWriteState, WriteState } from '../../store/write-states.ts'
 import { type Context, operatorName } from '../context.ts'
 import { secretChange } from './state.ts'
+import type { WrittenStates } from './written.ts'
 
 export type WriteParts = {
   db: Pick<Database, 'knex'>
   readWriteState: ReadWriteState
+  written: WrittenStates
   keyring: SealingKeyring
   rotators: Rotators
   randomBytes: (size: number) => Buffer
@@ -39,7 +41,7 @@ type NewVersion = { data: SecretData; source: VersionSource; expiresAt?: Date }
 
 /** Creates the secret where there is none. @throws Refusal `impossible`, `too_large` */
 export function writeVersion(
-  { keyring, randomBytes }: WriteParts,
+  { keyring, randomBytes, written }: WriteParts,
   context: Pick<Context, 'caller' | 'time'>,
   path: string,
   { secret: old, lastVersion, versions }: WriteState,
@@ -83,5 +85,17 @@ export function writeVersion(
     destroyed,
   }
   // Operators mend secrets also while issuing is closed for review.
-  return { result: { secret, isNew: !old }, entry, effects: { write }, whileClosed: true }
+  return {
+    result: { secret, isNew: !old },
+    entry,
+    effects: { write },
+    whileClosed: true,
+    appended: () =>
+      written.keep(path, {
+        secret,
+        lastVersion: version,
+        isRotating: false,
+        versions: [version, ...versions.slice(0, maxVersions - 1)],
+      }),
+  }
 }
