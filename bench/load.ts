@@ -34,7 +34,7 @@ export type LoadResult = {
   text: string
 }
 
-function open(job: LoadJob): Promise<Socket> {
+export function openConnection(job: Pick<LoadJob, 'host' | 'port' | 'roots'>): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket: Socket = job.roots
       ? connectTls({ host: job.host, port: job.port, ca: job.roots, servername: 'localhost' }, () => resolve(socket))
@@ -47,7 +47,7 @@ function open(job: LoadJob): Promise<Socket> {
 const headEnd = Buffer.from('\r\n\r\n')
 
 /** Sends a request and resolves with the whole reply, whose end is known by content-length. */
-function exchange(socket: Socket, request: string): Promise<{ status: number; text: string }> {
+export function exchange(socket: Socket, request: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     let received: Buffer = Buffer.alloc(0)
     let whole = -1
@@ -86,7 +86,7 @@ async function steps(socket: Socket, request: string | string[]): Promise<{ stat
 }
 
 export async function runLoad(job: LoadJob): Promise<LoadResult> {
-  const sockets = await Promise.all(Array.from({ length: job.connections }, () => open(job)))
+  const sockets = await Promise.all(Array.from({ length: job.connections }, () => openConnection(job)))
   const times: number[] = []
   let [next, failed, started] = [0, 0, performance.now()]
   let first: string | undefined

@@ -9,6 +9,7 @@ import { startup } from './startup.ts'
 import { type Alg, type What, makeRequests } from './issuing.ts'
 import { logBench } from './log/main.ts'
 import { storage } from './log/storage.ts'
+import { comparePair } from './pairs.ts'
 import { comparePeers } from './peers.ts'
 import { printRow, printTitle } from './print.ts'
 import { scale } from './scale.ts'
@@ -26,13 +27,14 @@ const { values: flags } = parseArgs({
     log: { type: 'string' },
     plans: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false },
+    pair: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--log 100000,1000000 [--plans]] [--peers] [--only postgres|embedded|secrets|ceilings|startup|storage] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --log      only search, prove, revoke, export and verify beside logs of these numbers of entries; 10,000,000 take 50 GB of disk\n  --plans    with the query plans of the questions\n  --peers    only compare with OpenBao and SPIRE, whose binaries BAO_BIN and SPIRE_SERVER_BIN name; needs Go\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--log 100000,1000000 [--plans]] [--peers] [--pair DIR] [--only postgres|embedded|secrets|ceilings|startup|storage] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances, or cases of --pair, whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --log      only search, prove, revoke, export and verify beside logs of these numbers of entries; 10,000,000 take 50 GB of disk\n  --plans    with the query plans of the questions\n  --peers    only compare with OpenBao and SPIRE, whose binaries BAO_BIN and SPIRE_SERVER_BIN name; needs Go\n  --pair     only compare with the built clone in DIR, case by case in short turns\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -150,6 +152,12 @@ if (flags.log !== undefined) {
 
 if (flags.peers) {
   await comparePeers(Number(flags.workers), flags.quick ? 1 : 3, flags.quick ? 4 : 8)
+  process.exit(0)
+}
+
+if (flags.pair !== undefined) {
+  const rounds = flags.quick ? 30 : 100
+  await comparePair(flags.pair, { workers: Number(flags.workers), rounds, match: new RegExp(flags.match ?? '') })
   process.exit(0)
 }
 
