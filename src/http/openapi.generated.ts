@@ -2218,6 +2218,7 @@ export interface components {
                 password?: string;
             };
             roles: components["schemas"]["DatabaseRoles"];
+            rotation?: components["schemas"]["DatabaseRotation"];
             /** @description 3600 unless given */
             defaultLifetimeSeconds?: components["schemas"]["Seconds"];
             /** @description The longest that renewals make of it; 86400 unless given */
@@ -2242,6 +2243,13 @@ export interface components {
             /** @description For each role; none unless given */
             connectionLimit?: number;
         };
+        /** @description What rotation policies may use. Without it, no policy sets passwords in this database. */
+        DatabaseRotation: {
+            /** @description Roles without login that the roles of a policy may be members of */
+            owners: components["schemas"]["SqlName"][];
+            /** @description Login roles whose passwords policies may set */
+            roles: components["schemas"]["SqlName"][];
+        };
         /** @description Use of the schema goes with it. Without `names` it is everything of that kind that the schema holds when a role is made. */
         DatabaseGrant: {
             schema: components["schemas"]["SqlName"];
@@ -2263,6 +2271,7 @@ export interface components {
                 username: string;
             };
             roles: components["schemas"]["DatabaseRoles"];
+            rotation?: components["schemas"]["DatabaseRotation"];
             defaultLifetimeSeconds: number;
             maxLifetimeSeconds: number;
             managedBy?: components["schemas"]["ManagedBy"];

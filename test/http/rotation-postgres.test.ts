@@ -67,6 +67,8 @@ describe('the postgres rotator', () => {
   it.each([
     [{ database: 'none' }, '422 impossible /rotator/database'],
     [{ owner: 'pg_monitor' }, '422 impossible /rotator/owner'],
+    [{ owner: 'payroll_owner' }, '422 impossible /rotator/owner'],
+    [{ roles: ['orders_a', 'payroll'] }, '422 impossible /rotator/roles/1'],
     [{ roles: ['orders_a', 'orders_owner'] }, '422 impossible /rotator/roles/1'],
     [{ roles: ['purser_admin', 'orders_a'] }, '422 impossible /rotator/roles/0'],
     [{ roles: ['orders_a', 'purser_0badcafe_someone'] }, '422 impossible /rotator/roles/1'],

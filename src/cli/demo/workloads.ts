@@ -47,6 +47,8 @@ export async function register(stage: Stage): Promise<void> {
 
 /** Registers the database, its credential and a rotation policy: two roles alternate, and the old one waits for its consumers. */
 async function registerDatabase({ api }: Stage, { host, port, database, name, admin, first }: Database): Promise<void> {
+  const owner = `${name}_owner`
+  const roles = [first.username, `${name}_b`]
   const insecure = host === 'localhost' || host.startsWith('127.')
   const definition: Schemas['DatabaseSpec'] = {
     name,
@@ -57,15 +59,15 @@ async function registerDatabase({ api }: Stage, { host, port, database, name, ad
     tls: insecure ? { insecure } : {},
     admin,
     roles: { grants: [{ schema: name, objects: 'tables', privileges: ['select'] }] },
+    rotation: { owners: [owner], roles },
     defaultLifetimeSeconds: 600,
     maxLifetimeSeconds: 3600,
   }
   await api.call('POST', '/api/v1/databases', { body: definition })
   const secret = { path: { path: secretPath }, ifMatch: 0 }
   await api.call('PUT', '/api/v1/secrets/{path}', { ...secret, body: { data: first } })
-  const roles = [first.username, `${name}_b`]
   const policy: Schemas['RotationPolicySpec'] = {
-    rotator: { kind: 'postgres', database: name, owner: `${name}_owner`, roles, create: true },
+    rotator: { kind: 'postgres', database: name, owner, roles, create: true },
     deadlineSeconds: 3600,
     onDeadline: 'hold',
     moved: 'acknowledged',

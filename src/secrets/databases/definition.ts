@@ -19,6 +19,14 @@ export type TargetGrant = { schema: string; objects: ObjectKind; names?: string[
 
 export type RolesDefinition = { grants: TargetGrant[]; memberOf?: string[]; connectionLimit?: number }
 
+/** What rotation policies may use. Without it, none sets passwords here. */
+export type RotationDefinition = {
+  /** Roles without login that the roles of a policy may be members of. */
+  owners: string[]
+  /** Login roles whose passwords policies may set. */
+  roles: string[]
+}
+
 export type TargetTls = { caPem?: string; serverName?: string; insecure?: boolean }
 
 export type Target = { host: string; port: number; database: string; tls?: TargetTls }
@@ -29,6 +37,7 @@ export type DatabaseDefinition = Target & {
   /** Its password is sealed beside the definition. */
   admin: { username: string }
   roles: RolesDefinition
+  rotation?: RotationDefinition
   defaultLifetimeSeconds: number
   maxLifetimeSeconds: number
   managedBy?: string
@@ -48,7 +57,7 @@ const isLoopback = (host: string): boolean =>
 
 /** Every fault, with its pointer. */
 export function faultsOf(definition: DatabaseDefinition): Problem[] {
-  const { host, database, tls = {}, admin, roles, defaultLifetimeSeconds, maxLifetimeSeconds } = definition
+  const { host, database, tls = {}, admin, roles, rotation, defaultLifetimeSeconds, maxLifetimeSeconds } = definition
   const faults: Problem[] = []
   const add = (pointer: string, detail: string | undefined): void => {
     if (detail !== undefined) faults.push({ pointer, detail })
@@ -67,6 +76,8 @@ export function faultsOf(definition: DatabaseDefinition): Problem[] {
     add(pointer, faultOfRole(name))
     if (name === admin.username) add(pointer, 'must not be the administrative role')
   })
+  rotation?.owners.forEach((name, n) => add(`/rotation/owners/${n}`, faultOfRole(name)))
+  rotation?.roles.forEach((name, n) => add(`/rotation/roles/${n}`, faultOfRole(name)))
   return faults
 }
 

@@ -31,6 +31,9 @@ function readConfig(config: RotatorConfig): PostgresConfig {
 
 const untouched = (code: string, detail: string): RotatorError => new RotatorError(code, detail, { untouched: true })
 
+const notListed = (list: 'owners' | 'roles'): string =>
+  `is not among rotation.${list} of the database: an admin adds it there first`
+
 /** Shorter passwords can be guessed from a stolen verifier. */
 const minPasswordLength = 22
 
@@ -70,16 +73,21 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       const { database, owner, roles } = readConfig(config)
       const problems: Problem[] = []
       const add = (pointer: string, detail: string | undefined): void => {
-        if (detail !== undefined) problems.push({ pointer, detail })
+        if (detail === undefined || problems.some((problem) => problem.pointer === pointer)) return
+        problems.push({ pointer, detail })
       }
       const row = byName(snapshot.databases, database)
       add('/database', row ? undefined : 'there is no database of that name')
       add('/owner', faultOfRole(owner))
-      const reserved = new Set([owner, ...(row ? adminsAt(definitionOf(row), wholeOf(snapshot)) : [])])
+      const definition = row && definitionOf(row)
+      const listed = definition?.rotation ?? { owners: [], roles: [] }
+      if (row && !listed.owners.includes(owner)) add('/owner', notListed('owners'))
+      const reserved = new Set([owner, ...(definition ? adminsAt(definition, wholeOf(snapshot)) : [])])
       roles.forEach((role, n) => {
         add(`/roles/${n}`, faultOfRole(role))
         if (reserved.has(role)) add(`/roles/${n}`, 'must be neither the owner, an administrator, nor the other role')
         if (isLikeRoleName(role)) add(`/roles/${n}`, 'is what the role of a lease is called')
+        if (row && !listed.roles.includes(role)) add(`/roles/${n}`, notListed('roles'))
         reserved.add(role)
       })
       return problems

@@ -75,7 +75,8 @@ const check = async (name: string): Promise<Check[]> => (await ask('checkDatabas
 const wrong = async (name: string): Promise<string[]> =>
   (await check(name)).filter((check) => !check.ok).map((check) => check.detail ?? '')
 const define = async (name: string, admin: string): Promise<void> => {
-  const body = definitionFor(target, { name, roles, admin: { username: admin, password } })
+  const rotation = { owners: [`${name}_turns`], roles: [`${name}_a`, `${name}_b`] }
+  const body = definitionFor(target, { name, roles, rotation, admin: { username: admin, password } })
   await purser.asAdmin('POST', '/api/v1/databases', body)
 }
 const issue = async (name: string): Promise<Role> => {

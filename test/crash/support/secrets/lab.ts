@@ -126,6 +126,10 @@ export async function startSecretLab(sizes: {
       tls: { insecure: true },
       admin: target.admin,
       roles: { grants: [{ schema: 'shop', objects: 'tables', privileges: ['select', 'insert'] }] },
+      rotation: {
+        owners: ['orders_owner'],
+        roles: Array.from({ length: sizes.postgres }, (_, n) => [`turn${n}_a`, `turn${n}_b`]).flat(),
+      },
       defaultLifetimeSeconds: 90,
       maxLifetimeSeconds: 180,
     })
