@@ -28,6 +28,7 @@ export const refusals = {
 
   // The caller
   unauthenticated: { status: 401, title: 'No valid credential was presented' },
+  code_required: { status: 401, title: 'The password is right; a code of the second factor is missing' },
   token_type: { status: 401, title: 'This route does not accept this kind of credential' },
   forbidden: { status: 403, title: 'The caller may not do this' },
 

@@ -156,6 +156,7 @@ describe('imports', () => {
     ['node-forge', ['src/keys/', 'src/issue/']],
     ['jose', ['src/keys/', 'src/issue/', 'src/attest/']],
     ['argon2', ['src/operators/']],
+    ['otpauth', ['src/operators/']],
     ['pino', ['src/telemetry/']],
     ['prom-client', ['src/telemetry/']],
     ['commander', ['src/cli/']],

@@ -16,6 +16,8 @@ import type { VerifyParts } from './logins/verify.ts'
 import { createOperatorActions } from './operators/operators.ts'
 import { createRotationActions } from './rotations/rotations.ts'
 import type { RotationActionParts } from './rotations/state.ts'
+import { type CodeParts } from './second-factors/check.ts'
+import { createSecondFactorActions } from './second-factors/second-factors.ts'
 import { type SecretParts, createSecretActions } from './secrets/secrets.ts'
 import { type SessionActionParts, createSessionActions } from './sessions/sessions.ts'
 import { createTokenActions } from './tokens/tokens.ts'
@@ -32,6 +34,7 @@ type ActionParts = SessionActionParts &
   RevocationActionParts &
   CreateParts &
   Pick<VerifyParts, 'passwords'> &
+  CodeParts &
   KeyActionParts &
   LogActionParts
 
@@ -51,6 +54,7 @@ export function createActions(parts: ActionParts) {
     workloads: createWorkloadActions(parts),
     operators: createOperatorActions(accounts),
     logins: createLoginActions(accounts),
+    secondFactors: createSecondFactorActions(accounts),
     tokens: createTokenActions(parts),
     revocations: createRevocationActions(parts),
     containments: createContainmentActions(parts),

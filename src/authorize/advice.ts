@@ -20,6 +20,7 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   request_timeout: 'send the whole request within 30 seconds, its headers within 10',
   method_not_allowed: 'use a method that `Allow` names',
   rate_limited: retry,
+  code_required: 'send the password again with `code`, of the authenticator app or a recovery code',
   unauthenticated:
     'present a live token or certificate; `purser whoami` says what yours is. At a login: check name and password',
   token_type:

@@ -20,7 +20,16 @@ export async function readDefinitions(io: Pick<Io, 'stdin' | 'readFile'>, path: 
   }
 }
 
-const serverFields = new Set(['id', 'revision', 'createdAt', 'updatedAt', 'warnings', 'lastUsedAt', 'passwordAt'])
+const serverFields = new Set([
+  'id',
+  'revision',
+  'createdAt',
+  'updatedAt',
+  'warnings',
+  'lastUsedAt',
+  'passwordAt',
+  'secondFactorAt',
+])
 
 /** Removes the members that only the server sets, so that the output of `get` is a definition. */
 export const withoutServerFields = (definition: Definition): Definition =>

@@ -39,8 +39,15 @@ async function logIn(io: Io, prompts: Prompts, flags: Flags, name: string | unde
   const { body, addr } = await withApi(io, flags, async (api) => {
     const password = await prompts.hidden(`password of ${operator}: `)
     const lifetime = flags.expires === undefined ? {} : { lifetimeSeconds: flags.expires }
-    const request = { token: null, body: { operator, password, ...lifetime } }
-    return { ...(await api.call('POST', '/api/v1/sessions', request).catch(withAdvice)), addr: api.url }
+    const call = (more: { code?: string }) =>
+      api.call('POST', '/api/v1/sessions', { token: null, body: { operator, password, ...lifetime, ...more } })
+    const reply = await call({}).catch(async (error: unknown) => {
+      if (!(error instanceof CliError) || error.code !== 'code_required') return withAdvice(error)
+      return call({ code: await prompts.hidden('code of the authenticator app, or a recovery code: ') }).catch(
+        withAdvice,
+      )
+    })
+    return { ...reply, addr: api.url }
   })
   const context = { addr, ...rootsOf(io, flags, before), operator, token: body.token ?? '', expiresAt: body.expiresAt }
   const current = flags.context ?? before?.name ?? new URL(addr).hostname
@@ -75,7 +82,7 @@ function rootsOf(io: Io, flags: ServerFlags, before: Context | undefined): Pick<
 
 function withAdvice(error: unknown): never {
   if (!(error instanceof CliError) || error.code !== 'unauthenticated') throw error
-  const message = `the login was refused: name or password is wrong, or the operator is disabled or has no password
+  const message = `the login was refused: name, password or code is wrong, or the operator is disabled or has no password
   what to do: try again, or let an admin set a password: purser operator password NAME`
   throw new CliError(message, error.exitCode, error.code)
 }

@@ -1109,6 +1109,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operators/{name}:enrol-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create one's own second factor, an authenticator app (RFC 6238); its secret is shown once
+         * @description It counts once a code is confirmed. 409 while there is a confirmed one.
+         */
+        post: operations["enrolTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:confirm-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirm the second factor with a code; logins need one from now on */
+        post: operations["confirmTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:remove-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remove one's own second factor with a code or, as an admin, that of another operator, whose sessions end */
+        post: operations["removeTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -3007,14 +3067,28 @@ export interface components {
             updatedAt: components["schemas"]["Time"];
             /** @description When the password was set; absent without a password */
             passwordAt?: components["schemas"]["Time"];
+            /** @description When the second factor was confirmed; absent without one */
+            secondFactorAt?: components["schemas"]["Time"];
         };
         Login: {
             operator: components["schemas"]["OperatorName"];
             password: components["schemas"]["Password"];
+            /** @description Needed with a second factor: without it, the right password gets `code_required` */
+            code?: components["schemas"]["LoginCode"];
             /** @description Set a cookie instead of showing the token */
             cookie?: boolean;
             /** @description Absent: 12 hours */
             lifetimeSeconds?: number;
+        };
+        LoginCode: string;
+        TotpSecret: {
+            /** @description In base32 */
+            secret: string;
+            /** @description The same as otpauth://, for a QR code */
+            uri: string;
+        };
+        RecoveryCodes: {
+            recoveryCodes: string[];
         };
         /** @description At most 1024 bytes in UTF-8 */
         Password: string;
@@ -3030,6 +3104,8 @@ export interface components {
             token?: string;
             operator: components["schemas"]["OperatorName"];
             role: components["schemas"]["Role"];
+            /** @description That of the operator */
+            bound: components["schemas"]["WrittenBound"];
             createdAt: components["schemas"]["Time"];
             expiresAt: components["schemas"]["Time"];
             /** @constant */
@@ -5305,6 +5381,92 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["OperatorWritten"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    enrolTotp: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description What the app needs */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpSecret"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    confirmTotp: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    code: components["schemas"]["LoginCode"];
+                };
+            };
+        };
+        responses: {
+            /** @description Ten recovery codes, shown once; each works once in place of a code */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    removeTotp: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    code?: components["schemas"]["LoginCode"];
+                };
+            };
+        };
+        responses: {
+            204: components["responses"]["Done"];
             default: components["responses"]["Problem"];
         };
     };

@@ -18,7 +18,18 @@ type Routes = Record<'list' | 'get', Read> &
   Record<'create' | 'replace' | 'remove' | 'disable' | 'enable', ChangeState> &
   Record<'setPassword', PrepareChange>
 
-const show = ({ id, name, role, bound, disabled, revision, createdAt, updatedAt, passwordAt }: OperatorRow) => ({
+const show = ({
+  id,
+  name,
+  role,
+  bound,
+  disabled,
+  revision,
+  createdAt,
+  updatedAt,
+  passwordAt,
+  secondFactorAt,
+}: OperatorRow) => ({
   id,
   name,
   role,
@@ -28,6 +39,7 @@ const show = ({ id, name, role, bound, disabled, revision, createdAt, updatedAt,
   createdAt: rfc3339(createdAt),
   updatedAt: rfc3339(updatedAt),
   ...timeMember('passwordAt', passwordAt),
+  ...timeMember('secondFactorAt', secondFactorAt),
 })
 
 const definitionIn = ({ bound, ...definition }: BodyOf<'createOperator'>) => ({

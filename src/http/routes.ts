@@ -19,6 +19,7 @@ import { createRevocationRoutes } from './revocations.ts'
 import { createRotationRoutes } from './rotation.ts'
 import { type Route, act, change, issue, preparedChange, read } from './route-kinds.ts'
 import { type SecretRouteParts, createSecretRoutes } from './secrets.ts'
+import { createSecondFactorRoutes } from './second-factors.ts'
 import { createSelfRoutes } from './self.ts'
 import { createSessionRoutes } from './sessions.ts'
 import { createTokenRoutes } from './tokens.ts'
@@ -48,6 +49,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const operators = createOperatorRoutes(parts)
   const tokens = createTokenRoutes(parts)
   const sessions = createSessionRoutes(parts.actions)
+  const secondFactors = createSecondFactorRoutes(parts.actions)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
   const keys = createKeyRoutes(parts)
@@ -120,6 +122,9 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('POST', '/api/v1/operators/{name}:disable', 'operators.write', 'api', 'operator.disable', operators.disable),
     change('POST', '/api/v1/operators/{name}:enable', 'operators.write', 'api', 'operator.enable', operators.enable),
     preparedChange('POST', '/api/v1/operators/{name}:password', 'tokens.own', 'api', 'operator.password', operators.setPassword), // prettier-ignore
+    change('POST', '/api/v1/operators/{name}:enrol-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.enrol), // prettier-ignore
+    preparedChange('POST', '/api/v1/operators/{name}:confirm-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.confirm), // prettier-ignore
+    preparedChange('POST', '/api/v1/operators/{name}:remove-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.remove), // prettier-ignore
     preparedChange('POST', '/api/v1/sessions', 'login', 'api', 'operator.login', sessions.create),
     change('DELETE', '/api/v1/sessions/self', 'tokens.own', 'api', 'operator.logout', sessions.end),
     read('GET', '/api/v1/tokens', 'tokens.own', 'api', 'token.list', tokens.list),

@@ -14,7 +14,7 @@ export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): { crea
       const { cookie, ...body } = bodyOf(request, 'login')
       // Another site must not log its visitors in here.
       if (request.isForeign()) throw refuse('forbidden', { detail: 'a page of another origin cannot log in' })
-      const login = await logins.verify({ ...body, prefix: addressPrefix(request.address) })
+      const login = await logins.verify(request, { ...body, prefix: addressPrefix(request.address) })
       const maxAge = body.lifetimeSeconds ?? maxSessionSeconds
       return async (_, tx, snapshot) =>
         rendered(await logins.create(request, tx, snapshot, login), ({ token, ...session }) =>

@@ -10,11 +10,14 @@ import { readWrappingKeys } from '../store/keys.ts'
 import {
   type Rewrapped,
   type WrappedAdmin,
+  type WrappedTotp,
   type WrappedVersion,
   adminsWrappedBy,
   countWrapped,
   replaceAdminKeys,
+  replaceTotpKeys,
   replaceVersionKeys,
+  totpsWrappedBy,
   versionsWrappedBy,
 } from '../store/rewrap.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -49,13 +52,15 @@ const placeOfAdmin = ({ id, revision, next }: WrappedAdmin): ValuePlace => ({
   revision: revision + (next ? 1 : 0),
 })
 
+const placeOfTotp = ({ totpId }: WrappedTotp): ValuePlace => ({ kind: 'totp', id: totpId })
+
 export function rewrap(parts: RewrapParts): Job {
   const { db, keyring, metrics, log } = parts
   let last: WrappedVersion | undefined
   let [failures, reported] = [0, 0]
 
   /** A key that does not open was changed in the database: it is reported, and the others go on. */
-  function rewrapped<T extends WrappedVersion | WrappedAdmin>(
+  function rewrapped<T extends WrappedVersion | WrappedAdmin | WrappedTotp>(
     rows: T[],
     placeOf: (row: T) => ValuePlace,
   ): Rewrapped<T>[] {
@@ -87,7 +92,10 @@ export function rewrap(parts: RewrapParts): Job {
       const versions = await versionsWrappedBy(tx, older, last, page)
       last = versions.length === page ? versions.at(-1) : undefined
       let done = await replaceVersionKeys(tx, rewrapped(versions, placeOfVersion))
-      if (!last) done += await replaceAdminKeys(tx, rewrapped(await adminsWrappedBy(tx, older), placeOfAdmin))
+      if (!last) {
+        done += await replaceAdminKeys(tx, rewrapped(await adminsWrappedBy(tx, older), placeOfAdmin))
+        done += await replaceTotpKeys(tx, rewrapped(await totpsWrappedBy(tx, older), placeOfTotp))
+      }
       if (done > 0) {
         const state = await stateOf(tx, keyring.currentId)
         await writeJobState(tx, name, { ...state, rewrapped: state.rewrapped + done })

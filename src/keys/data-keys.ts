@@ -8,13 +8,19 @@ import type { SealedValue } from '../store/rows.ts'
 import { decrypt, encrypt } from './envelope.ts'
 import type { Keyring } from './keyring.ts'
 
-/** What a value is: one version of a secret, or the credential of a database. `id` is random and never used again. */
+/**
+ * What a value is: one version of a secret, the credential of a database, or the secret of an authenticator app. `id` is
+ * random and never used again.
+ */
 export type ValuePlace =
-  { kind: 'secret'; id: string; path: string; version: number } | { kind: 'database'; id: string; revision: number }
+  | { kind: 'secret'; id: string; path: string; version: number }
+  | { kind: 'database'; id: string; revision: number }
+  | { kind: 'totp'; id: string }
 
-/** The last field says which of the two it is; the keyring puts the wrapping key's id before those of a data key. */
+/** The first field says which of them it is; the keyring puts the wrapping key's id before those of a data key. */
 function fieldsOf(place: ValuePlace): string[] {
   if (place.kind === 'secret') return ['secret', place.id, place.path, String(place.version)]
+  if (place.kind === 'totp') return ['totp', place.id]
   return ['database', place.id, String(place.revision)]
 }
 

@@ -19,6 +19,8 @@ export async function endAllAccess(tx: Knex.Transaction, reason: string, now: Da
     .returning('id')
   // A restored database may have passwords that were replaced since.
   await tx('operator_password').delete()
-  await tx('operator').whereNotNull('password_at').update({ password_at: null })
+  await tx('operator_totp').delete()
+  await tx('operator_recovery_code').delete()
+  await tx('operator').whereNotNull('password_at').update({ password_at: null, second_factor_at: null })
   return { sessions, accessTokens, joinTokens, apiTokens: apiTokens.map(({ id }) => id) }
 }

@@ -1,15 +1,23 @@
 /** Passwords of operators as hashes, and the addresses of past logins. Read by key at a login, never into the snapshot. */
 import type { Knex } from './database.ts'
+import { removeSecondFactor } from './second-factors.ts'
 
 type Tx = Knex.Transaction
 
 /** What a login needs to know of the operator with a name. */
-export type LoginAccount = { id: string; disabled: boolean; hash?: string; isKnownAddress: boolean }
+export type LoginAccount = {
+  id: string
+  disabled: boolean
+  hash?: string
+  hasSecondFactor: boolean
+  isKnownAddress: boolean
+}
 
 /** @param prefix of the caller's address */
 export async function readLoginAccount(knex: Knex, name: string, prefix: string): Promise<LoginAccount | undefined> {
-  const { rows } = await knex.raw<{ rows: { id: string; disabled: boolean; hash: string | null; known: boolean }[] }>(
-    `select o.id, o.disabled, p.hash, a.prefix is not null as known
+  type Row = { id: string; disabled: boolean; second: boolean; hash: string | null; known: boolean }
+  const { rows } = await knex.raw<{ rows: Row[] }>(
+    `select o.id, o.disabled, o.second_factor_at is not null as second, p.hash, a.prefix is not null as known
        from operator o
        left join operator_password p on p.operator_id = o.id
        left join operator_address a on a.operator_id = o.id and a.prefix = ?
@@ -18,8 +26,8 @@ export async function readLoginAccount(knex: Knex, name: string, prefix: string)
   )
   const row = rows[0]
   if (!row) return undefined
-  const { id, disabled, hash, known } = row
-  return { id, disabled, isKnownAddress: known, ...(hash !== null && { hash }) }
+  const { id, disabled, second, hash, known } = row
+  return { id, disabled, hasSecondFactor: second, isKnownAddress: known, ...(hash !== null && { hash }) }
 }
 
 export async function readPasswordHash(knex: Knex, operatorId: string): Promise<string | undefined> {
@@ -57,6 +65,7 @@ export async function rememberAddress(tx: Tx, operatorId: string, prefix: string
 }
 
 export async function removePassword(tx: Tx, operatorId: string): Promise<void> {
+  await removeSecondFactor(tx, operatorId)
   await tx('operator_password').where({ operator_id: operatorId }).delete()
   await tx('operator_address').where({ operator_id: operatorId }).delete()
 }

@@ -24,6 +24,8 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   operator: ['select', 'insert', 'update'],
   operator_password: ['select', 'insert', 'update', 'delete'],
   operator_address: ['select', 'insert', 'update', 'delete'],
+  operator_totp: ['select', 'insert', 'update', 'delete'],
+  operator_recovery_code: ['select', 'insert', 'update', 'delete'],
   keyring_key: ['select', 'insert', 'update'],
   signing_key: ['select', 'insert', 'update'],
   bootstrap_token: ['select', 'insert', 'update', 'delete'],

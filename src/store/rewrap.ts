@@ -10,6 +10,9 @@ export type WrappedVersion = WrappedKey & { secretId: string; path: string; vers
 /** The data key of a database's administrative credential, or of the staged next one. */
 export type WrappedAdmin = WrappedKey & { id: string; revision: number; next: boolean }
 
+/** The data key of the secret of an authenticator app. */
+export type WrappedTotp = WrappedKey & { totpId: string }
+
 export type Rewrapped<T extends WrappedKey> = { old: T; replacement: WrappedKey }
 
 /** Every column that names a wrapping key of a value. */
@@ -17,6 +20,7 @@ const columns = [
   ['secret_version', 'wrapping_key_id'],
   ['database', 'wrapping_key_id'],
   ['database', 'next_wrapping_key_id'],
+  ['operator_totp', 'wrapping_key_id'],
 ] as const
 
 /** The number of values that each wrapping key wraps. Leaves out keys that wrap none. */
@@ -77,6 +81,23 @@ export async function adminsWrappedBy(knex: Knex, keys: readonly string[]): Prom
     admins.push(...rows.map((row) => ({ ...row, next })))
   }
   return admins
+}
+
+/** Not paged, since operators are few. */
+export const totpsWrappedBy = async (knex: Knex, keys: readonly string[]): Promise<WrappedTotp[]> =>
+  knex('operator_totp')
+    .whereIn('wrapping_key_id', keys)
+    .select({ totpId: 'id', wrappingKeyId: 'wrapping_key_id', dataKey: 'data_key' })
+
+/** Returns the number of replaced keys. */
+export async function replaceTotpKeys(knex: Knex, rows: readonly Rewrapped<WrappedTotp>[]): Promise<number> {
+  let count = 0
+  for (const { old, replacement } of rows) {
+    count += await knex('operator_totp')
+      .where({ id: old.totpId, data_key: old.dataKey })
+      .update({ wrapping_key_id: replacement.wrappingKeyId, data_key: replacement.dataKey })
+  }
+  return count
 }
 
 const base64 = (bytes: Buffer): string => bytes.toString('base64')

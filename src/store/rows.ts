@@ -68,6 +68,8 @@ export type OperatorRow = {
   updatedAt: Date
   /** When its password was set; absent without a password. */
   passwordAt?: Date
+  /** When its second factor was confirmed; absent without one. */
+  secondFactorAt?: Date
 }
 
 export type ApiTokenRow = {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { Secret, TOTP } from 'otpauth'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { replaceBootstrapToken } from '../../src/actions/tokens/bootstrap.ts'
 import type { Caller } from '../../src/authorize/caller.ts'
@@ -87,13 +88,29 @@ describe('operator actions without HTTP', () => {
       operators.changePassword(context, tx, snapshot, hashed),
     )
     expect(set.result.passwordAt).toBeDefined()
-    const login = await logins.verify({ operator: 'cleo', password, prefix: '192.0.2.1' })
+    const login = await logins.verify(context, { operator: 'cleo', password, prefix: '192.0.2.1' })
     const create = await purser.change('operator.login', context, (tx, snapshot) =>
       logins.create(context, tx, snapshot, login),
     )
     expect(create.result).toMatchObject({ operator: 'cleo', role: 'auditor', login: true })
     const caller = { ...context.caller, operator: 'cleo', tokenId: create.result.id } as Caller
     const own = purser.context({ caller })
+    const { secondFactors } = purser.actions
+    const enrolled = await purser.change('operator.second-factor', own, (tx, snapshot) =>
+      secondFactors.enrol(own, tx, snapshot, 'self'),
+    )
+    const totp = new TOTP({ secret: Secret.fromBase32(enrolled.result.secret) })
+    const code = (seconds: number): string => totp.generate({ timestamp: own.time.getTime() + seconds * 1000 })
+    const shown = await secondFactors.check(own, purser.snapshot(), { operator: 'self', code: code(0) })
+    const confirmed = await purser.change('operator.second-factor', own, (tx, snapshot) =>
+      secondFactors.confirm(own, tx, snapshot, shown),
+    )
+    expect(confirmed.result.recoveryCodes).toHaveLength(10)
+    await expect(logins.verify(context, { operator: 'cleo', password, prefix: '192.0.2.1' })).rejects.toMatchObject({
+      code: 'code_required',
+    })
+    const again = await secondFactors.check(own, purser.snapshot(), { operator: 'self', code: code(30) })
+    await purser.change('operator.second-factor', own, (tx, snapshot) => secondFactors.remove(own, tx, snapshot, again))
     const end = await purser.change('operator.logout', own, (tx, snapshot) => logins.end(own, tx, snapshot, undefined))
     expect(end.entry).toMatchObject({ resource: { id: create.result.id, name: 'cleo' } })
     expect(purser.snapshot().apiTokens.get(create.result.id)?.revokedAt).toBeDefined()

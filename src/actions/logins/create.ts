@@ -7,6 +7,7 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import { revokeApiToken } from '../../store/tokens.ts'
 import type { ChangeAction } from '../context.ts'
 import { type ApiTokenParts, type CreatedToken, newApiToken } from '../tokens/new-api-token.ts'
+import { spendCode } from '../second-factors/check.ts'
 import type { VerifiedLogin } from './verify.ts'
 
 export const maxSessionSeconds = 12 * 3600
@@ -18,14 +19,25 @@ export const createLogin =
   (parts: ApiTokenParts): ChangeAction<VerifiedLogin, CreatedToken> =>
   async ({ time }, tx, snapshot, login) => {
     const operator = await stillRight(tx, snapshot, login)
-    const { name, role } = operator
+    const { name, role, bound } = operator
+    if (login.checkedCode) await spendCode(tx, login, login.checkedCode, time)
     if (login.newHash !== undefined) await replaceHash(tx, operator.id, login.newHash)
     await rememberAddress(tx, operator.id, login.prefix, time)
     const ended = oldestSessions(snapshot, name, time)
     for (const { id } of ended) await revokeApiToken(tx, id, time)
     const { lifetimeSeconds = maxSessionSeconds } = login
-    const session = { operator: name, role, createdAt: time, lifetimeSeconds, login: true } as const
-    const { result, entry, changed = [] } = await newApiToken(parts, tx, session)
+    const {
+      result,
+      entry,
+      changed = [],
+    } = await newApiToken(parts, tx, {
+      operator: name,
+      role,
+      ...(bound && { bound }),
+      createdAt: time,
+      lifetimeSeconds,
+      login: true,
+    })
     return {
       result,
       entry: {
@@ -33,6 +45,7 @@ export const createLogin =
         actor: { kind: 'operator', operator: name, tokenId: result.id },
         detail: {
           knownAddress: login.isKnownAddress,
+          ...(login.checkedCode && { secondFactor: login.checkedCode.kind }),
           ...(ended.length > 0 && { endedSessions: ended.map(({ id }) => id) }),
         },
       },
@@ -47,10 +60,10 @@ export const createLogin =
 async function stillRight(
   tx: Knex.Transaction,
   { operators }: Snapshot,
-  { operator: name, operatorId, hash }: VerifiedLogin,
+  { operator: name, operatorId, hash, checkedCode }: VerifiedLogin,
 ): Promise<OperatorRow> {
   const operator = operators.get(name)
-  const isCurrent = operator?.id === operatorId && !operator.disabled
+  const isCurrent = operator?.id === operatorId && !operator.disabled && (!operator.secondFactorAt || checkedCode)
   if (isCurrent && (await readPasswordHash(tx, operatorId)) === hash) return operator
   throw refuse('unauthenticated', { explanation: { operator: name, cause: 'changed during the login' } })
 }

@@ -19,13 +19,16 @@ type Attempt = {
 /** Attempts a minute. */
 const perAddress = 10
 const perName = 30
+/** Codes of one operator in an hour, which only the holder of the password can try. */
+const codesPerHour = 20
+const hour = 3600
 
 export type LoginTries = ReturnType<typeof createLoginTries>
 
 export function createLoginTries({ knex }: Pick<Database, 'knex'>) {
   /** @throws Refusal `rate_limited` */
-  async function take(door: string, max: number): Promise<void> {
-    const { attempts, secondsLeft } = await countAttempt(knex, door)
+  async function take(door: string, max: number, windowSeconds = 60): Promise<void> {
+    const { attempts, secondsLeft } = await countAttempt(knex, door, windowSeconds)
     if (attempts > max) throw refuse('rate_limited', { retryAfterSeconds: Math.max(1, secondsLeft) })
   }
 
@@ -47,6 +50,13 @@ export function createLoginTries({ knex }: Pick<Database, 'knex'>) {
             doors.map(([door]) => door),
           ),
       }
+    },
+
+    /** The same for a code of the second factor. @throws Refusal `rate_limited` */
+    async admitCode(operatorId: string): Promise<{ takeBack: () => Promise<unknown> }> {
+      const door = doorOf('code', operatorId)
+      await take(door, codesPerHour, hour)
+      return { takeBack: () => uncountAttempts(knex, [door]) }
     },
   }
 }

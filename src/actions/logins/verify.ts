@@ -1,5 +1,5 @@
 /**
- * Verifies the password of a login, before the transaction that creates the session. A wrong name, a wrong password, a
+ * Verifies the password and the second factor of a login, before the transaction that creates the session. A wrong name, a wrong password, a
  * disabled operator and one without a password are the same to the caller: status, body, and work.
  */
 import { refuse } from '../../errors.ts'
@@ -7,18 +7,23 @@ import { isOutdated, type Passwords } from '../../operators/passwords.ts'
 import { readPassword } from '../../operators/password-text.ts'
 import type { Database } from '../../store/database.ts'
 import { type LoginAccount, readLoginAccount } from '../../store/passwords.ts'
+import { readTotp } from '../../store/second-factors.ts'
+import { type CheckedCode, type CodeParts, createCheckCode } from '../second-factors/check.ts'
 import type { LoginTries } from './tries.ts'
 
 export type Login = {
   operator: string
   password: string
+  /** Of the authenticator app, or a recovery code. */
+  code?: string
   /** Of the caller's address. */
   prefix: string
   lifetimeSeconds?: number
 }
 
-/** A login whose password is right. The hash is compared again in the transaction. */
-export type VerifiedLogin = Omit<Login, 'password'> & {
+/** A login whose password and code are right. The hash is compared again in the transaction, which uses up the code. */
+export type VerifiedLogin = Omit<Login, 'password' | 'code'> & {
+  checkedCode?: CheckedCode
   operatorId: string
   hash: string
   /** The password under the present parameters. */
@@ -26,11 +31,33 @@ export type VerifiedLogin = Omit<Login, 'password'> & {
   isKnownAddress: boolean
 }
 
-export type VerifyParts = { db: Pick<Database, 'knex'>; passwords: Passwords; tries: LoginTries }
+export type VerifyParts = CodeParts & { db: Pick<Database, 'knex'>; passwords: Passwords; tries: LoginTries }
 
-export function createVerifyLogin({ db, passwords, tries }: VerifyParts) {
-  /** @throws Refusal `invalid_request`, `unauthenticated`, `rate_limited` */
-  return async ({ password, ...login }: Login): Promise<VerifiedLogin> => {
+export function createVerifyLogin(parts: VerifyParts) {
+  const { db, passwords, tries } = parts
+  const checkCode = createCheckCode(parts)
+
+  /** Guesses of a code count like those of a password: `takeBack` runs where the code is missing or right. */
+  async function checkSecondFactor(
+    { id, name, hasSecondFactor }: { id: string; name: string; hasSecondFactor: boolean },
+    code: string | undefined,
+    takeBack: () => Promise<unknown>,
+    now: Date,
+  ): Promise<CheckedCode | undefined> {
+    const totp = hasSecondFactor ? await readTotp(db.knex, id) : undefined
+    if (!totp || code === undefined) await takeBack()
+    if (!totp) return undefined
+    if (code === undefined) throw refuse('code_required', { explanation: { operator: name } })
+    const codes = await tries.admitCode(id)
+    const checked = await checkCode(totp, code, now)
+    if (!checked) throw refuse('unauthenticated', { explanation: { operator: name, cause: 'wrong code' } })
+    await codes.takeBack()
+    await takeBack()
+    return checked
+  }
+
+  /** @throws Refusal `invalid_request`, `unauthenticated`, `code_required`, `rate_limited` */
+  return async ({ time }: { time: Date }, { password, code, ...login }: Login): Promise<VerifiedLogin> => {
     const text = passwordIn(password, '/password')
     const { operator: name, prefix } = login
     const account = await readLoginAccount(db.knex, name, prefix)
@@ -38,13 +65,14 @@ export function createVerifyLogin({ db, passwords, tries }: VerifyParts) {
     const { takeBack } = await tries.admit({ name, prefix, isKnownAddress })
     const isRight = await passwords.verify(text, account?.hash, isKnownAddress)
     if (!account || account.disabled || account.hash === undefined || !isRight) throw refused(name, account)
-    await takeBack()
+    const checkedCode = await checkSecondFactor({ ...account, name }, code, takeBack, time)
     const newHash = isOutdated(account.hash) ? await passwords.hash(text) : undefined
     return {
       ...login,
       operatorId: account.id,
       hash: account.hash,
       ...(newHash !== undefined && { newHash }),
+      ...(checkedCode && { checkedCode }),
       isKnownAddress,
     }
   }

@@ -1,8 +1,9 @@
-/** A new password for an operator that has lost its own, set on the server's host. */
+/** A new password for an operator that has lost its own, set on the server's host. The second factor is removed. */
 import type { Changed } from '../../audit/record.ts'
 import type { EntryPart } from '../../audit/entry.ts'
 import type { Knex } from '../../store/database.ts'
 import { readLoginAccount, setPassword } from '../../store/passwords.ts'
+import { removeSecondFactor } from '../../store/second-factors.ts'
 import { endLogins } from '../../store/tokens.ts'
 import { changedRows } from './state.ts'
 
@@ -16,6 +17,7 @@ export async function recoverOperator(
   const account = await readLoginAccount(tx, name, '')
   if (!account || account.disabled) return undefined
   await setPassword(tx, account.id, hash, now)
+  await removeSecondFactor(tx, account.id)
   const endedSessions = await endLogins(tx, name, now)
   return {
     entry: { resource: { kind: 'operator', id: account.id, name }, detail: { endedSessions } },

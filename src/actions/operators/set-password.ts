@@ -32,10 +32,11 @@ type HashedPassword = { operator: string; operatorId: string; hash: string; pres
 export type PasswordParts = { db: Pick<Database, 'knex'>; passwords: Passwords; tries: LoginTries }
 
 /**
- * The holder of the password has the operator's role and bound, and all routes, so the caller needs all of them.
+ * The operator whose password or second factor changes. Who knows them has the operator's role and bound, and all routes,
+ * so the caller needs all of them.
  * @throws Refusal `forbidden`, `not_found`
  */
-function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapshot, name: string) {
+export function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapshot, name: string) {
   const caller = operatorCaller(context)
   const isOwn = operatorNamed(caller, name) === caller.operator
   if (!isOwn && !rightsMay(caller, 'operators.write')) throw refuse('forbidden')
