@@ -10,10 +10,11 @@ import type { LoadJob } from './load.ts'
 import { printTitle } from './print.ts'
 import { login, mixedReads, reads, startups, writeCases } from './secrets.ts'
 import { type Serving, serving } from './serving.ts'
+import { timeUpdates } from './snapshot-updates.ts'
 
 type Case = { name: string; requests: LoadJob['requests']; connections: number; perSecond?: number }
 type Figures = { rate: number; p50: number; p99: number; micros: number }
-type Subject = Pick<Serving, 'measure' | 'admin' | 'startSeconds' | 'workerPids'> & { bearer: string }
+type Subject = Pick<Serving, 'measure' | 'admin' | 'databaseUrl' | 'startSeconds' | 'workerPids'> & { bearer: string }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
@@ -116,6 +117,13 @@ async function subjectOf(server: Serving): Promise<Subject> {
 const sayStart = (name: string, { startSeconds, workerPids }: Subject): void =>
   say(`  ${name}: ready after ${startSeconds.toFixed(1)} s; ${megabytesOf(workerPids()).toFixed(0)} MB a worker`)
 
+async function sayUpdates(name: string, { databaseUrl }: Subject): Promise<void> {
+  if (databaseUrl === undefined) return
+  const times = await timeUpdates(databaseUrl, 200)
+  const at = (share: number): string => (times[Math.floor(times.length * share)] ?? 0).toFixed(1)
+  say(`  ${name}: one snapshot update takes ${at(0.5)} ms, p99 ${at(0.99)} ms`)
+}
+
 /**
  * @param sizes of entries; there are ten secrets and ten revoked certificates for each
  * @param load how often every case is measured, and with how many requests
@@ -142,6 +150,8 @@ export async function scale(
           const [empty, full] = [await subjectOf(emptyServer), await subjectOf(fullServer)]
           sayStart('empty', empty)
           sayStart('filled', full)
+          await sayUpdates('empty', empty)
+          await sayUpdates('filled', full)
           await compare(empty, full, count, rounds)
           sayStart('filled, at the end', full)
         }),

@@ -14,6 +14,8 @@ export type Serving = {
   dataDir: string
   port: number
   roots: string
+  /** Of PostgreSQL. */
+  databaseUrl?: string
   /** The admin's API token. */
   admin: string
   /** Until every worker was ready. */
@@ -77,6 +79,7 @@ export async function serving(
       dataDir,
       port,
       roots,
+      ...(env.DATABASE_URL !== undefined && { databaseUrl: env.DATABASE_URL }),
       admin,
       startSeconds: (performance.now() - began) / 1000,
       workerPids: () => (workers === 1 ? [running.pid] : childrenOf(running.pid)),

@@ -39,6 +39,7 @@ export default defineConfig(async () => {
     missing.push('SKIPPED fail-over to a standby: no Postgres with pg_basebackup is installed (PURSER_TEST_DUMP names its folder)') // prettier-ignore
   for (const line of missing) process.stdout.write(`${line}\n`)
   const projects = servers.map((server) => project(server, server.native === undefined ? [administrators] : onOlder))
+  projects.push(project({ name: 'scale' }, ['test/interop/postgres/scale.test.ts']))
   if (dump !== undefined) projects.push(project({ name: 'dump', native: dump }, ['test/interop/postgres/dump.test.ts']))
   if (standby !== undefined)
     projects.push(project({ name: 'standby', native: standby }, ['test/interop/postgres/{standby,*.standby}.test.ts']))
