@@ -64,6 +64,12 @@ export async function rememberAddress(tx: Tx, operatorId: string, prefix: string
   )
 }
 
+/** The operator keeps its second factor, for a later password. */
+export async function clearPassword(tx: Tx, operatorId: string): Promise<void> {
+  await tx('operator_password').where({ operator_id: operatorId }).delete()
+  await tx('operator').where({ id: operatorId }).update({ password_at: null })
+}
+
 export async function removePassword(tx: Tx, operatorId: string): Promise<void> {
   await removeSecondFactor(tx, operatorId)
   await tx('operator_password').where({ operator_id: operatorId }).delete()

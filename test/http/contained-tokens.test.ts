@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Token, account, tokenFor } from '../support/accounts.ts'
 import { createClock } from '../support/clock.ts'
 import { createContain } from '../support/contain.ts'
+import { accountWithPassword, logIn, password, sessionOf } from '../support/logins.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -72,4 +73,14 @@ it('takes every token of an operator, and spares that of the operator who contai
 
 it('leaves the last admin', async () => {
   expect(fault(await tools.attempt({ match: { operator: 'admin' } }))).toBe('409 conflict')
+})
+
+it('removes the password of a contained operator, so that its holder cannot log in again', async () => {
+  await accountWithPassword(ask, 'peggy', 'operator')
+  const token = await sessionOf(purser, 'peggy')
+  await tools.contain({ operator: 'peggy' })
+  expect(fault(await ask('whoAmI', { token }))).toBe('401 unauthenticated')
+  expect(fault(await logIn(purser, { operator: 'peggy', password }))).toBe('401 unauthenticated')
+  await ask('setOperatorPassword', { name: 'peggy', body: { password } })
+  expect((await logIn(purser, { operator: 'peggy', password })).status).toBe(201)
 })

@@ -1,8 +1,8 @@
 /** The API tokens of a containment: those that it names, and those that they created. */
 import { refuse } from '../../errors.ts'
-import { hasAdmin, isLiveToken, withoutTokens } from '../../operators/admins.ts'
+import { hasAdmin, isLiveToken, withOperator, withoutTokens } from '../../operators/admins.ts'
 import type { Subject } from '../../store/containments.ts'
-import type { ApiTokenRow } from '../../store/rows.ts'
+import type { ApiTokenRow, OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 type Accounts = Pick<Snapshot, 'apiTokens' | 'operators'>
@@ -13,10 +13,24 @@ const liveAmong = ({ apiTokens }: Accounts, ids: readonly string[], now: Date): 
 const leavesNoAdmin = (accounts: Accounts, ids: readonly string[], now: Date): boolean =>
   hasAdmin(accounts, now) && !hasAdmin(withoutTokens(accounts, ids), now)
 
+/** The operator of a containment that has a password: its holder could log in again. */
+export const passwordHolder = ({ operators }: Accounts, subject: Subject): OperatorRow | undefined => {
+  const named =
+    subject.kind === 'apiTokens' && subject.operator !== undefined ? operators.get(subject.operator) : undefined
+  return named?.passwordAt && named
+}
+
+function withoutPassword(accounts: Accounts, operator: OperatorRow | undefined): Accounts {
+  if (!operator) return accounts
+  const { passwordAt: _, ...rest } = operator
+  return withOperator(accounts, operator.name, rest)
+}
+
 /** @throws Refusal `conflict` where no admin would remain */
 export function namedTokens(accounts: Accounts, subject: Subject, now: Date): ApiTokenRow[] {
   if (subject.kind !== 'apiTokens') return []
-  if (leavesNoAdmin(accounts, subject.tokenIds, now)) {
+  const after = withoutTokens(withoutPassword(accounts, passwordHolder(accounts, subject)), subject.tokenIds)
+  if (hasAdmin(accounts, now) && !hasAdmin(after, now)) {
     const detail = 'no admin token would remain: create one on the host with `purser bootstrap --reissue`, and use it'
     throw refuse('conflict', { detail })
   }

@@ -11,12 +11,13 @@ import { insertItems } from '../../store/containment-items.ts'
 import { type ContainmentMatch, type ContainmentRow, insertContainment, setCut } from '../../store/containments.ts'
 import type { Database, Knex } from '../../store/database.ts'
 import { readHead } from '../../store/log.ts'
+import { clearPassword } from '../../store/passwords.ts'
 import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
 import { endBootstrapTokenOf, revokeApiToken } from '../../store/tokens.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import { type Acting, type Context, checkReason, operatorName } from '../context.ts'
 import { type IdempotencyParts, once } from '../idempotency.ts'
-import { namedTokens, revocableTokens } from './api-tokens.ts'
+import { namedTokens, passwordHolder, revocableTokens } from './api-tokens.ts'
 import type { CarryOut } from './carry-out.ts'
 import type { Report } from './report.ts'
 import { blockFor, subjectOf } from './subject.ts'
@@ -110,6 +111,8 @@ export function createCreate(parts: CreateParts) {
       await revokeApiToken(tx, token.id, time)
       await endBootstrapTokenOf(tx, token.id, time)
     }
+    const holder = passwordHolder(snapshot, row.subject)
+    if (holder) await clearPassword(tx, holder.id)
     const tokenIds = tokens.map((token) => token.id)
     await insertItems(
       tx,
@@ -123,9 +126,11 @@ export function createCreate(parts: CreateParts) {
         resource: { kind: 'containment', id },
         change: { after: { match, ...(since && { since: since.toISOString() }), ...(blocks && { blocks }) } },
         ...(tokenIds.length > 0 && { revoked: { apiTokens: tokenIds } }),
+        ...(holder && { detail: { passwordRemoved: true } }),
       },
       changed: [
         ...(blocked ? [{ table: 'block', where: { revocation: id } } satisfies Changed] : []),
+        ...(holder ? [{ table: 'operator', where: { id: holder.id } } satisfies Changed] : []),
         ...tokenIds.map((token): Changed => ({ table: 'api_token', where: { id: token } })),
       ],
       placed: (epoch, index) => setCut(tx, id, epoch, index),
