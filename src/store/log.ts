@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import { type AppendItem, type Verdict, readVerdict, toWire } from './append-wire.ts'
 import { effectNames, writesOf } from './effects.ts'
+import { queryPrepared } from './prepared.ts'
 
 export type Appended = {
   epoch: number
@@ -58,9 +59,6 @@ const appendParts = (items: AppendItem[]): string[] => [...effectNames(items), '
 /** Milliseconds after which an append's answer counts as lost. */
 const answerMs = 3_000
 
-/** A connection prepares the statement once: parsing and planning it takes as long as a sixth of a small append. */
-const prepared = { name: 'append' }
-
 /**
  * Appends a batch in one round trip that ends in COMMIT, or within a transaction that holds the head lock. Two items with
  * the same claim must not share a batch.
@@ -74,17 +72,20 @@ export async function appendItems(
   seen?: number,
 ): Promise<Appended> {
   const writes = writesOf(items)
-  const result = await knex
-    .raw<{ rows: { reply: AppendReply }[] }>('select log_append(?, ?, ?, ?, ?, ?) as reply', [
+  const [row] = await queryPrepared<{ reply: AppendReply }>(knex, {
+    name: 'append',
+    sql: 'select log_append(?, ?, ?, ?, ?, ?) as reply',
+    bindings: [
       batch,
       epoch,
       JSON.stringify(items.map(toWire)),
       appendParts(items),
       writes.length > 0 ? JSON.stringify(writes) : null,
       seen ?? null,
-    ])
-    .options({ query_timeout: answerMs, ...prepared })
-  const reply = result.rows[0]?.reply
+    ],
+    timeoutMs: answerMs,
+  })
+  const reply = row?.reply
   if (!reply) throw new Error('log_append returned no row')
   const verdicts = new Map<number, Verdict>()
   if (!reply.verdicts) items.forEach((_, n) => verdicts.set(n, { kind: 'epoch' }))

@@ -1,6 +1,7 @@
 /** What a writer must know of the paths that it writes. */
 import { type Columns, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
+import { queryPrepared } from './prepared.ts'
 import type { SecretRow } from './rows.ts'
 import { hashOfPath } from './secrets.ts'
 import { sharedRead } from './shared-read.ts'
@@ -23,14 +24,14 @@ export const unusedPath: WriteState = { lastVersion: 0, isRotating: false, versi
 
 type Row = Columns<SecretRow> & { n: string; last: number | null; rotating: boolean; versions: number[] }
 
-/** A connection prepares the statement once. Another result needs another function. */
-const prepared = { name: 'write_states' }
-
 /** In the order of the paths (migrations/write-states.ts). */
 export async function readWriteStates(knex: Knex, paths: readonly string[]): Promise<WriteState[]> {
-  const { rows } = await knex
-    .raw<{ rows: Row[] }>('select * from secret_write_states(?) order by n', [paths.map(hashOfPath)])
-    .options(prepared)
+  // Another result needs another function: connections keep the prepared statement.
+  const rows = await queryPrepared<Row>(knex, {
+    name: 'write_states',
+    sql: 'select * from secret_write_states(?) order by n',
+    bindings: [paths.map(hashOfPath)],
+  })
   return rows.map(({ n: _, last, rotating, versions, ...secret }) => {
     // The columns of a left join without a match are null.
     const isLive = (secret.id as string | null) !== null
