@@ -20,8 +20,11 @@ export type NewApiToken = {
 }
 
 /** Servers of the previous version know neither routes nor bounds, so they accept no token that has some (migration 009). */
-export const insertApiToken = (tx: Knex.Transaction, { role, ...token }: NewApiToken): Promise<unknown> =>
-  tx('api_token').insert(columnsOf({ ...token, ownRole: role, role: token.routes || token.bound ? 'none' : role }))
+export async function insertApiToken(tx: Knex.Transaction, { role, ...token }: NewApiToken): Promise<void> {
+  const bounded = tx('operator').where({ name: token.operator }).whereNull('deleted_at').whereNotNull('bound')
+  const isLimited = token.routes || token.bound || (await bounded.first('id')) !== undefined
+  await tx('api_token').insert(columnsOf({ ...token, ownRole: role, role: isLimited ? 'none' : role }))
+}
 
 /** The time of the last use is not policy: it has no stamp, so that no replica reads the row again. */
 export const setLastUsed = (knex: Knex, id: string, now: Date): Promise<unknown> =>

@@ -197,6 +197,16 @@ describe.each(frontDoorStores)('bounds (%s)', (store) => {
     await expect.poll(() => list(wide.token)).toEqual([])
   })
 
+  it('keep servers of the previous version from accepting a token of a bounded operator', async () => {
+    const { id } = await tokenFor(ask, 'shop-ada')
+    const token = await tokenFor(ask, 'shop-ada', { bound: { secretPrefix: 'prod/shop/' } }, operator)
+    const rows = await purser.knex('api_token').whereIn('id', [id, token.id]).select('role', 'own_role')
+    expect(rows).toEqual([
+      { role: 'none', own_role: 'operator' },
+      { role: 'none', own_role: 'operator' },
+    ])
+  })
+
   it('keep an admin with a bound from being the last one', async () => {
     const [{ id }] = (await ask('listTokens', { query: { operator: 'admin' } })).body.items as [{ id: string }]
     expect(fault(await ask('revokeToken', { name: id }))).toBe('409 conflict')
