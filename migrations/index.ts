@@ -12,6 +12,7 @@ import { operatorsMigration } from './009-operators.ts'
 import { loginMigration } from './010-login.ts'
 import { boundsMigration } from './011-bounds.ts'
 import { appendsMigration } from './012-appends.ts'
+import { operatorLoginMigration } from './013-operator-login.ts'
 
 export type Migration = {
   name: string
@@ -34,4 +35,5 @@ export const migrations: readonly Migration[] = [
   loginMigration,
   boundsMigration,
   appendsMigration,
+  operatorLoginMigration,
 ]

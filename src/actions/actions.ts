@@ -12,6 +12,7 @@ import { type LogActionParts, createLogActions } from './log/log.ts'
 import { type RevocationActionParts, createRevocationActions } from './revocations/revocations.ts'
 import { createLoginActions } from './logins/logins.ts'
 import { createLoginTries } from './logins/tries.ts'
+import type { IdTokenParts } from './logins/id-token.ts'
 import type { VerifyParts } from './logins/verify.ts'
 import { createOperatorActions } from './operators/operators.ts'
 import { createRotationActions } from './rotations/rotations.ts'
@@ -35,6 +36,7 @@ type ActionParts = SessionActionParts &
   CreateParts &
   Pick<VerifyParts, 'passwords'> &
   CodeParts &
+  Pick<IdTokenParts, 'oidcLogin'> &
   KeyActionParts &
   LogActionParts
 

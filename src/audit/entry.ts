@@ -25,7 +25,8 @@ export const actions = {
   'operator.disable': 'An operator was disabled: its API tokens are refused',
   'operator.enable': 'An operator was enabled again, and so were its API tokens',
   'operator.read': 'Operators were read',
-  'operator.login': 'An operator logged in with a password, which created a session; or an attempt was refused',
+  'operator.login':
+    'An operator logged in with a password or at an OpenID provider, which created a session; or an attempt was refused',
   'operator.logout': 'An operator ended its session',
   'operator.password': 'The password of an operator was set, which ended its sessions',
   'operator.second-factor':

@@ -1,66 +1,85 @@
 /** `purser login` and `purser logout`: a session instead of an API token. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { type ServerFlags, withApi } from './api.ts'
+import { type Api, type ServerFlags, withApi } from './api.ts'
 import type { ReplyOf } from './api-types.ts'
 import { type Context, currentContext, readContexts, writeContexts } from './contexts.ts'
 import { CliError, type Io, usageError } from './io.ts'
 import { seconds, withExamples, withOutput, withServer } from './options.ts'
 import { type OutputFlags, remark, show } from './output.ts'
-import { type Prompts, withPrompts } from './prompts.ts'
+import { withPrompts } from './prompts.ts'
 import { setting } from './settings.ts'
 
-type Flags = ServerFlags & OutputFlags & { context?: string; expires?: number }
+type Flags = ServerFlags & OutputFlags & { context?: string; expires?: number; oidc?: boolean; device?: boolean }
 
 export function addLogin(program: Command, io: Io): void {
   const command = program
     .command('login')
-    .summary('log in with a password')
+    .summary('log in with a password, or at an OpenID provider')
     .description(
-      'Logs in as an operator, and keeps the token of the session, the address of the server and its roots in ~/.config/purser/config.json, which other users cannot read. Later commands use it where neither PURSER_API_TOKEN nor another server is named. Without a terminal, the password is the first line of stdin.',
+      'Logs in as an operator, and keeps the token of the session, the address of the server and its roots in ~/.config/purser/config.json, which other users cannot read. Later commands use it where neither PURSER_API_TOKEN nor another server is named. Without a terminal, the password is the first line of stdin. With --oidc or --device, the provider of the server identifies the operator, and no password is needed.',
     )
     .argument('[operator]', 'name of the operator (default: that of the last login)')
+    .option('--oidc', 'log in at the OpenID provider of the server, with a browser on this machine')
+    .option('--device', 'log in at this provider by a code that any browser confirms')
     .option('--context <name>', 'name for this server (default: its host)')
     .option('--expires <time>', 'lifetime of the session, from 1m to 12h (default 12h)', seconds)
-    .action((operator: string | undefined, flags: Flags) =>
-      withPrompts(io, (prompts) => logIn(io, prompts, flags, operator)),
-    )
+    .action((operator: string | undefined, flags: Flags) => logIn(io, flags, operator))
   withExamples(
     withOutput(withServer(command)),
     'purser login ada',
+    'purser login --oidc',
     'purser login ada --addr https://purser.example.org --ca-sha256 3f9a… --context prod',
   )
 }
 
-async function logIn(io: Io, prompts: Prompts, flags: Flags, name: string | undefined): Promise<void> {
+type Session = ReplyOf<'POST', '/api/v1/sessions'>
+
+async function logIn(io: Io, flags: Flags, name: string | undefined): Promise<void> {
   const before = currentContext(io, setting(io, 'PURSER_ADDR', flags.addr))
-  const operator = name ?? before?.operator
-  if (operator === undefined) throw usageError('name the operator: purser login ada')
-  const { body, addr } = await withApi(io, flags, async (api) => {
-    const password = await prompts.hidden(`password of ${operator}: `)
-    const lifetime = flags.expires === undefined ? {} : { lifetimeSeconds: flags.expires }
-    const call = (more: { code?: string }) =>
-      api.call('POST', '/api/v1/sessions', { token: null, body: { operator, password, ...lifetime, ...more } })
-    const reply = await call({}).catch(async (error: unknown) => {
-      if (!(error instanceof CliError) || error.code !== 'code_required') return withAdvice(error)
-      return call({ code: await prompts.hidden('code of the authenticator app, or a recovery code: ') }).catch(
-        withAdvice,
-      )
-    })
-    return { ...reply, addr: api.url }
+  const { addr, ...body } = await withApi(io, flags, async (api) => {
+    const session =
+      flags.oidc || flags.device
+        ? await byProvider(io, api, flags, name)
+        : await byPassword(io, api, flags, name ?? before?.operator)
+    return { ...session, addr: api.url }
   })
+  const { operator } = body
   const context = { addr, ...rootsOf(io, flags, before), operator, token: body.token ?? '', expiresAt: body.expiresAt }
   const current = flags.context ?? before?.name ?? new URL(addr).hostname
   await writeContexts(io, { current, contexts: { ...readContexts(io).contexts, [current]: context } })
   showSession(io, flags, body, current)
 }
 
-function showSession(
-  io: Io,
-  flags: Flags,
-  { token: _, ...session }: ReplyOf<'POST', '/api/v1/sessions'>,
-  context: string,
-): void {
+async function byPassword(io: Io, api: Api, { expires }: Flags, operator: string | undefined): Promise<Session> {
+  if (operator === undefined) throw usageError('name the operator: purser login ada')
+  return withPrompts(io, async (prompts) => {
+    const password = await prompts.hidden(`password of ${operator}: `)
+    const lifetime = expires === undefined ? {} : { lifetimeSeconds: expires }
+    const call = async (more: { code?: string }): Promise<Session> =>
+      (await api.call('POST', '/api/v1/sessions', { token: null, body: { operator, password, ...lifetime, ...more } }))
+        .body
+    return call({}).catch(async (error: unknown) => {
+      if (!(error instanceof CliError) || error.code !== 'code_required') return withAdvice(error)
+      const code = await prompts.hidden('code of the authenticator app, or a recovery code: ')
+      return call({ code }).catch(withAdvice)
+    })
+  })
+}
+
+async function byProvider(io: Io, api: Api, { device, expires }: Flags, name: string | undefined): Promise<Session> {
+  if (name !== undefined) throw usageError('the provider names the operator: leave the name out')
+  const controller = new AbortController()
+  io.onSignal(['SIGTERM', 'SIGINT'], () => controller.abort())
+  const { logInAtProvider } = await import('./oidc/operator-login.ts')
+  return logInAtProvider(io, api, {
+    device: device === true,
+    signal: controller.signal,
+    ...(expires !== undefined && { lifetimeSeconds: expires }),
+  })
+}
+
+function showSession(io: Io, flags: Flags, { token: _, ...session }: Session, context: string): void {
   const { operator, role, expiresAt } = session
   show(io, flags, { ...session, context }, () => '')
   remark(io, `logged in as ${operator} in the role ${role} until ${expiresAt}; the context is ${context}`)

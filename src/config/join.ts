@@ -2,6 +2,7 @@
 import type { Fault } from './error.ts'
 import { caConstraints } from './name-constraints.ts'
 import type { settings } from './names.ts'
+import { operatorLogin } from './operator-login.ts'
 import type { Secret } from './secret.ts'
 import { isLoopback } from './values.ts'
 
@@ -64,6 +65,7 @@ export function join(values: Values, report: Report) {
   }
   const tlsConfig = tls(values, publicUrl, local, report)
   const constraints = caConstraints(values, tlsConfig.kind === 'own-ca' ? tlsConfig.names : [], faults)
+  const oidc = operatorLogin(values, faults)
   const onPostgres = values.databaseUrl !== undefined
   if (!onPostgres && values.workers > 1)
     warnings.push('PURSER_WORKERS: the embedded store supports one worker, so 1 is used')
@@ -97,6 +99,8 @@ export function join(values: Values, report: Report) {
     /** Always 1 on the embedded store. */
     workers: onPostgres ? values.workers : 1,
     ...(values.bootstrapTokenFile !== undefined && { bootstrapTokenFile: values.bootstrapTokenFile }),
+    /** Absent: operators log in with passwords only. */
+    ...(oidc && { operatorLogin: oidc }),
     drainSeconds: values.drainSeconds,
     /** Per listener, for all workers together. */
     maxConnections: values.maxConnections,

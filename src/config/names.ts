@@ -3,6 +3,7 @@
  * docs/configuration.md. A new setting is one row here (or in tuning.ts) and one line in join.ts.
  */
 import { nameConstraintSettings } from './name-constraints.ts'
+import { operatorLoginSettings } from './operator-login.ts'
 import { type Setting, count, file, seconds } from './setting.ts'
 import { tuning } from './tuning.ts'
 import * as values from './values.ts'
@@ -213,6 +214,7 @@ export const settings = {
     'a new token in the data directory',
     'A file with the bootstrap token for the first start.',
   ),
+  ...operatorLoginSettings,
   drainSeconds: seconds(
     'PURSER_DRAIN_SECONDS',
     'drainSeconds',

@@ -1169,6 +1169,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions:nonce": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A nonce for a login at the OpenID provider of operators
+         * @description The ID token must carry this nonce, and `POST /api/v1/sessions:oidc` takes it only from the client that has the secret behind `challenge`, once, within ten minutes. 404 where
+         *     no provider is configured (`PURSER_OPERATOR_LOGIN_ISSUER`).
+         */
+        post: operations["issueLoginNonce"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -1186,6 +1207,27 @@ export interface paths {
          *     needs the header `Purser-Csrf: 1`, and `Sec-Fetch-Site: same-origin` or an `Origin` that is this server's. One that a page of another origin makes is refused (403).
          */
         post: operations["login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions:oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in with an ID token of the OpenID provider of operators; the reply is that of a login with a password
+         * @description The ID token carries a nonce of `POST /api/v1/sessions:nonce`. Its claims are mapped to an operator, who must exist, and a role (`PURSER_OPERATOR_LOGIN_ROLES`). Every reason of a refusal gets the same
+         *     reply. The session is refused once the configuration has lost the mapping.
+         */
+        post: operations["loginAtProvider"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1616,7 +1658,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The attestors at which people can log in, and as which client */
+        /** Where developers and operators can log in, and as which client */
         get: operations["listLogins"];
         put?: never;
         post?: never;
@@ -2518,6 +2560,14 @@ export interface components {
                 /** @description What to trust at the issuer; the system's roots unless there */
                 caPem?: components["schemas"]["Pem"];
             }[];
+            /** @description Where operators log in; absent where no provider is configured */
+            operators?: {
+                issuer: components["schemas"]["HttpsUrl"];
+                clientId: components["schemas"]["Audience"];
+                scopes: string[];
+                /** @description What to trust at the issuer; the system's roots unless there */
+                caPem?: components["schemas"]["Pem"];
+            };
         };
         OidcAttestor: {
             id: components["schemas"]["Id"];
@@ -3079,6 +3129,28 @@ export interface components {
             cookie?: boolean;
             /** @description Absent: 12 hours */
             lifetimeSeconds?: number;
+        };
+        /** @description An ID token of the configured OpenID provider, with a nonce of `POST /api/v1/sessions:nonce` */
+        IdTokenLogin: {
+            idToken: string;
+            /** @description The secret whose SHA-256 was the challenge */
+            verifier: components["schemas"]["LoginVerifier"];
+            cookie?: components["schemas"]["LoginCookie"];
+            lifetimeSeconds?: components["schemas"]["LoginSeconds"];
+        };
+        /** @description Set a cookie instead of showing the token */
+        LoginCookie: boolean;
+        /** @description Absent: 12 hours */
+        LoginSeconds: number;
+        LoginVerifier: string;
+        LoginNonceRequest: {
+            /** @description SHA-256 of a new secret, which only this login has (base64url without padding) */
+            challenge: string;
+        };
+        LoginNonce: {
+            /** @description For the request to the OpenID provider; used once */
+            nonce: string;
+            expiresAt: components["schemas"]["Time"];
         };
         LoginCode: string;
         TotpSecret: {
@@ -5470,6 +5542,32 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    issueLoginNonce: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginNonceRequest"];
+            };
+        };
+        responses: {
+            /** @description The nonce */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginNonce"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -5480,6 +5578,35 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description The session */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    /** @description The cookie `__Host-purser`, where it was requested */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginSession"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    loginAtProvider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IdTokenLogin"];
             };
         };
         responses: {

@@ -18,6 +18,7 @@ export type PublicParts = {
   /** Seconds for which clients may cache keys and bundle. */
   refresh: number
   now: () => Date
+  operatorLogin?: { issuer: string; clientId: string; scopes: readonly string[]; caPem?: string }
 }
 
 const jwtKinds = ['jwt-es256', 'jwt-rs256'] as const
@@ -89,7 +90,11 @@ export function createPublicRoutes(parts: PublicParts) {
       epoch: log.epoch(),
     })
 
-  const logins: Read = async (_, snapshot) => json({ items: loginsOf(snapshot.attestors.values()) })
+  const logins: Read = async (_, snapshot) => {
+    const { issuer, clientId, scopes, caPem } = parts.operatorLogin ?? {}
+    const operators = issuer && { issuer, clientId, scopes, ...(caPem !== undefined && { caPem }) }
+    return json({ items: loginsOf(snapshot.attestors.values()), ...(operators && { operators }) })
+  }
 
   return { openidConfiguration, jwks, bundle, caPem, server, logins }
 }

@@ -125,7 +125,9 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('POST', '/api/v1/operators/{name}:enrol-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.enrol), // prettier-ignore
     preparedChange('POST', '/api/v1/operators/{name}:confirm-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.confirm), // prettier-ignore
     preparedChange('POST', '/api/v1/operators/{name}:remove-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.remove), // prettier-ignore
+    read('POST', '/api/v1/sessions:nonce', 'login', 'api', 'none', sessions.nonce),
     preparedChange('POST', '/api/v1/sessions', 'login', 'api', 'operator.login', sessions.create),
+    preparedChange('POST', '/api/v1/sessions:oidc', 'login', 'api', 'operator.login', sessions.createByIdToken),
     change('DELETE', '/api/v1/sessions/self', 'tokens.own', 'api', 'operator.logout', sessions.end),
     read('GET', '/api/v1/tokens', 'tokens.own', 'api', 'token.list', tokens.list),
     change('POST', '/api/v1/tokens', 'tokens.own', 'api', 'token.create', tokens.create),

@@ -1,30 +1,57 @@
 /** Login sessions of operators: a token for a command line, or a cookie for a browser. */
 import type { Actions } from '../actions/actions.ts'
-import { maxSessionSeconds } from '../actions/logins/create.ts'
+import type { CreatedToken } from '../actions/tokens/new-api-token.ts'
+import type { Change } from '../audit/record.ts'
+import { maxSessionSeconds } from '../actions/logins/new-session.ts'
 import { refuse } from '../errors.ts'
 import { addressPrefix } from './address-prefix.ts'
 import { rendered } from './rendered.ts'
-import { bodyOf, json, noContent } from './request.ts'
-import type { ChangeState, PrepareChange } from './route-kinds.ts'
+import { type ApiRequest, bodyOf, json, noContent } from './request.ts'
+import { rfc3339 } from '../issue/lifetime.ts'
+import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
 import { endedCookie, sessionCookie } from './session-cookie.ts'
 
-export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): { create: PrepareChange; end: ChangeState } {
+type Routes = { nonce: Read; create: PrepareChange; createByIdToken: PrepareChange; end: ChangeState }
+type Created = Promise<Change<CreatedToken>>
+type Options = { cookie?: boolean; lifetimeSeconds?: number }
+
+export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): Routes {
   return {
+    async nonce(request, snapshot) {
+      const { challenge } = bodyOf(request, 'issueLoginNonce')
+      const { nonce, expiresAt } = logins.issueNonce(snapshot, challenge, request.time)
+      return json({ nonce, expiresAt: rfc3339(expiresAt) })
+    },
+
     async create(request) {
-      const { cookie, ...body } = bodyOf(request, 'login')
-      // Another site must not log its visitors in here.
-      if (request.isForeign()) throw refuse('forbidden', { detail: 'a page of another origin cannot log in' })
-      const login = await logins.verify(request, { ...body, prefix: addressPrefix(request.address) })
-      const maxAge = body.lifetimeSeconds ?? maxSessionSeconds
-      return async (_, tx, snapshot) =>
-        rendered(await logins.create(request, tx, snapshot, login), ({ token, ...session }) =>
-          cookie
-            ? json(session, { status: 201, headers: sessionCookie(token, maxAge) })
-            : json({ ...session, token }, { status: 201 }),
-        )
+      refuseForeign(request)
+      const body = bodyOf(request, 'login')
+      const { cookie: _, ...rest } = body
+      const login = await logins.verify(request, { ...rest, prefix: addressPrefix(request.address) })
+      return async (_, tx, snapshot) => shown(body, logins.create(request, tx, snapshot, login))
+    },
+
+    async createByIdToken(request, current) {
+      refuseForeign(request)
+      const body = bodyOf(request, 'loginAtProvider')
+      const login = await logins.verifyIdToken(current, body, request.time)
+      return async (_, tx, snapshot) => shown(body, logins.createByIdToken(request, tx, snapshot, login))
     },
 
     end: async (request, tx, snapshot) =>
       rendered(await logins.end(request, tx, snapshot, undefined), () => ({ ...noContent, headers: endedCookie })),
   }
 }
+
+/** Another site must not log its visitors in here. */
+function refuseForeign(request: ApiRequest): void {
+  if (request.isForeign()) throw refuse('forbidden', { detail: 'a page of another origin cannot log in' })
+}
+
+/** The token is in the reply, or in the cookie. */
+const shown = async ({ cookie, lifetimeSeconds = maxSessionSeconds }: Options, created: Created) =>
+  rendered(await created, ({ token, ...session }) =>
+    cookie
+      ? json(session, { status: 201, headers: sessionCookie(token, lifetimeSeconds) })
+      : json({ ...session, token }, { status: 201 }),
+  )

@@ -47,8 +47,8 @@ const unbounded = new Set<OperatorPermission>([
 export const needsNoBound = (permission: OperatorPermission): boolean => unbounded.has(permission)
 
 /**
- * What a route requires of its caller. `none`: nothing; a proof may be in the body. `login`: nothing; a password is in the
- * body, and only the listener of operators has the route. `bootstrap`: a bootstrap token. `self`:
+ * What a route requires of its caller. `none`: nothing; a proof may be in the body. `login`: nothing; a password or
+ * an ID token is in the body, and only the listener of operators has the route. `bootstrap`: a bootstrap token. `self`:
  * any live credential. `introspect`: any live credential, for a request about the token of another. `granted:…`: a live
  * credential of a workload, whose grant the handler checks, or an operator with the permission.
  */

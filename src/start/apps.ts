@@ -11,6 +11,7 @@ import type { Limits } from '../http/limits.ts'
 import type { OpenApi } from '../http/openapi.ts'
 import type { EndpointParts } from '../http/route.ts'
 import { createRoutes } from '../http/routes.ts'
+import { hasMapping } from '../operators/role-mappings.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { features, version } from '../version.ts'
 import { createApp, isForCrls, isForWorkloads } from './app.ts'
@@ -46,6 +47,7 @@ export function composeApps(parts: Parts): Apps {
     log: product.log.log,
     version,
     audiences: config.audiences,
+    ...(config.operatorLogin && { operatorLogin: config.operatorLogin }),
     features,
     refresh: config.keys.bundleRefresh,
     now,
@@ -59,7 +61,11 @@ export function composeApps(parts: Parts): Apps {
   const endpoint: EndpointParts = {
     recorder,
     snapshots,
-    identify: createIdentify({ sessions: product.actions.sessions.find, bootstrapTries }),
+    identify: createIdentify({
+      sessions: product.actions.sessions.find,
+      bootstrapTries,
+      hasMapping: (name) => hasMapping(config.operatorLogin, name),
+    }),
     limits,
     log: logger,
     metrics,

@@ -1,8 +1,10 @@
 /** What Purser does, without a way in: groups of parts that the routes, the jobs and tests are built from. */
 import { readFile } from 'node:fs/promises'
 import { createActions } from '../actions/actions.ts'
+import type { OidcLogin } from '../actions/logins/id-token.ts'
 import { createCarryOut } from '../actions/containments/carry-out.ts'
 import { type Attestors, createAttestors } from '../attest/attest.ts'
+import { createVerifyIdToken } from '../attest/id-token.ts'
 import { createEpochs } from '../audit/epochs.ts'
 import type { Config } from '../config.ts'
 import type { Limits } from '../http/limits.ts'
@@ -88,6 +90,7 @@ export async function compose(parts: Parts) {
 
   steps.begin('attestors')
   const attestors = composeAttestors(parts, { db, outbound })
+  const oidcLogin = composeOidcLogin(parts, outbound)
   const issue = composeIssue(config, { snapshots, randomBytes, logger })
   const actions = createActions({
     ...common,
@@ -95,6 +98,7 @@ export async function compose(parts: Parts) {
     ...secrets,
     carryOut,
     passwords: createPasswords(),
+    ...(oidcLogin && { oidcLogin }),
     attestors,
     issueX509: issue.x509.svid,
     keyOf: issue.x509.keyOf,
@@ -170,4 +174,20 @@ function composeAttestors(
     onJudged: metrics.attested,
     onLimited: () => metrics.rateLimited('attestor'),
   })
+}
+
+function composeOidcLogin({ config, logger }: Parts, outbound: Outbound): OidcLogin | undefined {
+  const { operatorLogin: rules } = config
+  return (
+    rules && {
+      ...rules,
+      verify: createVerifyIdToken(rules, {
+        outbound,
+        log: logger,
+        clock: () => performance.now(),
+        readFile: (path) => readFile(path, 'utf8'),
+        keepKeysSeconds: config.keepIssuerKeys,
+      }),
+    }
+  )
 }

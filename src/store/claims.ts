@@ -23,3 +23,13 @@ export async function claimedBefore(knex: Knex, key: Buffer, time: Date): Promis
   const row: unknown = await knex('claim').where({ key }).where('claimed_at', '<', time).first('key')
   return row !== undefined
 }
+
+/** Makes a claim in a transaction. Returns false if it was made before. */
+export async function takeClaim(tx: Knex.Transaction, key: Buffer, { now, until }: { now: Date; until: Date }) {
+  const taken: unknown[] = await tx('claim')
+    .insert({ key, holder: key, claimed_at: now, until })
+    .onConflict('key')
+    .ignore()
+    .returning('key')
+  return taken.length > 0
+}

@@ -23,6 +23,7 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   api_token: ['select', 'insert', 'update', 'delete'],
   operator: ['select', 'insert', 'update'],
   operator_password: ['select', 'insert', 'update', 'delete'],
+  operator_identity: ['select', 'insert'],
   operator_address: ['select', 'insert', 'update', 'delete'],
   operator_totp: ['select', 'insert', 'update', 'delete'],
   operator_recovery_code: ['select', 'insert', 'update', 'delete'],

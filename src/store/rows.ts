@@ -88,6 +88,8 @@ export type ApiTokenRow = {
   used: boolean
   /** A login created it: a login session. */
   login?: true
+  /** The mapping of claims that gave a login at an OpenID provider its role. */
+  loginBy?: string
 }
 
 export type KeyKind = 'root-ca' | 'issuing-ca' | 'jwt-es256' | 'jwt-rs256' | 'log' | 'mac'

@@ -105,6 +105,7 @@ export const tables = {
       revoked_at: Date | null
       first_used_at: Date | null
       login: boolean
+      login_by: string | null
     }) => [
       row.id,
       {
@@ -120,6 +121,7 @@ export const tables = {
         ...(row.revoked_at !== null && { revokedAt: row.revoked_at }),
         used: row.first_used_at !== null,
         ...(row.login && { login: true }),
+        ...(row.login_by !== null && { loginBy: row.login_by }),
       },
     ],
   ),

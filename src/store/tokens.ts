@@ -15,6 +15,8 @@ export type NewApiToken = {
   createdAt: Date
   expiresAt: Date
   login?: true
+  /** The mapping of an OpenID login. */
+  loginBy?: string
   /** Set where the first use is not recorded. */
   firstUsedAt?: Date
 }

@@ -43,7 +43,11 @@ describe('credential actions without HTTP', () => {
 
   async function identify(token: string, permission: Exclude<Permission, 'none' | 'login'>) {
     const bootstrapTries = { admit: () => Promise.reject(new Error('no bootstrap token is presented')) }
-    const identifyCaller = createIdentify({ sessions: purser.actions.sessions.find, bootstrapTries })
+    const identifyCaller = createIdentify({
+      hasMapping: () => false,
+      sessions: purser.actions.sessions.find,
+      bootstrapTries,
+    })
     const requirement = {
       permission,
       route: 'GET /api/v1/credentials/self',

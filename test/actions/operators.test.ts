@@ -7,6 +7,41 @@ import { newToken } from '../../src/names/token.ts'
 import { covers } from '../../src/operators/permissions.ts'
 import { type TestActions, openActions } from '../support/actions.ts'
 
+describe('logins at an OpenID provider without HTTP', () => {
+  it('issue a nonce, refuse an unknown token, and create a session', async () => {
+    const purser = await openActions({
+      env: {
+        PURSER_OPERATOR_LOGIN_ISSUER: 'https://login.example',
+        PURSER_OPERATOR_LOGIN_CLIENT_ID: 'purser-cli',
+        PURSER_OPERATOR_LOGIN_ROLES: 'operator:groups=operators',
+      },
+    })
+    const { logins, operators } = purser.actions
+    const context = purser.context()
+    const issued = logins.issueNonce(purser.snapshot(), 'A'.repeat(43), purser.now())
+    expect(issued.nonce.split('.')).toHaveLength(3)
+    const verified = logins.verifyIdToken(purser.snapshot(), { idToken: 'a.b.c', verifier: 'v' }, purser.now())
+    await expect(verified).rejects.toMatchObject({ code: 'unauthenticated' })
+    await purser.change('operator.create', context, (tx, snapshot) =>
+      operators.create(context, tx, snapshot, { name: 'ada', role: 'auditor' }),
+    )
+    const login = (role: 'admin' | 'operator') =>
+      purser.change('operator.login', context, (tx, snapshot) =>
+        logins.createByIdToken(context, tx, snapshot, {
+          issuer: 'https://login.example',
+          subject: 'ada',
+          operator: 'ada',
+          role,
+          by: 'a mapping',
+          nonce: { key: randomBytes(32), until: new Date(Date.now() + 60_000) },
+        }),
+      )
+    expect((await login('admin')).result).toMatchObject({ operator: 'ada', role: 'auditor', login: true })
+    await expect(login('operator')).rejects.toMatchObject({ code: 'unauthenticated' })
+    await purser.stop()
+  })
+})
+
 describe('operator actions without HTTP', () => {
   let purser: TestActions
   beforeAll(async () => {

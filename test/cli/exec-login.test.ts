@@ -36,6 +36,7 @@ beforeAll(async () => {
   await purser.asAdmin('POST', '/api/v1/workloads', {
     name: 'developers',
     attestor: 'corp',
+
     match: { 'oidc:groups': 'developers' },
     spiffeId: 'spiffe://example.org/corp/{oidc:sub}',
     grants: {
@@ -127,7 +128,7 @@ test('a person of the group logs in once, and the process gets its secrets', asy
   )
   expect(entries).toHaveLength(2)
   expect(entries[0]).toMatchObject({
-    actor: { kind: 'workload', attestor: 'corp', workload: 'developers', spiffeId: 'spiffe://example.org/corp/ada' },
+    actor: { kind: 'workload', workload: 'developers', spiffeId: 'spiffe://example.org/corp/ada' },
     issued: { secrets: [{ path: 'dev/db', version: 1 }] },
   })
 }, 30_000)
@@ -177,7 +178,7 @@ describe('an ID token of another login is not used', () => {
   test('of another client of the same issuer: the server refuses it', async () => {
     const client = await createClient({
       ...attestor('corp', provider),
-      attestor: 'corp',
+
       clientId: 'another-app',
       scopes: ['openid', 'groups'],
     })

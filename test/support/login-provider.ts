@@ -22,6 +22,8 @@ type Settings = {
   groups?: Record<string, string[]>
   /** Lifetime of device codes, 60 by default. */
   codeSeconds?: number
+  /** Whether ID tokens for device codes carry the nonce of the request; false by default. */
+  deviceNonce?: boolean
   /** 600 by default. */
   idTokenSeconds?: number
 }
@@ -34,9 +36,10 @@ export async function startLoginProvider({
   groups = { ada: ['developers'], eve: ['sales'] },
   codeSeconds = 60,
   idTokenSeconds = 600,
+  deviceNonce = false,
 }: Settings = {}): Promise<LoginProvider> {
   const { ca, good } = makeIdentities()
-  const settings = JSON.stringify({ ...good, clients, groups, codeSeconds, idTokenSeconds })
+  const settings = JSON.stringify({ ...good, clients, groups, codeSeconds, idTokenSeconds, deviceNonce })
   const child = spawn(process.execPath, [fileURLToPath(new URL('oidc-provider.mjs', import.meta.url)), settings], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })

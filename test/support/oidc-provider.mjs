@@ -5,7 +5,7 @@
 import { createServer } from 'node:https'
 import { Provider } from 'oidc-provider'
 
-const { cert, key, clients, groups, codeSeconds, idTokenSeconds } = JSON.parse(process.argv[2])
+const { cert, key, clients, groups, codeSeconds, idTokenSeconds, deviceNonce } = JSON.parse(process.argv[2])
 
 const server = createServer({ cert, key })
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -20,11 +20,14 @@ const provider = new Provider(issuer, {
     redirect_uris: client.redirectUris ?? [],
     application_type: 'native',
   })),
-  claims: { openid: ['sub'], groups: ['groups'] },
-  scopes: ['openid', 'groups'],
+  claims: { openid: ['sub'], groups: ['groups'], profile: ['preferred_username'] },
+  scopes: ['openid', 'groups', 'profile'],
   // Claims of scopes are in the ID token itself, as most issuers can be told to do.
   conformIdTokenClaims: false,
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, groups: groups[id] ?? [] }) }),
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, preferred_username: id.split('@')[0], groups: groups[id] ?? [] }),
+  }),
   features: { deviceFlow: { enabled: true } },
   ttl: {
     DeviceCode: codeSeconds,
@@ -36,6 +39,14 @@ const provider = new Provider(issuer, {
   },
   cookies: { keys: ['a key of the tests'] },
 })
+if (deviceNonce) {
+  // As Keycloak does. RFC 8628 does not name the parameter, and oidc-provider drops it.
+  const { save } = provider.DeviceCode.prototype
+  provider.DeviceCode.prototype.save = function (...rest) {
+    this.nonce ??= this.params?.nonce
+    return save.apply(this, rest)
+  }
+}
 provider.use(async (context, next) => {
   await next()
   // Clients ask each 5 seconds unless told (RFC 8628 section 3.2).

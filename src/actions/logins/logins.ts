@@ -2,10 +2,14 @@
 import type { ApiTokenParts } from '../tokens/new-api-token.ts'
 import { createLogin } from './create.ts'
 import { endLogin } from './end.ts'
+import { type IdTokenParts, createIdTokenLogin, createIssueNonce, createVerifyIdTokenLogin } from './id-token.ts'
 import { type VerifyParts, createVerifyLogin } from './verify.ts'
 
-export const createLoginActions = (parts: VerifyParts & ApiTokenParts) => ({
+export const createLoginActions = (parts: VerifyParts & ApiTokenParts & IdTokenParts) => ({
   verify: createVerifyLogin(parts),
   create: createLogin(parts),
+  issueNonce: createIssueNonce(parts),
+  verifyIdToken: createVerifyIdTokenLogin(parts),
+  createByIdToken: createIdTokenLogin(parts),
   end: endLogin,
 })

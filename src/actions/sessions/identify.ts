@@ -35,11 +35,13 @@ export type Identify = (
 ) => Promise<Caller | undefined>
 
 type IdentifyParts = {
+  /** Whether the configuration still has the mapping of an OpenID login. */
+  hasMapping: (loginBy: string) => boolean
   sessions: Pick<FindSession, 'byAccessToken' | 'byCertificate' | 'cached'>
   bootstrapTries: BootstrapTries
 }
 
-export function createIdentify({ sessions, bootstrapTries }: IdentifyParts): Identify {
+export function createIdentify({ sessions, bootstrapTries, hasMapping }: IdentifyParts): Identify {
   return async ({ token, certificate }, { permission, route, acceptsApiTokens, mayUseCache }, snapshot, now) => {
     const acceptsSessions = permission === 'self' || permission === 'introspect' || permission.startsWith('granted:')
     const find = mayUseCache ? sessions.cached : sessions
@@ -64,6 +66,8 @@ export function createIdentify({ sessions, bootstrapTries }: IdentifyParts): Ide
     const operator = findOperator(token, snapshot, now)
     const required = operatorPermission(permission)
     if (!operator) return undefined
+    const { loginBy } = snapshot.apiTokens.get(operator.tokenId) ?? {}
+    if (loginBy !== undefined && !hasMapping(loginBy)) return undefined
     const actor = { kind: 'operator', operator: operator.operator, tokenId: operator.tokenId }
     if (!mayCall(operator, route)) {
       throw refuse('forbidden', { actor, detail: 'this token is limited to other routes', explanation: { route } })

@@ -19,6 +19,8 @@ type TokenSpec = {
   lifetimeSeconds: number
   /** A login session. Its first use is not recorded: the login is. */
   login?: true
+  /** The mapping of an OpenID login. */
+  loginBy?: string
 }
 
 /** The value is in this result alone. */

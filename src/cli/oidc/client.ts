@@ -7,13 +7,22 @@ import { createFetch } from './https.ts'
 export type Login = Schemas['LoginList']['items'][number]
 
 export type Client = {
-  login: Login
+  login: Omit<Login, 'attestor'>
   configuration: Configuration
   oidc: typeof import('openid-client')
 }
 
+export type LoginRequest = {
+  client: Client
+  /** Returned in the ID token: always for a code, and for a device code by issuers that support it. */
+  nonce: string
+  /** Refuses an ID token without the nonce. */
+  needsNonce?: true
+  signal: AbortSignal
+}
+
 /** @throws CliError when the issuer cannot be reached, or its document is invalid */
-export async function createClient(login: Login): Promise<Client> {
+export async function createClient(login: Client['login']): Promise<Client> {
   // Loaded on demand, so that other verbs start faster.
   const oidc = await import('openid-client')
   const options = { [oidc.customFetch]: createFetch(login.caPem), timeout: 15 }

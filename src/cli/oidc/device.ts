@@ -2,21 +2,17 @@
 import type { DeviceAuthorizationResponse } from 'openid-client'
 import { CliError, type Io, exitCodes } from '../io.ts'
 import { remark } from '../output.ts'
-import type { Client } from './client.ts'
+import type { LoginRequest } from './client.ts'
 import { faultOf } from './faults.ts'
-
-type Parameters = {
-  client: Client
-  /** Returned in the ID token by issuers that support it for device codes. */
-  nonce: string
-  signal: AbortSignal
-}
 
 /**
  * @returns the ID token
  * @throws CliError when the login was denied or took too long, or when the issuer's replies are invalid
  */
-export async function logInByDevice(io: Pick<Io, 'stderr'>, { client, nonce, signal }: Parameters): Promise<string> {
+export async function logInByDevice(
+  io: Pick<Io, 'stderr'>,
+  { client, nonce, needsNonce, signal }: LoginRequest,
+): Promise<string> {
   const { configuration, login, oidc } = client
   if (configuration.serverMetadata().device_authorization_endpoint === undefined)
     throw new CliError(
@@ -37,6 +33,8 @@ export async function logInByDevice(io: Pick<Io, 'stderr'>, { client, nonce, sig
         `the ID token of ${login.issuer} is of another login, so it was not used`,
         exitCodes.unverified,
       )
+    if (claims.nonce === undefined && needsNonce)
+      throw new CliError(`${login.issuer} returns no nonce for device codes: log in with purser login --oidc`)
     remark(io, `Logged in as ${claims.sub}`)
     return tokens.id_token
   } catch (error) {
