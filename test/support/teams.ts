@@ -19,7 +19,7 @@ export type Team = {
   marks: string[]
 }
 
-export const boundOfTeam = (word: string) => ({
+const boundOfTeam = (word: string) => ({
   attestors: [word],
   namePrefix: `${word}-`,
   spiffeIdPrefix: `/${word}/`,

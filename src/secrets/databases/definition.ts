@@ -20,7 +20,7 @@ export type TargetGrant = { schema: string; objects: ObjectKind; names?: string[
 export type RolesDefinition = { grants: TargetGrant[]; memberOf?: string[]; connectionLimit?: number }
 
 /** What rotation policies may use. Without it, none sets passwords here. */
-export type RotationDefinition = {
+type RotationDefinition = {
   /** Roles without login that the roles of a policy may be members of. */
   owners: string[]
   /** Login roles whose passwords policies may set. */
