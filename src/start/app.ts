@@ -47,8 +47,7 @@ export function createApp(routes: readonly Route[], openapi: OpenApi, parts: End
     parts,
     served.map(({ route, operation }) => ({ ...operation, methods: methodsOf(route) })),
   )
-  // Express compares a path with each route in turn, and goes through several functions for the one that matches: a tenth of
-  // the CPU of an issuance.
+  // Express compares a path with each route in turn, and goes through several functions for the one that matches.
   const fixed = new Map<string, Endpoint>()
   for (const { route, operation } of served) {
     const endpoint = createEndpoint(route, operation, parts)
