@@ -7,7 +7,7 @@ import { type Slots, createSlots } from './hash-slots.ts'
  */
 const parameters = { memoryCost: 65_536, timeCost: 3, parallelism: 1 } as const
 
-/** A stored hash with more than this is not computed: who can write to the table must not choose the memory. */
+/** A stored hash with more than this is not computed: a writer of the table must not choose the memory. */
 const limits = { memoryCost: 262_144, timeCost: 16, parallelism: 4 } as const
 
 /** Of two hashes at once in each process: 128 MiB, and two of the four threads of libuv. */
@@ -17,7 +17,7 @@ const slots = { maxRunning: 2, maxWaiting: 32 }
  * The hash of random bytes that were thrown away, with the present parameters. It is verified where there is no hash, so
  * that the work does not tell whether an operator exists and has a password.
  */
-const nobody = '$argon2id$v=19$m=65536,t=3,p=1$T0Dd4BX3sHvGy0jgp0LeXQ$a3R8LGyks55Xq/CdupRQBWxfmt03vp1+ywx+63pglEI'
+const dummyHash = '$argon2id$v=19$m=65536,t=3,p=1$T0Dd4BX3sHvGy0jgp0LeXQ$a3R8LGyks55Xq/CdupRQBWxfmt03vp1+ywx+63pglEI'
 
 export type Passwords = ReturnType<typeof createPasswords>
 
@@ -39,7 +39,7 @@ export function createPasswords(run: Slots = createSlots(slots)) {
     verify: (text: string, stored: string | undefined, isUrgent: boolean): Promise<boolean> =>
       run(isUrgent, async () => {
         const isUsable = stored !== undefined && isWithinLimits(stored)
-        const isEqual = await (await argon()).verify(isUsable ? stored : nobody, text)
+        const isEqual = await (await argon()).verify(isUsable ? stored : dummyHash, text)
         return isUsable && isEqual
       }),
   }
@@ -56,21 +56,21 @@ function parametersOf(stored: string): Parameters | undefined {
 }
 
 function isWithinLimits(stored: string): boolean {
-  const found = parametersOf(stored)
+  const actual = parametersOf(stored)
   return (
-    found !== undefined &&
-    found.memoryCost <= limits.memoryCost &&
-    found.timeCost <= limits.timeCost &&
-    found.parallelism <= limits.parallelism
+    actual !== undefined &&
+    actual.memoryCost <= limits.memoryCost &&
+    actual.timeCost <= limits.timeCost &&
+    actual.parallelism <= limits.parallelism
   )
 }
 
 /** Whether the hash has other parameters than new ones get. */
 export function isOutdated(stored: string): boolean {
-  const found = parametersOf(stored)
+  const actual = parametersOf(stored)
   return (
-    found?.memoryCost !== parameters.memoryCost ||
-    found.timeCost !== parameters.timeCost ||
-    found.parallelism !== parameters.parallelism
+    actual?.memoryCost !== parameters.memoryCost ||
+    actual.timeCost !== parameters.timeCost ||
+    actual.parallelism !== parameters.parallelism
   )
 }

@@ -1,7 +1,7 @@
 /**
  * Bounds the guesses of passwords, at all replicas together. An attempt counts for the caller's address and for the
  * operator's name, whether or not that operator exists. An address from which the operator has logged in before counts
- * alone, so attempts from elsewhere delay nobody there. An attempt that succeeds does not count.
+ * alone, so attempts from elsewhere delay no login there. An attempt that succeeds does not count.
  */
 import { createHash } from 'node:crypto'
 import { refuse } from '../../errors.ts'
