@@ -1,6 +1,6 @@
 /**
- * The steps of every request: rate limit → body → schema → caller → permission → handler → append → release. A failure at
- * any step is recorded, within the limits for anonymous callers, and answered from one table (errors.ts).
+ * The steps of every request: rate limit → body → schema → caller → permission → bound → handler → append →
+ * release. A failure at any step is recorded, within the limits for anonymous callers, and answered from one table (errors.ts).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Acting, actorOf } from '../actions/context.ts'

@@ -1,6 +1,6 @@
 /**
- * Verifies the password and the second factor of a login, before the transaction that creates the session. A wrong name, a wrong password, a
- * disabled operator and one without a password are the same to the caller: status, body, and work.
+ * Verifies the password and the second factor of a login, before the transaction that creates the session. A wrong name, a
+ * wrong password, a disabled operator and one without a password are the same to the caller: status, body, and work.
  */
 import { refuse } from '../../errors.ts'
 import { isOutdated, type Passwords } from '../../operators/passwords.ts'

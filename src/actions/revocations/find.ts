@@ -39,7 +39,7 @@ const isLive = ({ until }: IssuedCredential, now: Date): boolean => until > now
 /** `oldest`: credentials issued before are expired. `bound`: that of the operator who revokes. */
 type Reach = { oldest: Date; bound: Bound | undefined }
 
-/** One credential of that name and nothing else that came with it. @throws Refusal `not_found` */
+/** One credential of that name and nothing else that came with it. @throws Refusal `not_found`, also outside the bound */
 async function findCredential(
   tx: Knex,
   { serialNumber, jti, accessToken }: Selection,
