@@ -1,10 +1,12 @@
 import { joinTokenKind } from '../../attest/attest.ts'
+import { boundOf } from '../../authorize/caller.ts'
 import { rfc3339 } from '../../issue/lifetime.ts'
 import { newToken } from '../../names/token.ts'
 import { byName } from '../../store/registrations.ts'
 import { insertJoinToken } from '../../store/tokens.ts'
 import type { ChangeAction } from '../context.ts'
 import { impossible } from '../registrations.ts'
+import { checkGrantsWithin } from '../workloads/state.ts'
 
 const defaults = { lifetimeSeconds: 600, uses: 1 }
 
@@ -14,13 +16,14 @@ type JoinToken = { id: string; token: string; workload: string; uses: number; ex
 /** A join token attests a workload that has no orchestrator's token. It belongs to one entry. */
 export const createJoinToken =
   ({ randomBytes }: { randomBytes: (size: number) => Buffer }): ChangeAction<JoinTokenSpec, JoinToken> =>
-  async ({ time }, tx, { workloads, attestors }, spec) => {
+  async ({ time, caller }, tx, { workloads, attestors }, spec) => {
     const { workload: name, lifetimeSeconds, uses } = { ...defaults, ...spec }
     const workload = byName(workloads, name)
     if (!workload) throw impossible('/workload', 'there is no workload entry of that name')
     if (attestors.get(workload.attestorId)?.kind !== joinTokenKind) {
       throw impossible('/workload', 'this entry is not of the attestor join, so no join token opens it')
     }
+    checkGrantsWithin(workload, boundOf(caller), '/workload')
     const { token, id, hash } = newToken('join', randomBytes)
     const expires = new Date(time.getTime() + lifetimeSeconds * 1000)
     const expiresAt = rfc3339(expires)

@@ -1,6 +1,9 @@
 import type { Change } from '../../audit/record.ts'
+import { outsideBound } from '../../authorize/check-bound.ts'
 import { entriesNear, workloadOf } from '../../authorize/entries.ts'
 import { type Warning, warningsFor } from '../../authorize/warnings.ts'
+import { refuse } from '../../errors.ts'
+import type { Bound } from '../../names/bound.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { written } from '../registrations.ts'
@@ -31,4 +34,16 @@ export function writtenWorkload(row: WorkloadRow, snapshot: Snapshot): Change<Wr
   )
   const warnings = row.disabled ? [] : warningsFor(definition, others)
   return { result: { row, warnings }, ...written('workload', row, workloadState(row)) }
+}
+
+/**
+ * An operator without a bound may have written grants beyond the caller's bound into the entry. The caller does not put
+ * them to use.
+ * @param pointer where the request names the entry
+ * @throws Refusal `forbidden`
+ */
+export function checkGrantsWithin(row: WorkloadRow, bound: Bound | undefined, pointer: string): void {
+  if (outsideBound(workloadOf(row), bound).length === 0) return
+  const detail = 'the entry grants more than the bound of your token: ask an operator without a bound'
+  throw refuse('forbidden', { errors: [{ pointer, detail }] })
 }
