@@ -35,8 +35,11 @@ export function snapshotFor(caller: Caller, snapshot: Snapshot): Snapshot {
 const hasOperator = ({ operator, bound }: Bounded, row: OperatorRow): boolean =>
   row.name === operator || isWithin(row.bound, bound)
 
-const hasToken = ({ tokenId, bound }: Bounded, row: ApiTokenRow, operator: OperatorRow | undefined): boolean =>
-  row.id === tokenId || isWithin(intersection(row.bound, operator?.bound), bound)
+function hasToken({ tokenId, bound }: Bounded, row: ApiTokenRow, operator: OperatorRow | undefined): boolean {
+  // An earlier token may be of an earlier operator of that name, whose bound is not known any more.
+  const ownBound = operator && operator.createdAt <= row.createdAt ? operator.bound : undefined
+  return row.id === tokenId || isWithin(intersection(row.bound, ownBound), bound)
+}
 
 const filtered = <T>(rows: ReadonlyMap<string, T>, isVisible: (row: T) => boolean): ReadonlyMap<string, T> =>
   new Map([...rows].filter(([, row]) => isVisible(row)))

@@ -1,7 +1,7 @@
 /** The entries of the log that a caller may read. Without a bound, all. */
-import type { LogEntry } from '../../audit/entry.ts'
+import type { Actor, LogEntry } from '../../audit/entry.ts'
 import { type Caller, boundOf } from '../../authorize/caller.ts'
-import { hasSecretPath, hasSpiffeId, hasWholeAttestor } from '../../names/bound.ts'
+import { type Bound, hasAttestor, hasSecretPath, hasSpiffeId, hasWholeAttestor, isWithin } from '../../names/bound.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 /**
@@ -9,14 +9,16 @@ import type { Snapshot } from '../../store/snapshot.ts'
  * @param snapshot as the caller may know it
  */
 export const isEntryWithin = (entry: LogEntry, caller: Caller, snapshot: Snapshot): boolean =>
-  isActorWithin(entry, caller, snapshot) || isResourceWithin(entry, caller, snapshot)
+  isActorWithin(entry, caller, snapshot) || isResourceWithin(entry, boundOf(caller))
 
-export function isActorWithin({ actor }: Pick<LogEntry, 'actor'>, caller: Caller, snapshot: Snapshot): boolean {
+type Act = Pick<LogEntry, 'actor' | 'time'>
+
+export function isActorWithin({ actor, time }: Act, caller: Caller, snapshot: Snapshot): boolean {
   const bound = boundOf(caller)
   if (!bound) return true
   switch (actor.kind) {
     case 'operator':
-      return actor.operator !== undefined && snapshot.operators.has(actor.operator)
+      return isOperatorWithin(actor, new Date(time), bound, snapshot)
     case 'workload':
     case 'anonymous': {
       if (actor.spiffeId !== undefined) return hasSpiffeId(bound, actor.spiffeId)
@@ -30,13 +32,40 @@ export function isActorWithin({ actor }: Pick<LogEntry, 'actor'>, caller: Caller
   }
 }
 
-function isResourceWithin({ resource }: LogEntry, caller: Caller, snapshot: Snapshot): boolean {
+/**
+ * An operator within the bound, since it was created: an earlier one may have had its name. Of an operator beyond the bound,
+ * such as that of a narrower token, what tokens within the bound did.
+ */
+function isOperatorWithin(
+  { operator = '', tokenId = '' }: Actor,
+  time: Date,
+  bound: Bound,
+  { operators, apiTokens }: Snapshot,
+): boolean {
+  const row = operators.get(operator)
+  const isOfTeam = row !== undefined && isWithin(row.bound, bound) && row.createdAt <= time
+  return isOfTeam || apiTokens.has(tokenId)
+}
+
+function isResourceWithin({ resource, change }: LogEntry, bound: Bound | undefined): boolean {
   switch (resource?.kind) {
     case 'secret':
-      return resource.name !== undefined && hasSecretPath(boundOf(caller), resource.name)
-    case 'workload':
-      return snapshot.workloads.get(resource.id) !== undefined
+      return resource.name !== undefined && hasSecretPath(bound, resource.name)
+    case 'workload': {
+      // As the entry of the log has it: today the workload entry may belong to another team.
+      const states = [change?.before, change?.after].filter((state) => state !== undefined)
+      return states.length > 0 && states.every((state) => isStateWithin(state, bound))
+    }
     default:
       return false
   }
 }
+
+/** @param state of a workload entry */
+const isStateWithin = (state: unknown, bound: Bound | undefined): boolean =>
+  typeof state === 'object' &&
+  state !== null &&
+  'spiffeId' in state &&
+  'attestor' in state &&
+  hasSpiffeId(bound, String(state.spiffeId)) &&
+  hasAttestor(bound, String(state.attestor))
