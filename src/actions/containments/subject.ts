@@ -5,7 +5,7 @@ import { findRecorded } from '../../audit/find-entries.ts'
 import { type Caller, boundOf } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
 import { NameError } from '../../names/errors.ts'
-import { hasSpiffeId, hasWholeAttestor } from '../../names/bound.ts'
+import { type Bound, hasSpiffeId, hasWholeAttestor, isWithin } from '../../names/bound.ts'
 import { parseMatch } from '../../names/selectors.ts'
 import { untilReleased } from '../../store/blocks.ts'
 import { coveredSessions } from '../../store/contained-sessions.ts'
@@ -24,7 +24,8 @@ const unknown = (detail: string): Error => refuse('not_found', { detail })
  * Whether all of the subject lies within the caller's bound.
  * @param snapshot as the caller may know it
  */
-export function isSubjectWithin(subject: Subject, caller: Caller, { attestors, apiTokens }: Snapshot): boolean {
+export function isSubjectWithin(subject: Subject, caller: Caller, snapshot: Snapshot): boolean {
+  const { attestors, apiTokens } = snapshot
   const bound = boundOf(caller)
   if (!bound) return true
   switch (subject.kind) {
@@ -38,8 +39,17 @@ export function isSubjectWithin(subject: Subject, caller: Caller, { attestors, a
       return attestor !== undefined && hasWholeAttestor(bound, attestor)
     }
     case 'apiTokens':
-      return subject.tokenIds.every((id) => apiTokens.has(id))
+      return (
+        subject.tokenIds.every((id) => apiTokens.has(id)) &&
+        (subject.operator === undefined || isOperatorWithin(subject.operator, bound, snapshot))
+      )
   }
+}
+
+/** Also the caller's own operator may be wider than its token. */
+function isOperatorWithin(name: string, bound: Bound, { operators }: Snapshot): boolean {
+  const operator = operators.get(name)
+  return operator !== undefined && isWithin(operator.bound, bound)
 }
 
 /**

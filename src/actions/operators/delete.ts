@@ -3,11 +3,12 @@ import { removeOperator } from '../../store/operators.ts'
 import { removePassword } from '../../store/passwords.ts'
 import type { ChangeAction } from '../context.ts'
 import { type NamedRevision, findAtRevision } from '../registrations.ts'
-import { changedRows, keepAdmin, operatorResource, operatorState } from './state.ts'
+import { changedRows, checkTarget, keepAdmin, operatorResource, operatorState } from './state.ts'
 
 /** Removes an operator and revokes its tokens, so that none works for a later operator of that name. */
-export const deleteOperator: ChangeAction<NamedRevision> = async ({ time }, tx, snapshot, target) => {
+export const deleteOperator: ChangeAction<NamedRevision> = async ({ caller, time }, tx, snapshot, target) => {
   const row = findAtRevision(snapshot.operators, target)
+  checkTarget({ caller }, row)
   keepAdmin(snapshot, withOperator(snapshot, row.name, undefined), time)
   const revokedTokenIds = await removeOperator(tx, row, time)
   await removePassword(tx, row.id)

@@ -2,7 +2,7 @@ import type { OperatorRow } from '../../store/rows.ts'
 import { type ChangeAction, checkRevision } from '../context.ts'
 import { impossible } from '../registrations.ts'
 import { type CreateParts, createOperator } from './create.ts'
-import { type OperatorDefinition, checkBound, readWritten, updated } from './state.ts'
+import { type OperatorDefinition, checkBound, checkTarget, readWritten, updated } from './state.ts'
 
 /** Gives an operator another role or bound, or creates it where the expected revision is 0. Its tokens follow at once. */
 export function replaceOperator(
@@ -13,6 +13,7 @@ export function replaceOperator(
     const old = snapshot.operators.get(definition.name)
     checkRevision(expected, old?.revision ?? 0)
     if (!old) return create(context, tx, snapshot, definition)
+    checkTarget(context, old)
     // A program that knows no bounds must not lift one.
     if (definition.bound === undefined && old.bound) {
       throw impossible('/bound', 'the operator has a bound: send it, another one, or "everything"')

@@ -39,6 +39,13 @@ export const changedRows = ({ id, name }: Pick<OperatorRow, 'id' | 'name'>): Cha
   { table: 'api_token', where: { operator: name } },
 ]
 
+/** A token may be narrower than its operator, which it sees and does not change. @throws Refusal `forbidden` */
+export function checkTarget({ caller }: Pick<Context, 'caller'>, { bound }: OperatorRow): void {
+  if (isWithin(bound, boundOf(caller))) return
+  const detail = 'the operator has a wider bound than your token'
+  throw refuse('forbidden', { errors: [{ pointer: '/path/name', detail }] })
+}
+
 /** @throws Refusal `forbidden` for a bound beyond the caller's own */
 export function checkBound({ caller }: Pick<Context, 'caller'>, bound: Bound | undefined): void {
   if (isWithin(bound, boundOf(caller))) return
