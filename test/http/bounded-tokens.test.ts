@@ -20,6 +20,27 @@ describe.each(frontDoorStores)('an admin with a bound (%s)', (store) => {
   })
   afterAll(() => purser.stop())
 
+  it('replaces a token of the team that has no bound of its own: the new one has that of the team', async () => {
+    const { id } = await tokenFor(ask, 'shop-ada')
+    const replaced = await ask('replaceToken', { name: id, token: lead })
+    expect(fault(replaced)).toBe('201 ')
+    expect(replaced.body).toMatchObject({ operator: 'shop-ada', role: 'operator', bound })
+    expect(await entryFor(purser, replaced)).toMatchObject({ detail: { revokedTokenId: id } })
+    // The lead knows the new token. It stays within the bound when the operator gets a wider one.
+    const body = { name: 'shop-ada', role: 'operator', bound: 'everything' }
+    expect(fault(await ask('replaceOperator', { name: 'shop-ada', body, ifMatch: 1 }))).toBe('200 ')
+    const whoAmI = async () => (await ask('whoAmI', { token: String(replaced.body.token) })).body
+    expect(await whoAmI()).toMatchObject({ bound })
+    const narrow = { ...body, bound }
+    expect(fault(await ask('replaceOperator', { name: 'shop-ada', body: narrow, ifMatch: 2 }))).toBe('200 ')
+  })
+
+  it('replaces no token beyond its bound', async () => {
+    const other = await account(ask, 'wide', 'operator')
+    for (const id of [other.id, 'tok_00000000000000000000000000000000'])
+      expect(fault(await ask('replaceToken', { name: id, token: lead }))).toBe('404 not_found')
+  })
+
   it.each(['disable', 'replace', 'delete'] as const)(
     'does not %s its own operator where that is wider than its token',
     async (verb) => {

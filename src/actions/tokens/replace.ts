@@ -1,6 +1,7 @@
 import { refuse } from '../../errors.ts'
 import { rfc3339 } from '../../issue/lifetime.ts'
 import { revokeApiToken } from '../../store/tokens.ts'
+import { intersection } from '../../names/bound.ts'
 import type { ChangeAction } from '../context.ts'
 import { defaultTokenSeconds } from './create.ts'
 import { type ApiTokenParts, type CreatedToken, newApiToken } from './new-api-token.ts'
@@ -15,11 +16,17 @@ export const replaceToken =
   (parts: ApiTokenParts): ChangeAction<{ id: string; lifetimeSeconds?: number }, CreatedToken> =>
   async (context, tx, snapshot, { id, lifetimeSeconds = defaultTokenSeconds }) => {
     const { caller, token } = findOwnToken(context, snapshot, id)
-    if (token.id !== caller.tokenId)
-      checkPassedOn(caller, token, { role: '/path/id', routes: '/path/id', bound: '/path/id' })
-    const { operator, role, routes, bound, description, expiresAt } = token
+    const { operator, role, routes, description, expiresAt } = token
+    const owner = snapshot.operators.get(operator)
+    const isOwn = token.id === caller.tokenId
+    // The caller knows the new token: it stays within the caller's bound when its operator gets a wider one.
+    const bound = isOwn || !caller.bound ? token.bound : intersection(token.bound, owner?.bound)
+    if (!isOwn) {
+      const pointers = { role: '/path/id', routes: '/path/id', bound: '/path/id' }
+      checkPassedOn(caller, { role, ...(routes && { routes }), ...(bound && { bound }) }, pointers)
+    }
     if (token.login) throw refuse('conflict', { detail: 'this is a login session: log in again instead' })
-    if (snapshot.operators.get(operator)?.disabled !== false) {
+    if (owner?.disabled !== false) {
       throw refuse('conflict', { detail: 'the operator is disabled: revoke the token instead' })
     }
     await revokeApiToken(tx, id, context.time)
