@@ -2952,8 +2952,11 @@ export interface components {
             }[];
             /** @description What a person must do */
             needsHands: {
-                /** @enum {string} */
-                kind: "secret" | "change";
+                /**
+                 * @description `outside`: something is outside the bound of the caller, and was left out of the work or of this reply
+                 * @enum {string}
+                 */
+                kind: "secret" | "change" | "outside";
                 /** @description The path of a secret, or what an API token changed, such as `workload/web` */
                 name: string;
                 reason: string;

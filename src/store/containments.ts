@@ -1,4 +1,5 @@
 /** Containments: a row for each, which lasts. containment-items.ts has what was found. */
+import type { Bound } from '../names/bound.ts'
 import { type Columns, columnsOf, membersOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { Place } from './entries.ts'
@@ -17,8 +18,11 @@ export type ContainmentMatch = {
   operator?: string
 }
 
-/** Whom a match means, by ids that never change. */
-export type Subject =
+/**
+ * Whom a match means, by ids that never change. `bound`: that of the operator who contains. Secrets outside are not
+ * rotated.
+ */
+export type Subject = { bound?: Bound } & (
   | { kind: 'spiffeId'; spiffeId: string }
   /** `sessions`: all of the instance. `spiffeId`: its identity at the time. */
   | {
@@ -33,6 +37,7 @@ export type Subject =
   | { kind: 'selectors'; attestorId: string; name: string; selectors: Record<string, string> }
   /** With the tokens that they created. `operator`: every token of the operator. `spared`: that of the operator who contains. */
   | { kind: 'apiTokens'; tokenIds: string[]; operator?: string; spared?: string }
+)
 
 /** What the workload entries grant. */
 export type Reachable = { secrets: string[]; audiences: string[]; databases: string[] }

@@ -1,4 +1,5 @@
 /** The actions on containments. Jobs carry on what they begin (jobs/containments.ts). */
+import { snapshotFor } from '../../authorize/scope.ts'
 import { refuse } from '../../errors.ts'
 import { listContainments, readContainment } from '../../store/containments.ts'
 import type { Knex } from '../../store/database.ts'
@@ -8,6 +9,7 @@ import { type Contained, type ContainmentRequest, type CreateParts, createCreate
 import { releaseContainment } from './release.ts'
 import { reportOf } from './report.ts'
 import { isSubjectWithin } from './subject.ts'
+import { reportWithin } from './within.ts'
 
 export function createContainmentActions(parts: CreateParts) {
   const { knex } = parts.db
@@ -21,12 +23,17 @@ export function createContainmentActions(parts: CreateParts) {
   }
 
   return {
-    create: (context: Parameters<typeof contain>[0], acting: Acting, request: ContainmentRequest) =>
-      contain(context, acting, request, read),
-    async get({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot, id: string): Promise<Contained> {
-      const contained = await read(knex, id)
-      if (!isSubjectWithin(contained.row.subject, caller, snapshot)) throw refuse('not_found')
-      return contained
+    async create(context: Parameters<typeof contain>[0], acting: Acting, request: ContainmentRequest) {
+      const show = async (id: string): Promise<Contained> => {
+        const { row, report } = await read(knex, id)
+        return { row, report: reportWithin(report, context, snapshotFor(context.caller, parts.snapshots.current())) }
+      }
+      return contain(context, acting, request, show)
+    },
+    async get(context: Pick<Context, 'caller'>, snapshot: Snapshot, id: string): Promise<Contained> {
+      const { row, report } = await read(knex, id)
+      if (!isSubjectWithin(row.subject, context.caller, snapshot)) throw refuse('not_found')
+      return { row, report: reportWithin(report, context, snapshot) }
     },
     list: async ({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot) =>
       (await listContainments(knex)).filter(({ subject }) => isSubjectWithin(subject, caller, snapshot)),

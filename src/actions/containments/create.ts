@@ -4,11 +4,18 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Change, Changed, Recorded } from '../../audit/record.ts'
+import { boundOf } from '../../authorize/caller.ts'
 import { snapshotFor } from '../../authorize/scope.ts'
 import { newId } from '../../names/id.ts'
 import { insertBlocks, lockRevocations } from '../../store/blocks.ts'
 import { insertItems } from '../../store/containment-items.ts'
-import { type ContainmentMatch, type ContainmentRow, insertContainment, setCut } from '../../store/containments.ts'
+import {
+  type ContainmentMatch,
+  type ContainmentRow,
+  type Subject,
+  insertContainment,
+  setCut,
+} from '../../store/containments.ts'
 import type { Database, Knex } from '../../store/database.ts'
 import { readHead } from '../../store/log.ts'
 import { clearPassword } from '../../store/passwords.ts'
@@ -22,6 +29,7 @@ import type { CarryOut } from './carry-out.ts'
 import type { Report } from './report.ts'
 import { blockFor, subjectOf } from './subject.ts'
 import { reachableBy, surveyOf } from './survey.ts'
+import { reportWithin } from './within.ts'
 
 export type ContainmentRequest = { match: ContainmentMatch; since?: string; rotate?: boolean; dryRun?: boolean }
 
@@ -56,8 +64,13 @@ async function newContainment(
 ): Promise<New> {
   const named = await subjectOf(context, knex, snapshot, match)
   const { caller } = context
+  const bound = boundOf(caller)
   const isSpared = named.kind === 'apiTokens' && caller.kind === 'operator'
-  const subject = isSpared ? { ...named, spared: caller.tokenId } : named
+  const subject: Subject = {
+    ...named,
+    ...(isSpared && { spared: caller.tokenId }),
+    ...(bound && { bound }),
+  }
   const kind = blockFor(subject, '', context.time)?.kind
   return {
     match,
@@ -83,7 +96,8 @@ export function createCreate(parts: CreateParts) {
     const planned = { ...row, epoch: head?.epoch ?? 1, cut: head?.size ?? 0 }
     const { created, ...survey } = await surveyOf(db.knex, planned, context.time)
     const apiTokens = tokens.length + revocableTokens(snapshot, created, context.time).length
-    const report = { ...survey, counts: new Map([...survey.counts, ['apiToken' as const, apiTokens]]) }
+    const whole = { ...survey, counts: new Map([...survey.counts, ['apiToken' as const, apiTokens]]) }
+    const report = reportWithin(whole, context, snapshot)
     return begin(async () => ({
       result: { row, report },
       entry: {
@@ -142,7 +156,7 @@ export function createCreate(parts: CreateParts) {
     context: Context & { operation: string; params: Readonly<Record<string, string>> },
     acting: Acting,
     request: ContainmentRequest,
-    show: (knex: Knex, id: string) => Promise<Contained>,
+    show: (id: string) => Promise<Contained>,
   ): Promise<Recorded<Contained>> => {
     checkReason(context, reasonNeeded)
     if (request.dryRun) return plan(context, acting, request)
@@ -159,6 +173,6 @@ export function createCreate(parts: CreateParts) {
     const { id, place } = recorded.result
     const work = carryOut(id).catch((err: unknown) => logger.warn('containment.delayed', { note: id, err }))
     await Promise.race([work, pause(patienceMs, undefined, { ref: false })])
-    return { ...recorded, result: { ...(await show(db.knex, id)), ...(place !== undefined && { place }) } }
+    return { ...recorded, result: { ...(await show(id)), ...(place !== undefined && { place }) } }
   }
 }

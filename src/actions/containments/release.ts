@@ -9,6 +9,7 @@ import { type Context, checkReason, operatorName } from '../context.ts'
 import type { Contained } from './create.ts'
 import { reportOf } from './report.ts'
 import { isSubjectWithin } from './subject.ts'
+import { reportWithin } from './within.ts'
 
 /** @throws Refusal `not_found` where no block of the containment is in force */
 export async function releaseContainment(
@@ -29,7 +30,7 @@ export async function releaseContainment(
   const counts: Record<string, number> = {}
   for (const { kind } of released) counts[kind] = (counts[kind] ?? 0) + 1
   return {
-    result: { row, report: await reportOf(tx, row, context.time) },
+    result: { row, report: reportWithin(await reportOf(tx, row, context.time), context, snapshot) },
     entry: { resource: { kind: 'containment', id }, change: { after: { released: counts } } },
     changed: [{ table: 'block', where: { revocation: id } }],
   }

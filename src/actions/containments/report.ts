@@ -24,7 +24,8 @@ export type RotatingSecret = {
   error?: string
 }
 
-export type NeedsHands = { kind: 'secret' | 'change'; name: string; reason: string }
+/** `outside`: some of it is outside the bound of the reader (within.ts). */
+export type NeedsHands = { kind: 'secret' | 'change' | 'outside'; name: string; reason: string }
 
 /** What was found, and what became of it. */
 export type Report = {
