@@ -1,5 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type TestActions, openActions } from '../support/actions.ts'
+import { snapshotFor } from '../../src/authorize/scope.ts'
+import { readBound } from '../../src/names/bound.ts'
+import { WorkloadTable } from '../../src/store/memory/workloads.ts'
+import { type TestActions, admin, openActions } from '../support/actions.ts'
 
 describe('workload actions without HTTP', () => {
   let purser: TestActions
@@ -55,5 +59,32 @@ describe('workload actions without HTTP', () => {
     )
     expect(deleted.entry).toMatchObject({ action: 'workload.delete', resource: { id, revision: 4 } })
     await expect(workloads.get(context, purser.snapshot(), 'batch')).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  it('list gives other work its turn, also among entries that the caller may not know', async () => {
+    if (admin.kind !== 'operator') throw new Error('no operator')
+    const workloads = new WorkloadTable()
+    for (let n = 0; n < 5_000; n++) {
+      const name = `other-${n}`
+      workloads.set({
+        id: name,
+        name,
+        attestorId: 'att',
+        definition: definition({ name }),
+        disabled: false,
+        revision: 1,
+      })
+    }
+    const caller = { ...admin, bound: readBound({ attestors: ['lab'], spiffeIdPrefix: '/lab/shop/' }) }
+    const snapshot = snapshotFor(caller, { ...purser.snapshot(), workloads })
+    let turns = 0
+    const over = new AbortController()
+    const others = (async () => {
+      for (; !over.signal.aborted; turns++) await nextTurn()
+    })()
+    expect(await purser.actions.workloads.list(snapshot, {})(undefined, 10)).toEqual([])
+    over.abort()
+    await others
+    expect(turns).toBeGreaterThanOrEqual(5)
   })
 })

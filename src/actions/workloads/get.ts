@@ -6,7 +6,7 @@ import { hasSpiffeId } from '../../names/bound.ts'
 import type { Database } from '../../store/database.ts'
 import { byName } from '../../store/registrations.ts'
 import type { WorkloadRow } from '../../store/rows.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
+import { type Snapshot, wholeOf } from '../../store/snapshot.ts'
 import type { Context } from '../context.ts'
 import { findByName } from '../registrations.ts'
 import { workloadState } from './state.ts'
@@ -34,17 +34,19 @@ export const getWorkload =
 
 /** Lists entries in the order of their names. @returns the next `max` after a name */
 export function listWorkloads(
-  { workloads, attestors }: Snapshot,
+  snapshot: Snapshot,
   { attestor, managedBy }: { attestor?: string; managedBy?: string },
 ): (after: string | undefined, max: number) => Promise<WorkloadRow[]> {
+  const { workloads, attestors } = snapshot
   const attestorId = attestor === undefined ? undefined : (byName(attestors, attestor)?.id ?? '')
   const isListed = ({ attestorId: id, definition }: WorkloadRow): boolean =>
     (attestorId === undefined || id === attestorId) && (managedBy === undefined || definition.managedBy === managedBy)
   return async (after, max) => {
     const rows: WorkloadRow[] = []
     let visited = 0
-    for (const row of workloads.inOrder(after)) {
-      if (isListed(row)) rows.push(row)
+    // Entries that the caller may not know take time, too.
+    for (const row of wholeOf(snapshot).workloads.inOrder(after)) {
+      if (isListed(row) && workloads.get(row.id)) rows.push(row)
       if (rows.length === max) break
       if (++visited % maxWithoutTurn === 0) await nextTurn()
     }
