@@ -141,7 +141,7 @@ const isSelected = (part: string): boolean => flags.only === undefined || flags.
 
 if (flags.scale !== undefined) {
   const sizes = flags.scale.split(',').map(Number)
-  await scale(sizes, Number(flags.workers), flags.quick ? { count: 4_000, rounds: 1 } : { count: 16_000, rounds: 3 })
+  await scale(sizes, Number(flags.workers), flags.quick ? { count: 4_000, rounds: 1 } : { count: 8_000, rounds: 3 })
   process.exit(0)
 }
 
