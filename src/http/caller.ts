@@ -3,9 +3,13 @@
  * The first of these counts alone. Headers with certificates are ignored.
  */
 import type { IncomingMessage } from 'node:http'
+import { actorOf } from '../actions/context.ts'
 import { type Identify, findOperator } from '../actions/sessions/identify.ts'
+import type { Actor } from '../audit/entry.ts'
 import type { Caller } from '../authorize/caller.ts'
 import { refuse } from '../errors.ts'
+import { hashToken, tokenKind } from '../names/token.ts'
+import { findAnyApiToken } from '../operators/api-tokens.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { clientCertificate } from './client-certificate.ts'
 import { cookieToken, ownCookieToken } from './session-cookie.ts'
@@ -53,9 +57,16 @@ export function createIdentifyCaller(
   }
 }
 
-/** The operator of a request that was refused before its caller was identified. For the log. */
-export function operatorOf(message: IncomingMessage, snapshot: Snapshot, now: Date): Caller | undefined {
+/**
+ * The caller of a request that was refused before its caller was identified, for the log. An ended token proves nothing,
+ * but its entry names it: that is how the use of a stolen token shows.
+ */
+export function presentedActor(message: IncomingMessage, snapshot: Snapshot, now: Date): Actor {
   const { authorization } = message.headersDistinct
   const token = authorization ? tokenIn(authorization) : cookieToken(message)
-  return token === undefined ? undefined : findOperator(token, snapshot, now)
+  if (token === undefined || tokenKind(token) !== 'api') return { kind: 'anonymous' }
+  const operator = findOperator(token, snapshot, now)
+  if (operator) return actorOf(operator)
+  const ended = findAnyApiToken(snapshot, hashToken(token))
+  return { kind: 'anonymous', ...(ended && { operator: ended.operator, tokenId: ended.id }) }
 }

@@ -18,7 +18,7 @@ import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBody } from './body.ts'
-import { type CallerParts, createIdentifyCaller, operatorOf } from './caller.ts'
+import { type CallerParts, createIdentifyCaller, presentedActor } from './caller.ts'
 import { clientCertificate } from './client-certificate.ts'
 import { decideForCaller, refuseUnlessLive } from './current-caller.ts'
 import { createErrorReplies } from './error-replies.ts'
@@ -163,7 +163,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
     if (response.headersSent) return void response.destroy()
     if (!(error instanceof Refusal)) return errorReplies.failed(response, open, operation.operationId, error)
     if (open.actor.kind === 'anonymous' && needsCredential) {
-      open.actor = actorOf(operatorOf(message, snapshots.current(), open.time) ?? { kind: 'anonymous' })
+      open.actor = presentedActor(message, snapshots.current(), open.time)
     }
     return errorReplies.refused(response, open, error)
   }

@@ -81,7 +81,13 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
       action: 'token.revoke',
       resource: { kind: 'api-token', id },
     })
-    expect(fault(await ask('listWorkloads', { token }))).toBe('401 unauthenticated')
+    const refused = await ask('listWorkloads', { token })
+    expect(fault(refused)).toBe('401 unauthenticated')
+    expect((await entryOf(purser, refused))?.actor).toEqual({
+      kind: 'anonymous',
+      operator: 'an-admin',
+      tokenId: id,
+    })
     expect(fault(await ask('revokeToken', { name: id }))).toBe('404 not_found')
     expect((await listed()).find((one) => one.id === id)?.revokedAt).toBeDefined()
     expect(fault(await ask('revokeToken', { name: 'tok_nobody' }))).toBe('404 not_found')
