@@ -1,11 +1,11 @@
-/** Every command of docs/incidents.md, as a person would type it: a real shell, a real server over TLS. */
+/** The commands of docs/incidents.md beside a running server, as a person would type them: a real shell, a server over TLS. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Issuer, createIssuer } from '../support/issuer.ts'
 import { type TestPurser, audience, startPurser, trustDomain } from '../support/purser.ts'
 import { openPage, serverLine } from '../support/page.ts'
 import { runShell } from '../support/shell.ts'
 
-const page = openPage('incidents.md')
+const page = openPage('incidents.md', ['A leaked workload', 'A leaked API token'])
 const rotator = { kind: 'generated', fields: { password: { length: 32, alphabet: 'alphanumeric' } } }
 let purser: TestPurser
 let issuer: Issuer

@@ -15,9 +15,16 @@ export type Page = {
   remove(): void
 }
 
-/** @param name below docs/ */
-export function openPage(name: string): Page {
-  const text = readFileSync(join(root, 'docs', name), 'utf8')
+/**
+ * @param name below docs/
+ * @param headings only the sections with these headings; default: the whole page
+ */
+export function openPage(name: string, headings?: readonly string[]): Page {
+  const whole = readFileSync(join(root, 'docs', name), 'utf8')
+  const sections = whole.split(/^## /m)
+  const text = headings
+    ? sections.filter((section) => headings.some((heading) => section.startsWith(`${heading}\n`))).join('')
+    : whole
   const folder = mkdtempSync(join(tmpdir(), 'purser-page-'))
   const command = join(folder, 'purser')
   writeFileSync(command, `#!/bin/sh\nexec "${process.execPath}" "${builtMain()}" "$@"\n`)
