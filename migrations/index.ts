@@ -13,6 +13,7 @@ import { loginMigration } from './010-login.ts'
 import { boundsMigration } from './011-bounds.ts'
 import { appendsMigration } from './012-appends.ts'
 import { operatorLoginMigration } from './013-operator-login.ts'
+import { passkeysMigration } from './016-passkeys.ts'
 
 export type Migration = {
   name: string
@@ -36,4 +37,5 @@ export const migrations: readonly Migration[] = [
   boundsMigration,
   appendsMigration,
   operatorLoginMigration,
+  passkeysMigration,
 ]

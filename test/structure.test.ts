@@ -157,6 +157,7 @@ describe('imports', () => {
     ['jose', ['src/keys/', 'src/issue/', 'src/attest/']],
     ['argon2', ['src/operators/']],
     ['otpauth', ['src/operators/']],
+    ['@simplewebauthn/server', ['src/operators/']],
     ['pino', ['src/telemetry/']],
     ['prom-client', ['src/telemetry/']],
     ['commander', ['src/cli/']],

@@ -15,6 +15,8 @@ import { createLoginTries } from './logins/tries.ts'
 import type { IdTokenParts } from './logins/id-token.ts'
 import type { VerifyParts } from './logins/verify.ts'
 import { createOperatorActions } from './operators/operators.ts'
+import { createPasskeyActions } from './passkeys/passkeys.ts'
+import type { SiteParts } from './passkeys/state.ts'
 import { createRotationActions } from './rotations/rotations.ts'
 import type { RotationActionParts } from './rotations/state.ts'
 import { type CodeParts } from './second-factors/check.ts'
@@ -37,6 +39,7 @@ type ActionParts = SessionActionParts &
   Pick<VerifyParts, 'passwords'> &
   CodeParts &
   Pick<IdTokenParts, 'oidcLogin'> &
+  SiteParts &
   KeyActionParts &
   LogActionParts
 
@@ -57,6 +60,7 @@ export function createActions(parts: ActionParts) {
     operators: createOperatorActions(accounts),
     logins: createLoginActions(accounts),
     secondFactors: createSecondFactorActions(accounts),
+    passkeys: createPasskeyActions(accounts),
     tokens: createTokenActions(parts),
     revocations: createRevocationActions(parts),
     containments: createContainmentActions(parts),

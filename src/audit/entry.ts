@@ -26,11 +26,11 @@ export const actions = {
   'operator.enable': 'An operator was enabled again, and so were its API tokens',
   'operator.read': 'Operators were read',
   'operator.login':
-    'An operator logged in with a password or at an OpenID provider, which created a session; or an attempt was refused',
+    'An operator logged in with a password, a passkey or at an OpenID provider, which created a session; or an attempt was refused',
   'operator.logout': 'An operator ended its session',
   'operator.password': 'The password of an operator was set, which ended its sessions',
   'operator.second-factor':
-    'The second factor of an operator was enrolled, confirmed or removed, as `detail.step` says',
+    'A second factor or passkey of an operator was enrolled, confirmed or removed, as `detail.step` says',
   'operator.recover': 'On the server’s host, an operator got a new password, which ended its sessions',
   'attestor.create': 'An attestor was configured',
   'attestor.replace': 'An attestor was replaced',

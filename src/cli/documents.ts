@@ -29,6 +29,7 @@ const serverFields = new Set([
   'lastUsedAt',
   'passwordAt',
   'secondFactorAt',
+  'passkeys',
 ])
 
 /** Removes the members that only the server sets, so that the output of `get` is a definition. */

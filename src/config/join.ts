@@ -2,7 +2,7 @@
 import type { Fault } from './error.ts'
 import { caConstraints } from './name-constraints.ts'
 import type { settings } from './names.ts'
-import { operatorLogin } from './operator-login.ts'
+import { operatorLogin, passkeySite } from './operator-login.ts'
 import type { Secret } from './secret.ts'
 import { isLoopback } from './values.ts'
 
@@ -66,6 +66,7 @@ export function join(values: Values, report: Report) {
   const tlsConfig = tls(values, publicUrl, local, report)
   const constraints = caConstraints(values, tlsConfig.kind === 'own-ca' ? tlsConfig.names : [], faults)
   const oidc = operatorLogin(values, faults)
+  const site = passkeySite(values, publicUrl)
   const onPostgres = values.databaseUrl !== undefined
   if (!onPostgres && values.workers > 1)
     warnings.push('PURSER_WORKERS: the embedded store supports one worker, so 1 is used')
@@ -101,6 +102,8 @@ export function join(values: Values, report: Report) {
     ...(values.bootstrapTokenFile !== undefined && { bootstrapTokenFile: values.bootstrapTokenFile }),
     /** Absent: operators log in with passwords only. */
     ...(oidc && { operatorLogin: oidc }),
+    /** Absent: passkeys are off. */
+    ...(site && { passkeySite: site }),
     drainSeconds: values.drainSeconds,
     /** Per listener, for all workers together. */
     maxConnections: values.maxConnections,
@@ -163,7 +166,9 @@ function tls(values: Values, publicUrl: string, local: boolean, report: Report):
   if (tlsNames?.length === 0)
     fault('PURSER_TLS_NAMES', 'is an empty list: leave it out to use the names of the listeners')
   const everywhere = ['0.0.0.0', '::']
+  const { operatorsUrl = '' } = values
   const hosts = [
+    operatorsUrl && new URL(operatorsUrl).hostname,
     publicUrl && new URL(publicUrl).hostname.replace(/^\[|\]$/g, ''),
     values.listen.host,
     values.adminListen?.host ?? '',

@@ -1,4 +1,7 @@
-/** The login of operators at an OpenID provider: settings, and the rules between them. */
+/** Where operators log in, and the login at an OpenID provider: settings, and the rules between them. */
+import { isIP } from 'node:net'
+import { isDnsName } from '../names/dns-name.ts'
+import type { PasskeySite } from '../operators/passkeys.ts'
 import { roles } from '../operators/permissions.ts'
 import type { RoleMapping } from '../operators/role-mappings.ts'
 import { BadValue, type Fault } from './error.ts'
@@ -18,7 +21,26 @@ function pem(input: string): string {
   throw new BadValue('must be certificates in PEM')
 }
 
+/** An origin: a passkey is bound to it, and to its host name. Only on localhost does a browser trust plain HTTP. */
+function operatorsUrl(input: string): string {
+  const url = URL.canParse(input) ? new URL(input) : undefined
+  const isTrusted = url?.protocol === 'https:' || (url?.protocol === 'http:' && url.hostname === 'localhost')
+  if (!url || !isTrusted) throw new BadValue('must be an https URL; http is accepted for localhost alone')
+  if (url.origin !== input) throw new BadValue(`is written ${url.origin}: the origin alone`)
+  if (isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0)
+    throw new BadValue('must have a host name: browsers bind no passkey to an IP address')
+  return input
+}
+
 export const operatorLoginSettings = {
+  operatorsUrl: {
+    env: 'PURSER_OPERATORS_URL',
+    yaml: 'operators.url',
+    parse: operatorsUrl,
+    type: 'https URL',
+    absent: 'that of the public URL; with `PURSER_ADMIN_LISTEN`, passkeys are off',
+    doc: 'The URL at which the browsers of operators reach this server. Passkeys are bound to its host name and to its port: with another host name, operators enrol new ones. See [operators.md](operators.md#passkeys).',
+  },
   operatorLoginIssuer: {
     env: 'PURSER_OPERATOR_LOGIN_ISSUER',
     yaml: 'operators.oidc.issuer',
@@ -78,6 +100,17 @@ type Values = {
   operatorLoginName: string
   operatorLoginRoles: RoleMapping[] | undefined
   operatorLoginCa: string | undefined
+}
+
+/** Absent where no host name is known: passkeys are off. */
+export function passkeySite(
+  { operatorsUrl, adminListen }: { operatorsUrl: string | undefined; adminListen: unknown },
+  publicUrl: string,
+): PasskeySite | undefined {
+  const url = operatorsUrl ?? (adminListen ? '' : publicUrl)
+  if (url === '') return undefined
+  const { origin, hostname } = new URL(url)
+  return isDnsName(hostname) && isIP(hostname) === 0 ? { origin, rpId: hostname } : undefined
 }
 
 export type OperatorLogin = {

@@ -1169,6 +1169,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operators/{name}:passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The passkeys of an operator; never their keys
+         * @description An operator lists its own. Those of others need the role admin or auditor.
+         */
+        get: operations["listPasskeys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:enrol-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to add a passkey of one's own (WebAuthn); the reply is for `navigator.credentials.create`
+         * @description Needs the present password and, with a second factor, a code. Nothing is stored until `:confirm-passkey`, which takes the challenge once, within five minutes, from the same
+         *     session. 404 where passkeys are off (`PURSER_OPERATORS_URL`); 409 without a password, and with ten passkeys.
+         */
+        post: operations["enrolPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:confirm-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add the passkey that the browser created; it logs in from now on
+         * @description The authenticator must have verified its user. Attestation statements with certificates are refused.
+         */
+        post: operations["confirmPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{name}:remove-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remove a passkey of one's own or, as an admin, of another operator; its sessions end, but for that of this call */
+        post: operations["removePasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions:nonce": {
         parameters: {
             query?: never;
@@ -1228,6 +1314,48 @@ export interface paths {
          *     reply. The session is refused once the configuration has lost the mapping.
          */
         post: operations["loginAtProvider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions:passkey-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A challenge for a login with a passkey; the reply is for `navigator.credentials.get`
+         * @description `POST /api/v1/sessions:passkey` takes the challenge once, within five minutes, from the client that has the secret behind `challenge`. No credential is listed, so the reply does
+         *     not say which operators exist. 404 where passkeys are off (`PURSER_OPERATORS_URL`).
+         */
+        post: operations["issuePasskeyOptions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions:passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in with a passkey; the reply is that of a login with a password
+         * @description The passkey names the operator. It needs neither password nor code, since the authenticator verified its user. Every reason of a refusal gets the same reply. Failed attempts are
+         *     limited by address (429).
+         */
+        post: operations["loginWithPasskey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3122,6 +3250,8 @@ export interface components {
             passwordAt?: components["schemas"]["Time"];
             /** @description When the second factor was confirmed; absent without one */
             secondFactorAt?: components["schemas"]["Time"];
+            /** @description How many it has; absent without one */
+            passkeys?: number;
         };
         Login: {
             operator: components["schemas"]["OperatorName"];
@@ -3164,6 +3294,58 @@ export interface components {
         };
         RecoveryCodes: {
             recoveryCodes: string[];
+        };
+        Passkey: {
+            id: components["schemas"]["Id"];
+            label: components["schemas"]["PasskeyLabel"];
+            createdAt: components["schemas"]["Time"];
+            /** @description Absent until the first login with it */
+            lastUsedAt?: components["schemas"]["Time"];
+        };
+        PasskeyList: {
+            items: components["schemas"]["Passkey"][];
+        };
+        /** @example laptop */
+        PasskeyLabel: string;
+        PasskeyEnrolment: {
+            currentPassword?: components["schemas"]["Password"];
+            /** @description Needed with a second factor */
+            code?: components["schemas"]["LoginCode"];
+        };
+        PasskeyCreation: {
+            /** @description PublicKeyCredentialCreationOptionsJSON of WebAuthn Level 3 */
+            publicKey: Record<string, never>;
+            expiresAt: components["schemas"]["Time"];
+        };
+        PasskeyRequest: {
+            /** @description PublicKeyCredentialRequestOptionsJSON of WebAuthn Level 3 */
+            publicKey: Record<string, never>;
+            expiresAt: components["schemas"]["Time"];
+        };
+        WebAuthnBytes: string;
+        CredentialId: string;
+        PasskeyConfirmation: {
+            label: components["schemas"]["PasskeyLabel"];
+            /** @description Of the response of the browser, as its `toJSON` encodes it */
+            credential: {
+                id: components["schemas"]["CredentialId"];
+                clientDataJSON: components["schemas"]["WebAuthnBytes"];
+                attestationObject: components["schemas"]["WebAuthnBytes"];
+            };
+        };
+        PasskeyLogin: {
+            /** @description The secret whose SHA-256 was the challenge */
+            verifier: components["schemas"]["LoginVerifier"];
+            /** @description Of the response of the browser, as its `toJSON` encodes it */
+            credential: {
+                id: components["schemas"]["CredentialId"];
+                clientDataJSON: components["schemas"]["WebAuthnBytes"];
+                authenticatorData: components["schemas"]["WebAuthnBytes"];
+                signature: components["schemas"]["WebAuthnBytes"];
+                userHandle: components["schemas"]["WebAuthnBytes"];
+            };
+            cookie?: components["schemas"]["LoginCookie"];
+            lifetimeSeconds?: components["schemas"]["LoginSeconds"];
         };
         /** @description At most 1024 bytes in UTF-8 */
         Password: string;
@@ -5545,6 +5727,118 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most ten */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    enrolPasskey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PasskeyEnrolment"];
+            };
+        };
+        responses: {
+            /** @description The options of the new passkey */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyCreation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    confirmPasskey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyConfirmation"];
+            };
+        };
+        responses: {
+            /** @description The passkey */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    removePasskey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                name: components["parameters"]["OperatorName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    id: components["schemas"]["Id"];
+                };
+            };
+        };
+        responses: {
+            204: components["responses"]["Done"];
+            default: components["responses"]["Problem"];
+        };
+    };
     issueLoginNonce: {
         parameters: {
             query?: never;
@@ -5610,6 +5904,61 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["IdTokenLogin"];
+            };
+        };
+        responses: {
+            /** @description The session */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    /** @description The cookie `__Host-purser`, where it was requested */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginSession"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    issuePasskeyOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginNonceRequest"];
+            };
+        };
+        responses: {
+            /** @description The options */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyRequest"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    loginWithPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyLogin"];
             };
         };
         responses: {

@@ -29,6 +29,7 @@ const show = ({
   updatedAt,
   passwordAt,
   secondFactorAt,
+  passkeys,
 }: OperatorRow) => ({
   id,
   name,
@@ -40,6 +41,7 @@ const show = ({
   updatedAt: rfc3339(updatedAt),
   ...timeMember('passwordAt', passwordAt),
   ...timeMember('secondFactorAt', secondFactorAt),
+  ...(passkeys !== undefined && { passkeys }),
 })
 
 const definitionIn = ({ bound, ...definition }: BodyOf<'createOperator'>) => ({

@@ -14,6 +14,7 @@ import { createLeaseRoutes } from './leases.ts'
 import { type LogRouteParts, createLogRoutes } from './log.ts'
 import { createOperatorRoutes } from './operators.ts'
 import { type OperationsParts, createOperationsRoutes } from './operations.ts'
+import { createPasskeyRoutes } from './passkeys.ts'
 import { type PublicParts, createPublicRoutes } from './public.ts'
 import { createRevocationRoutes } from './revocations.ts'
 import { createRotationRoutes } from './rotation.ts'
@@ -49,6 +50,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const operators = createOperatorRoutes(parts)
   const tokens = createTokenRoutes(parts)
   const sessions = createSessionRoutes(parts.actions)
+  const passkeys = createPasskeyRoutes(parts.actions)
   const secondFactors = createSecondFactorRoutes(parts.actions)
   const audit = createAuditRoutes(parts)
   const log = createLogRoutes(parts)
@@ -125,9 +127,15 @@ export function createRoutes(parts: RouteParts): Route[] {
     change('POST', '/api/v1/operators/{name}:enrol-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.enrol), // prettier-ignore
     preparedChange('POST', '/api/v1/operators/{name}:confirm-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.confirm), // prettier-ignore
     preparedChange('POST', '/api/v1/operators/{name}:remove-totp', 'tokens.own', 'api', 'operator.second-factor', secondFactors.remove), // prettier-ignore
+    read('GET', '/api/v1/operators/{name}:passkeys', 'tokens.own', 'api', 'operator.read', passkeys.list),
+    preparedChange('POST', '/api/v1/operators/{name}:enrol-passkey', 'tokens.own', 'api', 'operator.second-factor', passkeys.enrol), // prettier-ignore
+    preparedChange('POST', '/api/v1/operators/{name}:confirm-passkey', 'tokens.own', 'api', 'operator.second-factor', passkeys.confirm), // prettier-ignore
+    change('POST', '/api/v1/operators/{name}:remove-passkey', 'tokens.own', 'api', 'operator.second-factor', passkeys.remove), // prettier-ignore
     read('POST', '/api/v1/sessions:nonce', 'login', 'api', 'none', sessions.nonce),
     preparedChange('POST', '/api/v1/sessions', 'login', 'api', 'operator.login', sessions.create),
     preparedChange('POST', '/api/v1/sessions:oidc', 'login', 'api', 'operator.login', sessions.createByIdToken),
+    read('POST', '/api/v1/sessions:passkey-options', 'login', 'api', 'none', sessions.passkeyOptions),
+    preparedChange('POST', '/api/v1/sessions:passkey', 'login', 'api', 'operator.login', sessions.createByPasskey),
     change('DELETE', '/api/v1/sessions/self', 'tokens.own', 'api', 'operator.logout', sessions.end),
     read('GET', '/api/v1/tokens', 'tokens.own', 'api', 'token.list', tokens.list),
     change('POST', '/api/v1/tokens', 'tokens.own', 'api', 'token.create', tokens.create),

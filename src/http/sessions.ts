@@ -11,7 +11,8 @@ import { rfc3339 } from '../issue/lifetime.ts'
 import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
 import { endedCookie, sessionCookie } from './session-cookie.ts'
 
-type Routes = { nonce: Read; create: PrepareChange; createByIdToken: PrepareChange; end: ChangeState }
+type Routes = Record<'nonce' | 'passkeyOptions', Read> &
+  Record<'create' | 'createByIdToken' | 'createByPasskey', PrepareChange> & { end: ChangeState }
 type Created = Promise<Change<CreatedToken>>
 type Options = { cookie?: boolean; lifetimeSeconds?: number }
 
@@ -36,6 +37,21 @@ export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): Routes
       const body = bodyOf(request, 'loginAtProvider')
       const login = await logins.verifyIdToken(current, body, request.time)
       return async (_, tx, snapshot) => shown(body, logins.createByIdToken(request, tx, snapshot, login))
+    },
+
+    async passkeyOptions(request, snapshot) {
+      const { challenge } = bodyOf(request, 'issuePasskeyOptions')
+      const { options, expiresAt } = logins.issuePasskeyOptions(snapshot, challenge, request.time)
+      return json({ publicKey: options, expiresAt: rfc3339(expiresAt) })
+    },
+
+    async createByPasskey(request, current) {
+      refuseForeign(request)
+      const body = bodyOf(request, 'loginWithPasskey')
+      const { cookie: _, ...rest } = body
+      const prefix = addressPrefix(request.address)
+      const login = await logins.verifyPasskey(current, { ...rest, prefix }, request.time)
+      return async (_, tx, snapshot) => shown(body, logins.createByPasskey(request, tx, snapshot, login))
     },
 
     end: async (request, tx, snapshot) =>

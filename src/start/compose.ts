@@ -99,6 +99,7 @@ export async function compose(parts: Parts) {
     carryOut,
     passwords: createPasswords(),
     ...(oidcLogin && { oidcLogin }),
+    ...(config.passkeySite && { passkeySite: config.passkeySite }),
     attestors,
     issueX509: issue.x509.svid,
     keyOf: issue.x509.keyOf,

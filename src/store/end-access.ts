@@ -21,6 +21,7 @@ export async function endAllAccess(tx: Knex.Transaction, reason: string, now: Da
   await tx('operator_password').delete()
   await tx('operator_totp').delete()
   await tx('operator_recovery_code').delete()
-  await tx('operator').whereNotNull('password_at').update({ password_at: null, second_factor_at: null })
+  await tx('operator_passkey').delete()
+  await tx('operator').whereNotNull('password_at').update({ password_at: null, second_factor_at: null, passkeys: null })
   return { sessions, accessTokens, joinTokens, apiTokens: apiTokens.map(({ id }) => id) }
 }

@@ -1,5 +1,6 @@
 /** Passwords of operators as hashes, and the addresses of past logins. Read by key at a login, never into the snapshot. */
 import type { Knex } from './database.ts'
+import { removePasskeys } from './passkeys.ts'
 import { removeSecondFactor } from './second-factors.ts'
 
 type Tx = Knex.Transaction
@@ -64,14 +65,16 @@ export async function rememberAddress(tx: Tx, operatorId: string, prefix: string
   )
 }
 
-/** The operator keeps its second factor, for a later password. */
+/** Passkeys are removed too: each is a login. The operator keeps its second factor, for a later password. */
 export async function clearPassword(tx: Tx, operatorId: string): Promise<void> {
+  await removePasskeys(tx, operatorId)
   await tx('operator_password').where({ operator_id: operatorId }).delete()
   await tx('operator').where({ id: operatorId }).update({ password_at: null })
 }
 
 export async function removePassword(tx: Tx, operatorId: string): Promise<void> {
   await removeSecondFactor(tx, operatorId)
+  await removePasskeys(tx, operatorId)
   await tx('operator_password').where({ operator_id: operatorId }).delete()
   await tx('operator_address').where({ operator_id: operatorId }).delete()
 }

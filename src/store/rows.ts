@@ -70,6 +70,8 @@ export type OperatorRow = {
   passwordAt?: Date
   /** When its second factor was confirmed; absent without one. */
   secondFactorAt?: Date
+  /** How many it has; absent without one. */
+  passkeys?: number
 }
 
 export type ApiTokenRow = {

@@ -49,9 +49,10 @@ export const setFirstUsed = (tx: Knex.Transaction, id: string, now: Date): Promi
 export const revokeApiToken = (tx: Knex.Transaction, id: string, now: Date): Promise<unknown> =>
   tx('api_token').where({ id }).whereNull('revoked_at').update({ revoked_at: now })
 
-/** Revokes the live login sessions of an operator. Returns their ids. */
-export async function endLogins(tx: Knex.Transaction, operator: string, now: Date): Promise<string[]> {
+/** Revokes the live login sessions of an operator, but for a spared one. Returns their ids. */
+export async function endLogins(tx: Knex.Transaction, operator: string, now: Date, spared?: string): Promise<string[]> {
   const live = tx('api_token').where({ operator, login: true }).whereNull('revoked_at').where('expires_at', '>', now)
+  if (spared !== undefined) void live.whereNot({ id: spared })
   const ended: { id: string }[] = await live.update({ revoked_at: now }).returning('id')
   return ended.map(({ id }) => id)
 }

@@ -253,7 +253,7 @@ const plain = (text: string, names: Names): string =>
     .replaceAll(/purser_api_[\w-]+/g, '<token>')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
     .replaceAll(/"(?:to|from)":\d+/g, '<size>')
-    .replaceAll(/"(?:checkpoint|nextCursor)":"[^"]+"/g, '<text>')
+    .replaceAll(/"(?:checkpoint|nextCursor|challenge)":"[^"]+"/g, '<text>')
 
 /** The entries of a team's own requests repeat what it wrote. */
 function withoutOwn(text: string, { word }: Team): string {

@@ -140,7 +140,9 @@ export function createCreate(parts: CreateParts) {
         resource: { kind: 'containment', id },
         change: { after: { match, ...(since && { since: since.toISOString() }), ...(blocks && { blocks }) } },
         ...(tokenIds.length > 0 && { revoked: { apiTokens: tokenIds } }),
-        ...(holder && { detail: { passwordRemoved: true } }),
+        ...(holder && {
+          detail: { passwordRemoved: true, ...(holder.passkeys && { removedPasskeys: holder.passkeys }) },
+        }),
       },
       changed: [
         ...(blocked ? [{ table: 'block', where: { revocation: id } } satisfies Changed] : []),

@@ -1,10 +1,9 @@
 /** A login with an ID token of the configured OpenID provider, for which this server issued the nonce. */
-import { createHash } from 'node:crypto'
 import type { VerifyIdToken } from '../../attest/id-token.ts'
 import { readProofText } from '../../attest/proof-text.ts'
 import { Refusal, refuse } from '../../errors.ts'
 import type { Keys } from '../../keys/keys.ts'
-import { newNonce, nonceEnd } from '../../operators/login-nonce.ts'
+import { hasVerifier, newNonce, nonceClaim, nonceEnd } from '../../operators/nonces.ts'
 import { narrowest } from '../../operators/rights.ts'
 import { type MappingRules, mapClaims } from '../../operators/role-mappings.ts'
 import { takeClaim } from '../../store/claims.ts'
@@ -37,6 +36,8 @@ export type VerifiedIdToken = Pick<IdTokenLogin, 'lifetimeSeconds'> & {
 
 export type IdTokenParts = ApiTokenParts & { keys: Pick<Keys, 'signing'>; oidcLogin?: OidcLogin }
 
+const purpose = { kind: 'login nonce' } as const
+
 const refused = (cause: string, operator?: string): Error =>
   refuse('unauthenticated', { explanation: { ...(operator !== undefined && { operator }), cause } })
 
@@ -45,7 +46,7 @@ export const createIssueNonce =
   ({ keys, oidcLogin }: IdTokenParts) =>
   (snapshot: Snapshot, challenge: string, now: Date) => {
     if (!oidcLogin) throw refuse('not_found', { detail: 'no OpenID login of operators is configured' })
-    return newNonce(keys.signing(snapshot, 'mac', now).key, challenge, now)
+    return newNonce(keys.signing(snapshot, 'mac', now).key, purpose, challenge, now)
   }
 
 export function createVerifyIdTokenLogin({ keys, oidcLogin }: IdTokenParts) {
@@ -53,15 +54,13 @@ export function createVerifyIdTokenLogin({ keys, oidcLogin }: IdTokenParts) {
     if (!oidcLogin) throw refused('no OpenID login is configured')
     const proof = readProofText(idToken)
     const { nonce } = proof.claims
-    const until = nonceEnd(keys.signing(snapshot, 'mac', now).key, nonce, verifier, now)
-    if (!until) throw refused('the nonce is not of this login')
+    const until = nonceEnd(keys.signing(snapshot, 'mac', now).key, purpose, nonce, now)
+    if (!until || !hasVerifier(nonce, verifier)) throw refused('the nonce is not of this login')
     const { claims, subject } = await oidcLogin.verify(proof, now)
     const mapped = mapClaims(claims, oidcLogin)
     if ('fault' in mapped) throw refused(mapped.fault)
     const { name, role, by } = mapped
-    const key = createHash('sha256')
-      .update(`login nonce ${String(nonce)}`)
-      .digest()
+    const key = nonceClaim(String(nonce))
     return { ...login, issuer: oidcLogin.issuer, subject, operator: name, role, by, nonce: { key, until } }
   }
 

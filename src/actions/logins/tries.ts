@@ -52,6 +52,16 @@ export function createLoginTries({ knex }: Pick<Database, 'knex'>) {
       }
     },
 
+    /**
+     * The same for a passkey, which names no operator: only the address counts, apart from passwords.
+     * @throws Refusal `rate_limited`
+     */
+    async admitPasskey(prefix: string): Promise<{ takeBack: () => Promise<unknown> }> {
+      const door = doorOf('passkey', prefix)
+      await take(door, perAddress)
+      return { takeBack: () => uncountAttempts(knex, [door]) }
+    },
+
     /** The same for a code of the second factor. @throws Refusal `rate_limited` */
     async admitCode(operatorId: string): Promise<{ takeBack: () => Promise<unknown> }> {
       const door = doorOf('code', operatorId)

@@ -1,7 +1,8 @@
-/** A new password for an operator that has lost its own, set on the server's host. The second factor is removed. */
+/** A new password for an operator that has lost its own, set on the server's host. The second factor and passkeys are removed. */
 import type { Changed } from '../../audit/record.ts'
 import type { EntryPart } from '../../audit/entry.ts'
 import type { Knex } from '../../store/database.ts'
+import { removePasskeys } from '../../store/passkeys.ts'
 import { readLoginAccount, setPassword } from '../../store/passwords.ts'
 import { removeSecondFactor } from '../../store/second-factors.ts'
 import { endLogins } from '../../store/tokens.ts'
@@ -18,9 +19,13 @@ export async function recoverOperator(
   if (!account || account.disabled) return undefined
   await setPassword(tx, account.id, hash, now)
   await removeSecondFactor(tx, account.id)
+  const removedPasskeys = await removePasskeys(tx, account.id)
   const endedSessions = await endLogins(tx, name, now)
   return {
-    entry: { resource: { kind: 'operator', id: account.id, name }, detail: { endedSessions } },
+    entry: {
+      resource: { kind: 'operator', id: account.id, name },
+      detail: { endedSessions, ...(removedPasskeys > 0 && { removedPasskeys }) },
+    },
     changed: changedRows({ id: account.id, name }),
   }
 }

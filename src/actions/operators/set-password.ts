@@ -1,21 +1,20 @@
 /**
  * Sets the password of an operator. Operators set their own, with the present one if there is one; admins set those of
- * others. All sessions of the operator end.
+ * others, which removes their passkeys. All sessions of the operator end.
  */
 import { refuse } from '../../errors.ts'
 import { readNewPassword } from '../../operators/password-text.ts'
-import type { Passwords } from '../../operators/passwords.ts'
 import { rightsMay } from '../../operators/rights.ts'
 import type { Database } from '../../store/database.ts'
+import { removePasskeys } from '../../store/passkeys.ts'
 import { readLoginAccount, readPasswordHash, setPassword } from '../../store/passwords.ts'
 import type { OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { endLogins } from '../../store/tokens.ts'
 import type { ChangeAction, Context } from '../context.ts'
-import type { LoginTries } from '../logins/tries.ts'
-import { passwordIn } from '../logins/verify.ts'
 import { findByName, impossible } from '../registrations.ts'
 import { checkPassedOn, operatorCaller, operatorNamed } from '../tokens/rights.ts'
+import { type PresentPasswordParts, createCheckPresentPassword } from './present-password.ts'
 import { changedRows, operatorResource } from './state.ts'
 
 export type PasswordChange = {
@@ -29,7 +28,7 @@ export type PasswordChange = {
 /** A change that is allowed. The present hash is compared again in the transaction. */
 type HashedPassword = { operator: string; operatorId: string; hash: string; presentHash?: string }
 
-export type PasswordParts = { db: Pick<Database, 'knex'>; passwords: Passwords; tries: LoginTries }
+export type PasswordParts = PresentPasswordParts & { db: Pick<Database, 'knex'> }
 
 /**
  * The operator whose password or second factor changes. Who knows them has the operator's role and bound, and all routes,
@@ -48,9 +47,10 @@ export function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapsh
 }
 
 /** Hashes outside the transaction. */
-export const hashPassword =
-  ({ db, passwords, tries }: PasswordParts) =>
-  async (context: Context, snapshot: Snapshot, change: PasswordChange): Promise<HashedPassword> => {
+export function hashPassword(parts: PasswordParts) {
+  const { db, passwords } = parts
+  const checkPresentPassword = createCheckPresentPassword(parts)
+  return async (context: Context, snapshot: Snapshot, change: PasswordChange): Promise<HashedPassword> => {
     const { operator, isOwn } = targetOf(context, snapshot, change.operator)
     const { name, id: operatorId } = operator
     const { text, problem } = readNewPassword(change.password, name)
@@ -59,34 +59,32 @@ export const hashPassword =
     const account = await readLoginAccount(db.knex, name, prefix)
     const presentHash = account?.hash
     if (isOwn && presentHash !== undefined) {
-      if (currentPassword === undefined) throw wrongPassword('is needed to change your own password')
-      const current = passwordIn(currentPassword, '/currentPassword')
       const isKnownAddress = account?.isKnownAddress ?? false
-      const { takeBack } = await tries.admit({ name, prefix, isKnownAddress })
-      if (!(await passwords.verify(current, presentHash, true))) throw wrongPassword('is not the present password')
-      await takeBack()
+      const presented = { name, prefix, currentPassword, purpose: 'change your own password' }
+      await checkPresentPassword({ hash: presentHash, isKnownAddress }, presented)
     }
     const hash = await passwords.hash(text)
     return { operator: name, operatorId, hash, ...(presentHash !== undefined && { presentHash }) }
   }
-
-const wrongPassword = (detail: string): Error =>
-  refuse('forbidden', { errors: [{ pointer: '/currentPassword', detail }] })
+}
 
 export const changePassword: ChangeAction<HashedPassword, OperatorRow> = async (context, tx, snapshot, change) => {
   const { time } = context
-  const { operator } = targetOf(context, snapshot, change.operator)
+  const { operator, isOwn } = targetOf(context, snapshot, change.operator)
   const isCurrent = (await readPasswordHash(tx, change.operatorId)) === change.presentHash
   if (operator.id !== change.operatorId || !isCurrent) {
     throw refuse('conflict', { detail: 'the password was changed meanwhile: try again' })
   }
   await setPassword(tx, operator.id, change.hash, time)
+  // Another person may hold them: from now on the new password is the way in.
+  const removedPasskeys = isOwn ? 0 : await removePasskeys(tx, operator.id)
   const endedSessions = await endLogins(tx, operator.name, time)
+  const { passkeys, ...rest } = operator
   return {
-    result: { ...operator, passwordAt: time },
+    result: { ...rest, ...(isOwn && passkeys !== undefined && { passkeys }), passwordAt: time },
     entry: {
       resource: operatorResource(operator),
-      detail: { ...(endedSessions.length > 0 && { endedSessions }) },
+      detail: { ...(endedSessions.length > 0 && { endedSessions }), ...(removedPasskeys > 0 && { removedPasskeys }) },
     },
     changed: changedRows(operator),
   }

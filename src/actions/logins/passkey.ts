@@ -1,0 +1,110 @@
+/** A login with a passkey, which needs neither name nor password. Every refusal is the same to the caller. */
+import { refuse } from '../../errors.ts'
+import type { Keys } from '../../keys/keys.ts'
+import { hasVerifier, newNonce, nonceClaim, nonceEnd } from '../../operators/nonces.ts'
+import { type AssertionResponse, challengeIn, requestOptions, verifyAssertion } from '../../operators/passkeys.ts'
+import { takeClaim } from '../../store/claims.ts'
+import type { Database } from '../../store/database.ts'
+import { type PasskeyRow, findPasskey, usePasskey } from '../../store/passkeys.ts'
+import { rememberAddress } from '../../store/passwords.ts'
+import type { OperatorRow } from '../../store/rows.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { ChangeAction } from '../context.ts'
+import { type SiteParts, causeOf, credentialHash, siteOf } from '../passkeys/state.ts'
+import type { ApiTokenParts, CreatedToken } from '../tokens/new-api-token.ts'
+import { newSession } from './new-session.ts'
+import type { LoginTries } from './tries.ts'
+
+export type PasskeyLogin = {
+  credential: AssertionResponse
+  /** The secret behind the challenge. */
+  verifier: string
+  /** Of the caller's address. */
+  prefix: string
+  lifetimeSeconds?: number
+}
+
+/** A login whose assertion is right. Its challenge is used up in the transaction. */
+type VerifiedPasskey = Pick<PasskeyLogin, 'prefix' | 'lifetimeSeconds'> & {
+  operator: string
+  passkey: PasskeyRow
+  nextCounter: number
+  nonce: { key: Buffer; until: Date }
+}
+
+export type PasskeyParts = ApiTokenParts &
+  SiteParts & { db: Pick<Database, 'knex'>; keys: Pick<Keys, 'signing'>; tries: LoginTries }
+
+const purpose = { kind: 'passkey login' } as const
+
+const refused = (cause: string, more: { operator?: string; credential?: string } = {}): Error =>
+  refuse('unauthenticated', { explanation: { ...more, cause } })
+
+export type RequestOptions = { options: ReturnType<typeof requestOptions>; expiresAt: Date }
+
+/** @throws Refusal `not_found` where passkeys are off */
+export const createIssuePasskeyOptions =
+  (parts: PasskeyParts) =>
+  (snapshot: Snapshot, challenge: string, now: Date): RequestOptions => {
+    const site = siteOf(parts)
+    const { nonce, expiresAt } = newNonce(parts.keys.signing(snapshot, 'mac', now).key, purpose, challenge, now)
+    return { options: requestOptions(site, nonce), expiresAt }
+  }
+
+export function createVerifyPasskeyLogin({ db, keys, tries, passkeySite: site }: PasskeyParts) {
+  function challengeOf(snapshot: Snapshot, { credential, verifier }: PasskeyLogin, now: Date) {
+    const nonce = challengeIn(credential)
+    const until = nonceEnd(keys.signing(snapshot, 'mac', now).key, purpose, nonce, now)
+    if (!until || !hasVerifier(nonce, verifier)) throw refused('the challenge is not of this login, or has ended')
+    return { key: nonceClaim(nonce), until }
+  }
+
+  /** @throws Refusal `unauthenticated` for every reason, which the log has; `rate_limited` */
+  return async (snapshot: Snapshot, login: PasskeyLogin, now: Date): Promise<VerifiedPasskey> => {
+    if (!site) throw refused('passkeys are off')
+    const { credential, prefix, lifetimeSeconds } = login
+    const { takeBack } = await tries.admitPasskey(prefix)
+    const known: { operator?: string; credential?: string } = {}
+    try {
+      const nonce = challengeOf(snapshot, login, now)
+      const credentialId = Buffer.from(credential.id, 'base64url')
+      known.credential = credentialHash(credentialId)
+      const passkey = await findPasskey(db.knex, credentialId)
+      if (!passkey) throw refused('no such passkey', known)
+      const operator = ownerOf(snapshot, passkey)
+      known.operator = operator.name
+      const nextCounter = await verifyAssertion(site, credential, passkey)
+      if (!isUsable(operator)) throw refused('disabled', known)
+      await takeBack()
+      const verified = { prefix, operator: operator.name, passkey, nextCounter, nonce }
+      return { ...verified, ...(lifetimeSeconds !== undefined && { lifetimeSeconds }) }
+    } catch (error) {
+      throw refused(causeOf(error), known)
+    }
+  }
+}
+
+/** Creates a session with the role of the operator and all routes. */
+export const createPasskeyLogin =
+  (parts: ApiTokenParts): ChangeAction<VerifiedPasskey, CreatedToken> =>
+  async ({ time: now }, tx, snapshot, { passkey, nextCounter, nonce, prefix, lifetimeSeconds, operator: name }) => {
+    const credential = credentialHash(passkey.credentialId)
+    const refusedNow = (cause: string): Error => refused(cause, { operator: name, credential })
+    const operator = snapshot.operators.get(name)
+    if (operator?.id !== passkey.operatorId || !isUsable(operator)) throw refusedNow('changed during the login')
+    if (!(await takeClaim(tx, nonce.key, { now, until: nonce.until })))
+      throw refusedNow('the challenge was used before')
+    if (!(await usePasskey(tx, passkey, nextCounter, now))) throw refusedNow('changed during the login')
+    await rememberAddress(tx, operator.id, prefix, now)
+    const session = { operator, role: operator.role, createdAt: now, lifetimeSeconds }
+    return newSession(parts, tx, snapshot, session, { passkey: passkey.id, credential })
+  }
+
+function ownerOf({ operators }: Snapshot, { operatorId }: PasskeyRow): OperatorRow {
+  const owner = [...operators.values()].find(({ id }) => id === operatorId)
+  if (owner) return owner
+  throw refused('no such operator')
+}
+
+/** Passkeys are removed with the password. */
+const isUsable = ({ disabled, passwordAt }: OperatorRow): boolean => !disabled && passwordAt !== undefined
