@@ -5,8 +5,8 @@ import { createBackOff } from '../../sdk/src/renewal/back-off.ts'
 
 function backOff(left: number) {
   const state = { left, at: 1_000_000 }
-  const made = createBackOff({ held: { leftMs: () => state.left }, elapsed: () => state.at, random: () => 1 })
-  return { state, ...made }
+  const backOff = createBackOff({ held: { leftMs: () => state.left }, elapsed: () => state.at, random: () => 1 })
+  return { state, ...backOff }
 }
 
 test.each([1000, 0, -5000])('at least a second lies between two renewals, with %d ms left of what came', (left) => {

@@ -89,14 +89,14 @@ describe('a proof', () => {
   })
 
   test('by a function is asked for with the audiences of the verified server', async () => {
-    const asked: unknown[] = []
+    const audiences: unknown[] = []
     const client = await connected({
       proof: (request) => {
-        asked.push(request.audiences)
+        audiences.push(request.audiences)
         return issuer.token({ aud: request.audiences[0] })
       },
     })
-    expect(asked).toEqual([[audience]])
+    expect(audiences).toEqual([[audience]])
     client.close()
   })
 
@@ -203,9 +203,8 @@ describe('what is issued', () => {
 
   test('nothing secret shows when a client is logged', async () => {
     const client = await connected({ jwts: ['payments'], accessToken: true })
-    const logged = JSON.stringify({ client, chosen: client.chosen })
-    for (const secret of ['PRIVATE KEY', 'purser_at_', await client.jwt('payments')])
-      expect(logged).not.toContain(secret)
+    const json = JSON.stringify({ client, chosen: client.chosen })
+    for (const secret of ['PRIVATE KEY', 'purser_at_', await client.jwt('payments')]) expect(json).not.toContain(secret)
     client.close()
   })
 
@@ -240,10 +239,10 @@ describe('jwt()', () => {
     const client = await connected({ x509: false, jwts: ['payments'] })
     const controller = new AbortController()
     const gaveUp = client.jwt('cloud', { signal: controller.signal })
-    const stayed = client.jwt('cloud')
+    const pending = client.jwt('cloud')
     controller.abort()
     expect((await failing(gaveUp)).code).toBe('aborted')
-    expect(await stayed).toMatch(/^ey/)
+    expect(await pending).toMatch(/^ey/)
     client.close()
   })
 

@@ -187,8 +187,8 @@ describe('is refused:', () => {
       'not a valid time',
     ],
     ['something else', () => toDer(octetString(Buffer.from('hello'))), 'missing'],
-  ])('%s', (_, make, why) => {
-    expect(refuse(make())).toContain(why)
+  ])('%s', (_, make, reason) => {
+    expect(refuse(make())).toContain(reason)
   })
 })
 

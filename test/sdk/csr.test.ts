@@ -15,10 +15,10 @@ test.each([
   'openssl and Purser read the request of an %s key, and nothing but the key',
   (keyType, { privateKey, publicKey }) => {
     const pem = createCsr(privateKey)
-    const shown = openssl(['req', '-verify', '-noout', '-subject', '-pubkey'], pem)
-    expect(shown.output).toContain('self-signature verify OK')
-    expect(shown.output).toMatch(/subject=\s*\n/)
-    expect(shown.output).toContain(String(publicKey.export({ type: 'spki', format: 'pem' })))
+    const verification = openssl(['req', '-verify', '-noout', '-subject', '-pubkey'], pem)
+    expect(verification.output).toContain('self-signature verify OK')
+    expect(verification.output).toMatch(/subject=\s*\n/)
+    expect(verification.output).toContain(String(publicKey.export({ type: 'spki', format: 'pem' })))
     const verdict = readCsr(pem)
     expect(verdict.keyType).toBe(keyType)
     expect(verdict.spki.equals(spkiOf(publicKey))).toBe(true)

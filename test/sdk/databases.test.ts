@@ -153,8 +153,8 @@ describe('get()', () => {
   })
 
   test('works for a client with an access token, and for a client with only its proof', async () => {
-    for (const how of [{ accessToken: true }, {}]) {
-      const { purser } = await client({ x509: false, ...how })
+    for (const options of [{ accessToken: true }, {}]) {
+      const { purser } = await client({ x509: false, ...options })
       expect(await currentUser(await purser.databases.get('orders'))).toMatch(/^purser_/)
     }
   })
@@ -178,10 +178,10 @@ describe('get()', () => {
     expect([again.lease, again.expiresAt >= role.expiresAt]).toEqual([role.lease, true])
     await admin('POST', `/api/v1/leases/${role.lease}:revoke`)
     expect((await purser.databases.get('orders')).lease).toBe(role.lease)
-    const [one, other] = await Promise.all([0, 1].map(() => purser.databases.get('orders', { fresh: true })))
-    expect(one?.lease).not.toBe(role.lease)
-    expect(other).toBe(one)
-    expect(await purser.databases.get('orders')).toBe(one)
+    const [first, second] = await Promise.all([0, 1].map(() => purser.databases.get('orders', { fresh: true })))
+    expect(first?.lease).not.toBe(role.lease)
+    expect(second).toBe(first)
+    expect(await purser.databases.get('orders')).toBe(first)
   })
 
   test('is refused above the limit of one session, which limits nothing else', async () => {
@@ -258,16 +258,16 @@ describe('a role', () => {
       const seen = new Set<unknown>()
       const old = await purser.databases.get('ending')
       let pool = poolFor(old)
-      const moved = new AbortController()
+      const ending = new AbortController()
       purser.databases.watch('ending', async (role) => {
         const before = pool
         pool = poolFor(role)
         while (before.waitingCount > 0) await new Promise((resolve) => setTimeout(resolve, 20))
         await before.end()
-        moved.abort()
+        ending.abort()
       })
       const work = async (): Promise<void> => {
-        while (!moved.signal.aborted) {
+        while (!ending.signal.aborted) {
           const { rows } = await pool.query<{ me: string }>('select current_user as me, pg_sleep(0.02)')
           seen.add(rows[0]?.me)
         }

@@ -23,8 +23,8 @@ setInterval(() => {}, 1000)`
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [said] = (await once(child.stdout, 'data')) as [Buffer]
-  expect(said.toString()).toBe('true\n')
+  const [output] = (await once(child.stdout, 'data')) as [Buffer]
+  expect(output.toString()).toBe('true\n')
   child.kill('SIGKILL')
   await once(child, 'close')
 }
@@ -36,7 +36,7 @@ async function leave(dir: string, name: string): Promise<void> {
   expect(readdirSync(dir)).toContain(name)
 }
 
-const held = (locks: (DirectoryLock | undefined)[]): DirectoryLock[] => locks.filter((lock) => lock !== undefined)
+const lockedOf = (locks: (DirectoryLock | undefined)[]): DirectoryLock[] => locks.filter((lock) => lock !== undefined)
 
 test('is one process at a time, and free once released', async () => {
   const dir = place()
@@ -55,9 +55,9 @@ test('is taken from one that was killed, by exactly one of those that start then
     const dir = place()
     for (let n = 0; n <= round % 3; n++) await leave(dir, n === 0 ? 'lock' : `lock.${n}`)
     const locks = await Promise.all(Array.from({ length: 2 + (round % 3) }, () => lockDirectory(dir)))
-    expect(held(locks)).toHaveLength(1)
+    expect(lockedOf(locks)).toHaveLength(1)
     expect(await lockDirectory(dir)).toBeUndefined()
-    for (const lock of held(locks)) lock.release()
+    for (const lock of lockedOf(locks)) lock.release()
     expect(readdirSync(dir)).toEqual([])
   }
 })

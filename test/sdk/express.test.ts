@@ -11,15 +11,15 @@ import type { Revocation } from '../../sdk/src/jwt/revocation.ts'
 import { createVerifier, good, token } from './signed-tokens.ts'
 import { createCa, createWorkload, idOf, issue } from './workloads.ts'
 
-type Asked = { path?: string; headers?: [string, string][]; method?: string }
-type Given = { status: number; headers: IncomingMessage['headers']; body: Record<string, unknown>; text: string }
+type Question = { path?: string; headers?: [string, string][]; method?: string }
+type Reply = { status: number; headers: IncomingMessage['headers']; body: Record<string, unknown>; text: string }
 
 const bearer = (value: string): [string, string] => ['Authorization', `Bearer ${value}`]
 
-const read = async (response: IncomingMessage): Promise<Given> => {
+const read = async (response: IncomingMessage): Promise<Reply> => {
   let text = ''
   for await (const chunk of response) text += String(chunk)
-  const body = text === '' ? {} : (JSON.parse(text) as Given['body'])
+  const body = text === '' ? {} : (JSON.parse(text) as Reply['body'])
   return { status: response.statusCode ?? 0, headers: response.headers, body, text }
 }
 
@@ -54,11 +54,11 @@ async function startApp(options?: IdentityOptions, revocation?: Revocation) {
   const state = createApp(options, revocation)
   const port = await listening(createServer(state.app))
   return Object.assign(state, {
-    async ask({ path = '/', headers = [], method = 'GET' }: Asked = {}): Promise<Given> {
+    async ask({ path = '/', headers = [], method = 'GET' }: Question = {}): Promise<Reply> {
       const outgoing = startRequest({ port, host: '127.0.0.1', path, method, agent: false })
       const names = new Set(headers.map(([name]) => name))
       for (const name of names) {
-        const values = headers.flatMap(([one, value]) => (one === name ? [value] : []))
+        const values = headers.flatMap(([key, value]) => (key === name ? [value] : []))
         outgoing.setHeader(name, values.length === 1 ? (values[0] ?? '') : values)
       }
       outgoing.end()
@@ -69,13 +69,13 @@ async function startApp(options?: IdentityOptions, revocation?: Revocation) {
 }
 
 /** What every refusal looks like: a problem that says nothing of its reason, and nothing for caches. */
-function expectRefusal(given: Given, status: number, challenge: string | undefined): void {
-  expect(given.headers['www-authenticate']).toBe(challenge)
-  expect(given.headers['content-type']).toBe('application/problem+json')
-  expect(given.headers['cache-control']).toBe('no-store')
-  expect(given.status).toBe(status)
-  expect(Object.keys(given.body)).toEqual(['type', 'title', 'status'])
-  expect(given.body.status).toBe(status)
+function expectRefusal(reply: Reply, status: number, challenge: string | undefined): void {
+  expect(reply.headers['www-authenticate']).toBe(challenge)
+  expect(reply.headers['content-type']).toBe('application/problem+json')
+  expect(reply.headers['cache-control']).toBe('no-store')
+  expect(reply.status).toBe(status)
+  expect(Object.keys(reply.body)).toEqual(['type', 'title', 'status'])
+  expect(reply.body.status).toBe(status)
 }
 
 const realm = 'Bearer realm="example.org"'
@@ -93,23 +93,23 @@ test('a token that holds puts the identity on the request', async () => {
 })
 
 describe('without credentials', () => {
-  test.each<[string, Asked]>([
+  test.each<[string, Question]>([
     ['nothing', {}],
     ['another scheme', { headers: [['Authorization', 'Basic dXNlcjpwYXNz']] }],
     ['a longer scheme', { headers: [['Authorization', `Bearers ${token()}`]] }],
     ['a token in another header', { headers: [['X-Authorization', `Bearer ${token()}`]] }],
     ['a token in a cookie', { headers: [['Cookie', `access_token=${token()}`]] }],
     ['a certificate in a header', { headers: [['X-Forwarded-Client-Cert', `URI=${good.sub}`]] }],
-  ])('%s: 401 without an error', async (_, asked) => {
+  ])('%s: 401 without an error', async (_, question) => {
     const app = await startApp()
-    expectRefusal(await app.ask(asked), 401, realm)
+    expectRefusal(await app.ask(question), 401, realm)
     expect([app.passed, app.refused[0]?.code]).toEqual([0, 'unauthenticated'])
   })
 })
 
 describe('more or less than one token', () => {
   const whole = token()
-  test.each<[string, Asked]>([
+  test.each<[string, Question]>([
     ['two headers', { headers: [bearer(whole), bearer(whole)] }],
     ['two headers, the first of another scheme', { headers: [['Authorization', 'Basic dTpw'], bearer(whole)] }],
     ['two, joined by a comma', { headers: [['Authorization', `Bearer ${whole}, Bearer ${whole}`]] }],
@@ -121,10 +121,10 @@ describe('more or less than one token', () => {
     ['one in the query', { path: `/?access_token=${whole}` }],
     ['one in the query, escaped', { path: `/?a=1&%61ccess_token=${whole}` }],
     ['one in the query and one in the header', { path: `/?access_token=${whole}`, headers: [bearer(whole)] }],
-  ])('%s: 400', async (_, asked) => {
+  ])('%s: 400', async (_, question) => {
     const app = await startApp()
-    const given = await app.ask(asked)
-    expectRefusal(given, 400, invalidRequest)
+    const reply = await app.ask(question)
+    expectRefusal(reply, 400, invalidRequest)
     expect([app.passed, app.refused[0]?.code]).toEqual([0, 'bad_authorization'])
     expect(app.refused[0]?.message).not.toContain(whole)
   })
@@ -147,9 +147,9 @@ describe('a token that does not hold', () => {
     ['over', token({ iat: 1, nbf: 1, exp: 2 })],
     ['of another trust domain', token({ sub: 'spiffe://evil.example/lab/web' })],
     ['unsigned', token().replace(/\.[^.]*$/, '.AAAA')],
-  ])('%s: 401, and the same words for all', async (_, given) => {
+  ])('%s: 401, and the same words for all', async (_, token) => {
     const app = await startApp()
-    expectRefusal(await app.ask({ headers: [bearer(given)] }), 401, invalidToken)
+    expectRefusal(await app.ask({ headers: [bearer(token)] }), 401, invalidToken)
     expect([app.passed, app.refused[0]?.code]).toEqual([0, 'bad_token'])
   })
 
@@ -161,8 +161,8 @@ describe('a token that does not hold', () => {
 
   test('HEAD: the same, without a body', async () => {
     const app = await startApp()
-    const given = await app.ask({ method: 'HEAD', headers: [bearer('x')] })
-    expect([given.status, given.headers['www-authenticate'], given.text]).toEqual([401, invalidToken, ''])
+    const reply = await app.ask({ method: 'HEAD', headers: [bearer('x')] })
+    expect([reply.status, reply.headers['www-authenticate'], reply.text]).toEqual([401, invalidToken, ''])
   })
 })
 
@@ -183,9 +183,9 @@ describe('when the keys can’t be had', () => {
   ])('$code: 503, and when to come back', async (error, seconds) => {
     const app = await startApp()
     app.verifier.next = error
-    const given = await app.ask({ headers: [bearer(token({}, { kid: 'not known yet' }))] })
-    expectRefusal(given, 503, undefined)
-    expect(given.headers['retry-after']).toBe(seconds)
+    const reply = await app.ask({ headers: [bearer(token({}, { kid: 'not known yet' }))] })
+    expectRefusal(reply, 503, undefined)
+    expect(reply.headers['retry-after']).toBe(seconds)
     expect(app.passed).toBe(0)
   })
 
@@ -224,12 +224,12 @@ test('what onRefused rejects with later is warned of, and the refusal is answere
 
 test('what answered meanwhile is left alone', async () => {
   const app = createApp({ audience: 'payments' })
-  const early = express()
-  early.use((_, response, next) => {
+  const earlyApp = express()
+  earlyApp.use((_, response, next) => {
     response.status(504).json({})
     next()
   }, app.app)
-  const port = await listening(createServer(early))
+  const port = await listening(createServer(earlyApp))
   expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(504)
   expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(504)
   expect([app.passed, app.faults]).toEqual([0, []])
@@ -244,7 +244,7 @@ describe('over mutual TLS', () => {
     const port = await listening(server.tls.server({ accept: idOf('*') }, state.app))
     return Object.assign(state, {
       client,
-      async ask(headers: Record<string, string> = {}): Promise<Given> {
+      async ask(headers: Record<string, string> = {}): Promise<Reply> {
         const peer = client.tls.client({ accept: idOf('server') })
         const outgoing = startTlsRequest({ port, host: '127.0.0.1', agent: false, headers, ...peer })
         outgoing.end()
@@ -270,7 +270,7 @@ describe('over mutual TLS', () => {
     )
     const agent = createWorkload(issue(ca)).tls.agent({ accept: idOf('server') })
     onTestFinished(() => agent.destroy())
-    const ask = async (): Promise<Given> => {
+    const ask = async (): Promise<Reply> => {
       const outgoing = startTlsRequest({ port, host: '127.0.0.1', agent })
       outgoing.end()
       const [response] = (await once(outgoing, 'response')) as [IncomingMessage]

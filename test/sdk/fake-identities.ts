@@ -8,23 +8,23 @@ import { type TestCa, ecPair, newSerial, secondsFrom, testCa } from '../support/
 export type Identity = { cert: string; key: string }
 
 const hour = 3600
-const here = ['127.0.0.1', 'localhost']
+const localNames = ['127.0.0.1', 'localhost']
 
 const issuerOf = ({ trustDomain, issuing }: TestCa): X509Issuer =>
   createX509Issuer({ trustDomain, issuer: issuing, count: () => 1 })
 
-type Shown = { names?: string[]; now?: Date; notAfter?: Date; svid?: string }
+type IdentityOptions = { names?: string[]; now?: Date; notAfter?: Date; svid?: string }
 
 /** A leaf with its key, and behind it whatever is to be sent along. */
-function identityUnder(issuer: X509Issuer, behind: string, shown: Shown = {}): Identity {
+function identityUnder(issuer: X509Issuer, appended: string, options: IdentityOptions = {}): Identity {
   const { privateKey } = ecPair()
-  const { names = here, now = new Date(), notAfter = secondsFrom(now, hour), svid } = shown
+  const { names = localNames, now = new Date(), notAfter = secondsFrom(now, hour), svid } = options
   const leaf = { key: readCsr(createCsr(privateKey)), serial: newSerial(), now, notAfter }
   const { pem } =
     svid === undefined
       ? issuer.issueServerCertificate({ ...leaf, names })
       : issuer.issueSvid({ ...leaf, spiffeId: svid, dnsNames: names })
-  return { cert: pem + behind, key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) }
+  return { cert: pem + appended, key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) }
 }
 
 export function createIdentities() {

@@ -41,14 +41,16 @@ function logOf(origin: string, epoch: number, signer: NoteSigner, leaves: Buffer
       const entry = canonicalize(content)
       const nonce = randomBytes(32).toString('base64')
       leaves.push(entryLeaf(nonce, entry))
-      const grew = sinceSize !== undefined && sinceSize > 0 && sinceSize <= leaves.length
+      const hasConsistency = sinceSize !== undefined && sinceSize > 0 && sinceSize <= leaves.length
       return {
         epoch,
         index,
         entry,
         nonce,
         proof: formatProof({ index, hashes: inclusionProofOf(leaves, index), checkpoint: note() }),
-        ...(grew && { consistency: consistencyProofOf(leaves, sinceSize).map((bytes) => bytes.toString('base64')) }),
+        ...(hasConsistency && {
+          consistency: consistencyProofOf(leaves, sinceSize).map((bytes) => bytes.toString('base64')),
+        }),
       }
     },
     size: () => leaves.length,

@@ -118,7 +118,7 @@ const infoOf = ({ vkey, epoch }: FakeLog): Json => ({
   epoch,
 })
 
-type Asked = {
+type CredentialRequest = {
   x509?: { csr: string }
   jwts?: { audience: string[] }[]
   accessToken?: Json
@@ -129,17 +129,17 @@ type Asked = {
 function issue(
   { leaf = {}, entry = (json) => json }: Misbehaviour,
   log: FakeLog,
-  asked: Asked,
+  request: CredentialRequest,
   requestId: string,
 ): Json {
   const { now = new Date(), spiffeId = 'spiffe://example.org/lab/web', otherKey = false } = leaf
   const notAfter = leaf.notAfter ?? secondsFrom(now, 3600)
   const end = new Date(Math.floor(notAfter.getTime() / 1000) * 1000)
   const times = { expiresAt: end.toISOString(), renewAfter: secondsFrom(now, 1800).toISOString() }
-  const made: Json = {}
+  const credentials: Json = {}
   const issued: Json = {}
-  if (asked.x509) {
-    const csr = otherKey ? createCsr(ecPair().privateKey) : asked.x509.csr
+  if (request.x509) {
+    const csr = otherKey ? createCsr(ecPair().privateKey) : request.x509.csr
     const key = readCsr(csr)
     const { pem, serialNumber, sha256 } = identities.issuer.issueSvid({
       key,
@@ -149,7 +149,7 @@ function issue(
       spiffeId,
       dnsNames: [],
     })
-    made.x509 = {
+    credentials.x509 = {
       certificateChain: pem + identities.ca.issuing.pem,
       trustBundle: identities.ca.root.pem,
       serialNumber,
@@ -164,23 +164,23 @@ function issue(
       keyId: 'k',
     }
   }
-  if (asked.jwts) {
-    const jwts = asked.jwts.map(({ audience }) => {
+  if (request.jwts) {
+    const jwts = request.jwts.map(({ audience }) => {
       const jti = randomUUID()
       const token = jws({ sub: 'spiffe://example.org/lab/web', aud: audience, jti, exp: end.getTime() / 1000 })
       return { audience, token, jti, ...times }
     })
-    made.jwts = jwts
+    credentials.jwts = jwts
     issued.jwts = jwts.map(({ audience, jti, expiresAt }) => ({ audience, jti, expiresAt, keyId: 'k' }))
   }
-  if (asked.accessToken) {
-    made.accessToken = { token: 'purser_at_fake', id: 'tok_1', expiresAt: times.expiresAt }
+  if (request.accessToken) {
+    credentials.accessToken = { token: 'purser_at_fake', id: 'tok_1', expiresAt: times.expiresAt }
     issued.accessToken = { id: 'tok_1', expiresAt: times.expiresAt }
   }
-  if (asked.databases) {
+  if (request.databases) {
     const { expiresAt } = times
-    const roles = asked.databases.map((name, n) => ({ name, lease: `ls_${n}`, username: `role_${n}`, expiresAt }))
-    made.databases = roles.map((role) => ({ ...role, password: 'PASSWORD-OF-A-ROLE' }))
+    const roles = request.databases.map((name, n) => ({ name, lease: `ls_${n}`, username: `role_${n}`, expiresAt }))
+    credentials.databases = roles.map((role) => ({ ...role, password: 'PASSWORD-OF-A-ROLE' }))
     issued.leases = roles.map(({ name, lease, ...rest }) => ({ id: lease, database: name, ...rest }))
   }
   const workload = { id: 'wl_1', name: 'web', revision: 4 }
@@ -192,13 +192,13 @@ function issue(
     workloadId: 'wl_1',
     revision: 4,
   }
-  const logged = entry({ v: 1, requestId, action: 'credentials.issue', outcome: 'granted', actor, issued })
+  const logEntry = entry({ v: 1, requestId, action: 'credentials.issue', outcome: 'granted', actor, issued })
   return {
     spiffeId: 'spiffe://example.org/lab/web',
     workload,
     session: { id: 'ses_1', expiresAt: times.expiresAt },
-    ...made,
-    receipt: log.append(logged, asked.receipt?.sinceSize),
+    ...credentials,
+    receipt: log.append(logEntry, request.receipt?.sinceSize),
   }
 }
 

@@ -6,7 +6,7 @@ import { onTestFinished, vi } from 'vitest'
 const makePair = promisify(generateKeyPair)
 
 /** What was started has come to its end, or waits for a timer: keys queue behind each other. */
-export async function settled(): Promise<void> {
+export async function settle(): Promise<void> {
   for (let round = 0; round < 4; round++) {
     await makePair('ec', { namedCurve: 'P-256' })
     await new Promise((done) => setImmediate(done))
@@ -32,13 +32,13 @@ export function fakeTime(): FakeTime {
       const end = Math.round(Date.now() + seconds * 1000)
       while (Date.now() < end) {
         vi.advanceTimersByTime(Math.min(Math.ceil(step * 1000), end - Date.now()))
-        await settled()
+        await settle()
       }
     },
     async until(holds) {
       while (!holds()) {
         vi.advanceTimersByTime(1000)
-        await settled()
+        await settle()
       }
     },
     sleep: (seconds) => void vi.setSystemTime(Date.now() + seconds * 1000),

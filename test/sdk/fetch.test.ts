@@ -47,12 +47,12 @@ async function startService(handle: Handle = ok) {
 /** Tokens are `first`, and after that `second`, `third`, as they are replaced. */
 function createCaller(origins: readonly string[], more: { fetch?: typeof fetch } = {}) {
   const names = ['first', 'second', 'third', 'fourth']
-  const state = { seconds: 0, asked: [] as string[], renewed: 0, failure: undefined as PurserError | undefined }
+  const state = { seconds: 0, audiences: [] as string[], renewed: 0, failure: undefined as PurserError | undefined }
   const call = createFetch(
     {
       async jwt(audience) {
         if (state.failure) throw state.failure
-        state.asked.push(audience)
+        state.audiences.push(audience)
         return names[state.renewed] ?? ''
       },
       async freshJwt() {
@@ -68,7 +68,7 @@ function createCaller(origins: readonly string[], more: { fetch?: typeof fetch }
 
 test('the token goes along, with whatever else the request has', async () => {
   const service = await startService()
-  const { fetch: call, asked } = createCaller([service.url])
+  const { fetch: call, audiences } = createCaller([service.url])
   const json = { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } }
   for (const input of [`${service.url}/x?y`, new URL(`${service.url}/x?y`)]) {
     expect(await (await call(input, json)).text()).toBe('ok')
@@ -76,7 +76,7 @@ test('the token goes along, with whatever else the request has', async () => {
   await call(new Request(`${service.url}/x?y`, json))
   const expected = { url: '/x?y', authorization: 'Bearer first', body: '{"a":1}' }
   expect(service.seen).toEqual([expected, expected, expected])
-  expect(asked).toEqual(['payments', 'payments', 'payments'])
+  expect(audiences).toEqual(['payments', 'payments', 'payments'])
 })
 
 describe('elsewhere', () => {
@@ -91,14 +91,14 @@ describe('elsewhere', () => {
     ['no whole URL', '/path'],
     ['nothing', ''],
   ])('%s: nothing is asked for and nothing is sent', async (_, url) => {
-    const sent: unknown[] = []
+    const requests: unknown[] = []
     const spy = (input: unknown): Promise<Response> => {
-      sent.push(input)
+      requests.push(input)
       return Promise.resolve(new Response())
     }
     const caller = createCaller(['https://api.test', 'http://127.0.0.1:8'], { fetch: spy })
     expect((await failing(caller.fetch(url))).code).toBe('bad_options')
-    expect([sent, caller.asked]).toEqual([[], []])
+    expect([requests, caller.audiences]).toEqual([[], []])
   })
 
   test('an object that is another text each time is none', async () => {

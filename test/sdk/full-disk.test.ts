@@ -30,13 +30,13 @@ function place() {
   const warnings: string[] = []
   const onWarning = (warning: string): void => void warnings.push(warning)
   const start = () => purser.connect({ spiffeId, sessionSeconds: 36_000, stateDir, onWarning, receipts: 'off' })
-  const asked = () =>
+  const requestCount = () =>
     purser.requests.filter(({ path }) => path === '/api/v1/credentials').map(({ by, reason }) => [by, reason])
-  return { file: join(stateDir, 'identity.json'), warnings, start, asked }
+  return { file: join(stateDir, 'identity.json'), warnings, start, requestCount }
 }
 
 test('a full disk: a restart finds nothing, rather than what was spent', async () => {
-  const { file, warnings, start, asked } = place()
+  const { file, warnings, start, requestCount } = place()
   const before = await start()
   const freeDisk = await fillDisk()
   await before.renew()
@@ -46,7 +46,7 @@ test('a full disk: a restart finds nothing, rather than what was spent', async (
   expect(warnings).toEqual([expect.stringContaining("can't be stored")])
   freeDisk()
   const after = await start()
-  expect(asked()).toEqual([
+  expect(requestCount()).toEqual([
     ['jwt', undefined],
     ['certificate', undefined],
     ['certificate', undefined],
@@ -56,18 +56,18 @@ test('a full disk: a restart finds nothing, rather than what was spent', async (
 })
 
 test('one that takes nothing, not even a removal: what is kept is not spent, so the proof is presented', async () => {
-  const { file, start, asked } = place()
+  const { file, start, requestCount } = place()
   const before = await start()
-  const kept = readFileSync(file)
+  const state = readFileSync(file)
   // Not to be unlinked, whoever runs this.
   rmSync(file)
   mkdirSync(join(file, 'in the way'), { recursive: true })
   await before.renew()
   before.close()
   rmSync(file, { recursive: true })
-  writeFileSync(file, kept, { mode: 0o600 })
+  writeFileSync(file, state, { mode: 0o600 })
   await start()
-  expect(asked()).toEqual([
+  expect(requestCount()).toEqual([
     ['jwt', undefined],
     ['jwt', undefined],
     ['certificate', undefined],

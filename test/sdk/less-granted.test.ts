@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => purser.stop())
 
-const everything = {
+const allGrants = {
   x509: { dnsNames: ['web.lab'], maxLifetimeSeconds: 3600 },
   jwt: { audiences: ['payments', 'cloud'], maxLifetimeSeconds: 300 },
 }
@@ -28,11 +28,11 @@ async function grant(grants: Record<string, unknown>): Promise<void> {
   const entry = { name, attestor, match, spiffeId, maxSessionSeconds, grants }
   await purser.asAdmin('PUT', '/api/v1/workloads/web', entry, { 'if-match': `"${String(revision)}"` })
 }
-beforeEach(() => grant(everything))
+beforeEach(() => grant(allGrants))
 
 async function client(options: ConnectOptions): Promise<{ client: Purser; warnings: string[] }> {
   const warnings: string[] = []
-  const made = await connect({
+  const connected = await connect({
     addr: purser.url,
     ca: { pem: await readFile(join(purser.dataDir, 'ca.pem'), 'utf8') },
     logKey: purser.vkeys,
@@ -41,20 +41,20 @@ async function client(options: ConnectOptions): Promise<{ client: Purser; warnin
     onWarning: (warning) => warnings.push(warning),
     ...options,
   })
-  onTestFinished(() => made.close())
-  return { client: made, warnings }
+  onTestFinished(() => connected.close())
+  return { client: connected, warnings }
 }
 
 test('an audience that is granted no more is left out, with a warning that names it', async () => {
   const { client: web, warnings } = await client({ jwts: ['payments', 'cloud'] })
   const before = { serialNumber: web.x509.serialNumber, cloud: await web.jwt('cloud') }
-  await grant({ ...everything, jwt: { ...everything.jwt, audiences: ['cloud'] } })
+  await grant({ ...allGrants, jwt: { ...allGrants.jwt, audiences: ['cloud'] } })
   await web.renew()
   expect(web.x509.serialNumber).not.toBe(before.serialNumber)
   expect(await web.jwt('cloud')).not.toBe(before.cloud)
   expect(warnings).toEqual([expect.stringMatching(/^a JWT for payments is no longer granted/)])
   // Whoever renews by hand may know that it is granted again.
-  await grant(everything)
+  await grant(allGrants)
   await web.renew()
   expect(warnings).toHaveLength(1)
 })
@@ -62,7 +62,7 @@ test('an audience that is granted no more is left out, with a warning that names
 test('no JWT at all: the certificate goes on', async () => {
   const { client: web, warnings } = await client({ jwts: ['payments'], accessToken: true })
   const { serialNumber } = web.x509
-  await grant({ x509: everything.x509 })
+  await grant({ x509: allGrants.x509 })
   await web.renew()
   expect(web.x509.serialNumber).not.toBe(serialNumber)
   expect(warnings).toHaveLength(1)
@@ -71,7 +71,7 @@ test('no JWT at all: the certificate goes on', async () => {
 test('a name in the certificate: tokens go on, and the certificate says why not', async () => {
   const { client: web } = await client({ jwts: ['payments'], x509: { dnsNames: ['web.lab'] } })
   const before = { serialNumber: web.x509.serialNumber, token: await web.jwt('payments') }
-  await grant({ ...everything, x509: { dnsNames: [] } })
+  await grant({ ...allGrants, x509: { dnsNames: [] } })
   expect((await failing(web.renew())).code).toBe('not_granted')
   expect(web.x509.serialNumber).toBe(before.serialNumber)
   expect(await web.jwt('payments')).not.toBe(before.token)
@@ -79,6 +79,6 @@ test('a name in the certificate: tokens go on, and the certificate says why not'
 
 test('everything: told as it is', async () => {
   const { client: web } = await client({ jwts: ['payments'], x509: false })
-  await grant({ x509: everything.x509 })
+  await grant({ x509: allGrants.x509 })
   expect((await failing(web.renew())).code).toBe('not_granted')
 })

@@ -2,15 +2,15 @@
 import { describe, expect, test } from 'vitest'
 import { lifetimeFrom, serverTime } from '../../sdk/src/time/lifetime.ts'
 
-const got = Date.parse('2026-11-24T23:00:00Z')
+const receivedAt = Date.parse('2026-11-24T23:00:00Z')
 
 /** A token of 300 s of which our clock said that it had `ours`; then both clocks went on, each as far as it did. */
 function after(wall: number, elapsed: number, ours = 300) {
-  const clocks = { now: got, elapsed: 5_000 }
+  const clocks = { now: receivedAt, elapsed: 5_000 }
   const life = lifetimeFrom(
     { now: () => clocks.now, elapsed: () => clocks.elapsed },
-    got + ours * 1000,
-    got + (ours - 300) * 1000,
+    receivedAt + ours * 1000,
+    receivedAt + (ours - 300) * 1000,
   )
   clocks.now += wall * 1000
   clocks.elapsed += elapsed * 1000
@@ -27,8 +27,8 @@ describe('a lifetime', () => {
     ['ours is behind', after(100, 100, 4000), { age: 100, left: 200 }],
     ['ours was behind and is set right', after(3800, 100, 4000), { age: 3800, left: 200 }],
     ['ours was behind, is set right, and the end came', after(4010, 310, 4000), { age: 4010, left: -10 }],
-  ])('%s', (_, found, expected) => {
-    expect(found).toEqual({ life: 300, ...expected })
+  ])('%s', (_, lifetime, expected) => {
+    expect(lifetime).toEqual({ life: 300, ...expected })
   })
 })
 
@@ -39,10 +39,10 @@ describe("the server's clock", () => {
     ['is behind ours', 160_000, 50, 1_050],
     ['is ahead of ours', -160_000, 50, 0],
   ])('%s', (_, ours, tookMs, expected) => {
-    expect(serverTime(new Date(got).toUTCString(), got + ours, tookMs)).toBe(got + expected)
+    expect(serverTime(new Date(receivedAt).toUTCString(), receivedAt + ours, tookMs)).toBe(receivedAt + expected)
   })
 
   test.each([undefined, '', 'soon'])('is taken to be ours where its Date is %j', (date) => {
-    expect(serverTime(date, got, 0)).toBe(got)
+    expect(serverTime(date, receivedAt, 0)).toBe(receivedAt)
   })
 })

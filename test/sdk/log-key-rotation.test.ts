@@ -20,7 +20,7 @@ const clock = createClock()
 
 async function client(options: ConnectOptions): Promise<{ client: Purser; warnings: string[] }> {
   const warnings: string[] = []
-  const made = await connect({
+  const connected = await connect({
     addr: purser.url,
     ca: { pem: await readFile(join(purser.dataDir, 'ca.pem'), 'utf8') },
     env: {},
@@ -29,8 +29,8 @@ async function client(options: ConnectOptions): Promise<{ client: Purser; warnin
     x509: false,
     ...options,
   })
-  onTestFinished(() => made.close())
-  return { client: made, warnings }
+  onTestFinished(() => connected.close())
+  return { client: connected, warnings }
 }
 
 beforeAll(async () => {
@@ -67,9 +67,9 @@ describe('while both keys sign', () => {
   test('a client that took the server’s word takes it again, and keeps both over a restart', async () => {
     const { warnings } = await client({ stateDir: dir, logKey: [] })
     expect(warnings.join('\n')).toContain('trust on first use')
-    const kept = JSON.parse(await readFile(join(dir, 'log-example.org.json'), 'utf8')) as { vkeys: string[] }
-    expect(kept.vkeys).toHaveLength(2)
-    expect(kept.vkeys).toEqual(expect.arrayContaining(first))
+    const state = JSON.parse(await readFile(join(dir, 'log-example.org.json'), 'utf8')) as { vkeys: string[] }
+    expect(state.vkeys).toHaveLength(2)
+    expect(state.vkeys).toEqual(expect.arrayContaining(first))
   })
 })
 
@@ -80,8 +80,8 @@ describe('when the older one has ended', () => {
   })
 
   test('who kept both goes on; who pinned the older one alone is refused', async () => {
-    const { client: kept } = await client({ stateDir: dir })
-    expect(kept.receipt?.index).toBeGreaterThan(0)
+    const { client: restarted } = await client({ stateDir: dir })
+    expect(restarted.receipt?.index).toBeGreaterThan(0)
     expect((await failing(client({ logKey: first }))).code).toBe('receipt_invalid')
   })
 })

@@ -5,15 +5,15 @@ import { createTransport } from '../../sdk/src/connection/transport.ts'
 import { rootPem, startFake } from './fake-purser.ts'
 
 function hear(): Error[] {
-  const heard: Error[] = []
-  const onWarning = (warning: Error): void => void heard.push(warning)
+  const leakWarnings: Error[] = []
+  const onWarning = (warning: Error): void => void leakWarnings.push(warning)
   process.on('warning', onWarning)
   onTestFinished(() => void process.off('warning', onWarning))
-  return heard
+  return leakWarnings
 }
 
 test('to the server', async () => {
-  const heard = hear()
+  const leakWarnings = hear()
   const fake = await startFake()
   const address = { origin: fake.url, host: '127.0.0.1', port: fake.port, tls: true }
   const anchors = () => Promise.resolve({ pem: [rootPem], words: '' })
@@ -22,11 +22,11 @@ test('to the server', async () => {
   const answers = await Promise.all(Array.from({ length: 15 }, () => transport.exchange(object)))
   expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 15 }, () => 200))
   transport.close()
-  expect(heard).toEqual([])
+  expect(leakWarnings).toEqual([])
 })
 
 test('of tokens to be verified', async () => {
-  const heard = hear()
+  const leakWarnings = hear()
   const purser = createTestPurser()
   onTestFinished(() => purser.close())
   const api = await purser.connect({ spiffeId: 'spiffe://example.org/api' })
@@ -40,5 +40,5 @@ test('of tokens to be verified', async () => {
   const all = await Promise.all(tokens.map((token) => api.verifyJwt(token, { audience: 'api' })))
   expect(all).toHaveLength(15)
   await new Promise((done) => setImmediate(done))
-  expect(heard).toEqual([])
+  expect(leakWarnings).toEqual([])
 })

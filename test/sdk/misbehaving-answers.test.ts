@@ -79,11 +79,11 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
   })
 
   test('a huge body that has no end', async () => {
-    let sent = 0
+    let sentBytes = 0
     const handle = on(path, (response) => {
       const more = (): void => {
         if (response.destroyed) return
-        sent += 65_536
+        sentBytes += 65_536
         // In turns: a write that is taken at once calls back before anybody hears that the other side is gone.
         response.write('x'.repeat(65_536), () => setImmediate(more))
       }
@@ -92,7 +92,7 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
     })
     expect((await failingAt({ handle })).code).toBe('too_large')
     // What both sides' buffers hold beyond what was read, and no more.
-    expect(sent).toBeLessThan(32 * 1024 * 1024)
+    expect(sentBytes).toBeLessThan(32 * 1024 * 1024)
   })
 
   test('a huge header', async () => {
@@ -136,10 +136,10 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
 
 describe('a busy server', () => {
   const busy = (times: number, status: number, wait: string): Misbehaviour => {
-    let left = times
+    let remaining = times
     return {
       handle: (request, response) => {
-        if (request.method !== 'POST' || left-- <= 0) return false
+        if (request.method !== 'POST' || remaining-- <= 0) return false
         response.writeHead(status, { 'retry-after': wait, 'content-type': 'application/problem+json' })
         response.end(JSON.stringify({ code: 'log_unavailable', title: 'not now', status, requestId: 'req_busy' }))
         return true
@@ -177,9 +177,9 @@ describe('a busy server', () => {
     const error = await failingAt(
       {
         handle: (request, response) => {
-          const taken = wrong.handle?.(request, response) === true
-          if (taken) response.once('finish', () => setTimeout(() => controller.abort(), 20))
-          return taken
+          const isHandled = wrong.handle?.(request, response) === true
+          if (isHandled) response.once('finish', () => setTimeout(() => controller.abort(), 20))
+          return isHandled
         },
       },
       { signal: controller.signal },

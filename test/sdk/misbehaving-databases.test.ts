@@ -32,12 +32,12 @@ const roles =
     reply.databases ? { ...reply, databases: change(reply.databases as Json[]) } : reply
 const first =
   (change: Json) =>
-  ([one, ...rest]: Json[]): Json[] => [{ ...one, ...change }, ...rest]
+  ([role, ...rest]: Json[]): Json[] => [{ ...role, ...change }, ...rest]
 
-describe.each(['at the start', 'later'] as const)('%s', (when) => {
-  async function lied(wrong: Misbehaviour) {
+describe.each(['at the start', 'later'] as const)('%s', (phase) => {
+  async function failureOf(wrong: Misbehaviour) {
     const fake = await plain(wrong)
-    if (when === 'at the start') return failing(connect(optionsFor(fake, { databases: ['orders', 'stock'] })))
+    if (phase === 'at the start') return failing(connect(optionsFor(fake, { databases: ['orders', 'stock'] })))
     const purser = await connect(optionsFor(fake))
     onTestFinished(() => purser.close())
     const error = await failing(purser.databases.get('orders'))
@@ -57,7 +57,7 @@ describe.each(['at the start', 'later'] as const)('%s', (when) => {
     ['no list', leases(() => ({})), /leases is no list/],
     ['no objects', leases((all) => all.map(() => 'ls_0')), /leases is \?/],
   ])('the log has %s', async (_, entry, words) => {
-    const error = await lied({ entry })
+    const error = await failureOf({ entry })
     expect(error.code).toBe('receipt_mismatch')
     expect(error.message).toMatch(words)
     expect(error.message).not.toContain(password)
@@ -73,16 +73,16 @@ describe.each(['at the start', 'later'] as const)('%s', (when) => {
     ['that is already expired', roles(first({ expiresAt: '2020-01-01T00:00:00Z' })), 'receipt_mismatch'],
     ['of another name than the log says', roles(first({ username: 'postgres' })), 'receipt_mismatch'],
   ])('roles: %s', async (_, reply, code) => {
-    const error = await lied({ reply })
+    const error = await failureOf({ reply })
     expect(error.code).toBe(code)
     expect(error.message).not.toContain(password)
   })
 
   test('a role that is already expired, as the log says too', async () => {
-    const over = { expiresAt: '2020-01-01T00:00:00Z' }
-    const error = await lied({
-      reply: roles((all) => all.map((json) => ({ ...json, ...over }))),
-      entry: leases((all) => all.map((json) => ({ ...json, ...over }))),
+    const expired = { expiresAt: '2020-01-01T00:00:00Z' }
+    const error = await failureOf({
+      reply: roles((all) => all.map((json) => ({ ...json, ...expired }))),
+      entry: leases((all) => all.map((json) => ({ ...json, ...expired }))),
     })
     expect([error.code, error.message]).toEqual(['bad_reply', expect.stringContaining('already expired')])
   })
@@ -113,12 +113,12 @@ test.each<[string, Json]>([
   ['no end', { expiresAt: undefined }],
 ])('a renewal that answers %s is none: what is held stays, and the watch is told', async (_, change) => {
   const end = '2036-01-01T00:00:00Z'
-  const answered = { id: 'ls_0', username: 'role_0', expiresAt: end, maxExpiresAt: end }
+  const lease = { id: 'ls_0', username: 'role_0', expiresAt: end, maxExpiresAt: end }
   const fake = await plain({
     handle({ url }, response) {
       if (!url.endsWith(':renew')) return false
       response.writeHead(200, { 'content-type': 'application/json' })
-      response.end(JSON.stringify({ ...answered, ...change }))
+      response.end(JSON.stringify({ ...lease, ...change }))
       return true
     },
   })
@@ -144,10 +144,10 @@ test('a server whose every lease is due at once is not asked without end', async
   })
   const purser = await connect(optionsFor(fake))
   onTestFinished(() => purser.close())
-  const told: unknown[] = []
-  purser.databases.watch('orders', ({ lease }) => told.push(lease))
+  const leaseIds: unknown[] = []
+  purser.databases.watch('orders', ({ lease }) => leaseIds.push(lease))
   const started = performance.now()
-  await vi.waitFor(() => expect(told.length).toBeGreaterThan(2), { timeout: 20_000, interval: 20 })
+  await vi.waitFor(() => expect(leaseIds.length).toBeGreaterThan(2), { timeout: 20_000, interval: 20 })
   // Half a second apart, whatever the machine.
   expect(performance.now() - started).toBeGreaterThan(900)
 })

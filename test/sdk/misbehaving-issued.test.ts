@@ -117,13 +117,13 @@ function replaceOne(reply: unknown, n: number, value: unknown): unknown {
   const walk = (node: unknown, path: string[]): void => {
     paths.push(path)
     if (typeof node === 'object' && node !== null)
-      for (const [key, one] of Object.entries(node)) walk(one, [...path, key])
+      for (const [key, child] of Object.entries(node)) walk(child, [...path, key])
   }
   walk(reply, [])
   const path = paths[n % paths.length] ?? []
   const put = (node: unknown, [key, ...rest]: string[]): unknown => {
     if (key === undefined) return value
-    if (Array.isArray(node)) return node.map((one: unknown, at) => (String(at) === key ? put(one, rest) : one))
+    if (Array.isArray(node)) return node.map((child: unknown, at) => (String(at) === key ? put(child, rest) : child))
     const members = { ...(node as object) } as Record<string, unknown>
     return { ...members, [key]: put(members[key], rest) }
   }

@@ -29,12 +29,12 @@ describe('a log that forked', () => {
   ])('%s: both heads are kept as evidence', async (_, size) => {
     const { fake, purser } = await connected()
     const before = purser.receipt
-    const kept = fake.state.log.checkpoint()
+    const checkpoint = fake.state.log.checkpoint()
     const { vkey } = fake.state.log
     fake.state.log = fake.state.log.fork(size)
     const error = await failing(purser.jwt('b'))
     expect(error.code).toBe('log_forked')
-    expect(error.heads?.kept).toBe(kept)
+    expect(error.heads?.kept).toBe(checkpoint)
     expect(openCheckpoint(error.heads?.received, [vkey]).size).toBe(fake.state.log.size())
     expect(purser.receipt).toBe(before)
     // And again: what was refused was not taken over.
@@ -103,7 +103,7 @@ describe('what is kept in PURSER_STATE_DIR', () => {
   test('a place that takes no file is a warning: the credential is sound', async () => {
     const warnings: string[] = []
     const fake = await plain()
-    const options = optionsFor(fake, { stateDir: '/proc/purser', onWarning: (one) => warnings.push(one) })
+    const options = optionsFor(fake, { stateDir: '/proc/purser', onWarning: (warning) => warnings.push(warning) })
     expect((await connect(options)).receipt?.index).toBe(3)
     expect(warnings[0]).toContain("key and certificate can't be stored in /proc/purser")
     expect(warnings.slice(1)).toEqual([expect.stringContaining("can't be stored in /proc/purser/log-example.org.json")])
@@ -135,7 +135,7 @@ describe("the log's key", () => {
     const warnings: string[] = []
     const fake = await plain()
     const { vkey } = fake.state.log
-    const purser = await connect({ ...optionsFor(fake), logKey: [], onWarning: (one) => warnings.push(one) })
+    const purser = await connect({ ...optionsFor(fake), logKey: [], onWarning: (warning) => warnings.push(warning) })
     expect(warnings).toEqual([expect.stringContaining(`PURSER_LOG_KEY=${vkey}`)])
     expect(purser.chosen.find(({ about }) => about === 'log key')?.chosen).toContain('trust on first use')
     // For life: a key that the server says later counts for nothing.

@@ -33,7 +33,7 @@ describe('a forged receipt', () => {
     ['an edited size', withReceipt(({ proof }) => ({ proof: proof.replace(/\n4\n/, '\n5\n') }))],
     [
       'a broken signature',
-      withReceipt(({ proof }) => ({ proof: proof.replace(/(\S+)\n$/, (_, one: string) => `${flip(one, 20)}\n`) })),
+      withReceipt(({ proof }) => ({ proof: proof.replace(/(\S+)\n$/, (_, line: string) => `${flip(line, 20)}\n`) })),
     ],
     ['a proof of nothing', withReceipt(() => ({ proof: 'nothing' }))],
   ])('%s', async (_, reply) => {
@@ -123,7 +123,7 @@ describe('a true receipt that is not about what came', () => {
   })
 
   test('one jti for two tokens', async () => {
-    const twice = (one: unknown, n: number): unknown => (n === 0 ? one : { ...(one as Json), jti: 'same' })
+    const twice = (token: unknown, n: number): unknown => (n === 0 ? token : { ...(token as Json), jti: 'same' })
     const fake = await plain({ reply: (reply) => ({ ...reply, jwts: (reply.jwts as unknown[]).map(twice) }) })
     expect((await failing(connect(optionsFor(fake, { jwts: ['a', 'b'] })))).code).toBe('bad_reply')
   })
@@ -135,7 +135,7 @@ describe('receipts', () => {
   test("'warn' lets one pass, and says so", async () => {
     const warnings: string[] = []
     const fake = await plain({ reply: forged })
-    const purser = await connect(optionsFor(fake, { receipts: 'warn', onWarning: (one) => warnings.push(one) }))
+    const purser = await connect(optionsFor(fake, { receipts: 'warn', onWarning: (warning) => warnings.push(warning) }))
     expect(purser.x509.spiffeId).toBe('spiffe://example.org/lab/web')
     expect(purser.receipt).toBeUndefined()
     expect(warnings).toEqual([expect.stringContaining('receipt_invalid')])
@@ -145,7 +145,7 @@ describe('receipts', () => {
     const warnings: string[] = []
     const fake = await plain({ reply: forged })
     const purser = await connect(
-      optionsFor(fake, { receipts: 'off', logKey: [], onWarning: (one) => warnings.push(one) }),
+      optionsFor(fake, { receipts: 'off', logKey: [], onWarning: (warning) => warnings.push(warning) }),
     )
     expect(purser.receipt).toBeUndefined()
     expect(warnings).toEqual([])

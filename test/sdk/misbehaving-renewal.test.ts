@@ -125,7 +125,7 @@ const cases: Record<string, Case> = {
 /** From the certificate to its end. */
 const lifeMs = 8_000
 
-async function through(name: string, { wrong, identity, fork, code }: Case): Promise<void> {
+async function runCase(name: string, { wrong, identity, fork, code }: Case): Promise<void> {
   const fake = await startFake({ leaf: { notAfter: new Date(Date.now() + lifeMs + 1_000) } })
   const warnings: string[] = []
   const purser = await connect({
@@ -155,10 +155,10 @@ async function through(name: string, { wrong, identity, fork, code }: Case): Pro
     expect.objectContaining({ code: 'expired', cause: expect.objectContaining({ code }) }) as Error,
   )
   expect(fork ? forks.length : 1, name).toBeGreaterThan(0)
-  const asked = fake.seen.length - before
+  const requestCount = fake.seen.length - before
   // Twice each try at most: by certificate, then by proof; or again after Retry-After.
-  expect(asked, name).toBeLessThan(30)
-  if (identity) expect(asked, name).toBe(0)
+  expect(requestCount, name).toBeLessThan(30)
+  if (identity) expect(requestCount, name).toBe(0)
   for (const { body } of fake.seen)
     expect(body.includes(proofFor()) && body !== fake.posts()[0]?.body && identity !== undefined, name).toBe(false)
 
@@ -178,7 +178,7 @@ test('what is held serves until it ends, and nothing bad is taken', { timeout: 6
   const onUnhandled = (reason: unknown): void => void unhandled.push(reason)
   process.on('unhandledRejection', onUnhandled)
   try {
-    await Promise.all(Object.entries(cases).map(([name, one]) => through(name, one)))
+    await Promise.all(Object.entries(cases).map(([name, details]) => runCase(name, details)))
     await once(AbortSignal.timeout(100), 'abort')
     expect(unhandled).toEqual([])
   } finally {

@@ -16,7 +16,7 @@ type Act = (response: ServerResponse, nth: number) => void
 
 /** A fake that has secrets, each opening of the watch answered by `act`, with the live version as it is set. */
 async function place(act: Act, more: Misbehaviour = {}, options: ConnectOptions = {}) {
-  const state = { version: 1, opened: 0, reads: 0, acks: [] as unknown[], entry: (one: object): object => one }
+  const state = { version: 1, opened: 0, reads: 0, acks: [] as unknown[], entry: (entry: object): object => entry }
   const read = (fake: Fake, response: ServerResponse, since: number | undefined): void => {
     state.reads++
     const { version } = state
@@ -76,10 +76,10 @@ async function place(act: Act, more: Misbehaviour = {}, options: ConnectOptions 
 
 const stream = (response: ServerResponse): ServerResponse =>
   response.writeHead(200, { 'content-type': 'text/event-stream' })
-const told = (version: number): string =>
+const secretEvent = (version: number): string =>
   `event: secret\ndata: ${JSON.stringify({ path, version, revision: version })}\n\n`
 const good = (response: ServerResponse, version: number): void =>
-  void stream(response).write(`${told(version)}event: synced\nid: 1.${version}\ndata: {"complete":true}\n\n`)
+  void stream(response).write(`${secretEvent(version)}event: synced\nid: 1.${version}\ndata: {"complete":true}\n\n`)
 
 /** Bad the first time; then as it should be. Answers what the watch said. */
 async function recovers(bad: (response: ServerResponse) => void) {
@@ -154,7 +154,7 @@ describe('a stream that goes wrong is opened again, and said once by its code', 
 test('secrets that nobody watches, events that nobody knows, and comments are passed over', async () => {
   const { purser, state } = await place((response) => {
     stream(response).write(
-      `:\n\n: hello\n\nevent: news\ndata: x\n\nevent: secret\ndata: {"path":"other/x","version":9}\n\nretry: 1\n\n${told(1).replaceAll('\n', '\r\n')}`,
+      `:\n\n: hello\n\nevent: news\ndata: x\n\nevent: secret\ndata: {"path":"other/x","version":9}\n\nretry: 1\n\n${secretEvent(1).replaceAll('\n', '\r\n')}`,
     )
   })
   const seen: string[] = []
@@ -169,12 +169,12 @@ test('a version that is told and can not be had yet is asked for again, with pau
   expect((await purser.secrets.get(path)).version).toBe(3)
   state.version = 2
   expect((await purser.secrets.get(path, { fresh: true })).version).toBe(3)
-  const { purser: other, state: behind } = await place((response) => good(response, 2))
+  const { purser: other, state: laggard } = await place((response) => good(response, 2))
   const seen: number[] = []
   other.secrets.watch(path, ({ version }) => void seen.push(version))
-  await vi.waitFor(() => expect(behind.reads).toBeGreaterThan(1), patience)
+  await vi.waitFor(() => expect(laggard.reads).toBeGreaterThan(1), patience)
   expect(seen).toEqual([1])
-  behind.version = 2
+  laggard.version = 2
   await vi.waitFor(() => expect(seen).toEqual([1, 2]), patience)
 })
 
@@ -186,7 +186,7 @@ test.each<[string, (entry: Record<string, unknown>) => object]>([
   ['of something besides', (entry) => ({ ...entry, issued: { secrets: [{ path, version: 1 }], jwts: [] } })],
 ])('a value whose entry is %s is thrown away', async (_, wrong) => {
   const { purser, state } = await place((response) => good(response, 1))
-  state.entry = (one) => wrong(one as Record<string, unknown>)
+  state.entry = (entry) => wrong(entry as Record<string, unknown>)
   const error = await failing(purser.secrets.get(path))
   expect(error.code).toBe('receipt_mismatch')
   expect(error.message).not.toContain(canary)
@@ -237,8 +237,8 @@ test('events in any pieces are the same events', async () => {
 test('waits grow to a bound, and are never the same for all', () => {
   const waits = (error: unknown, random: number) =>
     Array.from({ length: 12 }, (_, n) => delayAfter(error, n + 1, () => random))
-  const away = new PurserError('unreachable', '')
-  expect([waits(away, 0)[0], waits(away, 1)[0], waits(away, 1).at(-1)]).toEqual([250, 500, 30_000])
+  const unreachable = new PurserError('unreachable', '')
+  expect([waits(unreachable, 0)[0], waits(unreachable, 1)[0], waits(unreachable, 1).at(-1)]).toEqual([250, 500, 30_000])
   expect(waits(new PurserError('not_granted', '', { status: 403 }), 1).at(-1)).toBe(60_000)
   expect(waits(new PurserError('rate_limited', '', { status: 429, retryAfterSeconds: 7 }), 0)[0]).toBe(7_000)
   expect(waits(new PurserError('rate_limited', '', { status: 429, retryAfterSeconds: 700 }), 0)[0]).toBe(60_000)

@@ -98,9 +98,9 @@ test('a fingerprint is read in every form that openssl and people write, and in 
   )
   const place = fc.nat({ max: 63 })
   fc.assert(
-    fc.property(place, fc.constantFrom('', 'g', ' ', '\n', 'é', '00'), (at, one) => {
+    fc.property(place, fc.constantFrom('', 'g', ' ', '\n', 'é', '00'), (at, replacement) => {
       const good = 'a1'.repeat(32)
-      expect(readFingerprint(good.slice(0, at) + one + good.slice(at + 1))).toBeUndefined()
+      expect(readFingerprint(good.slice(0, at) + replacement + good.slice(at + 1))).toBeUndefined()
     }),
   )
 })
@@ -113,9 +113,9 @@ describe('the audience of a proof', () => {
     const some = fc.oneof(fc.constantFrom(...ours, 'sts.amazonaws.com', 'Purser', 'purser '), fc.jsonValue())
     fc.assert(
       fc.property(fc.oneof(some, fc.array(some)), fc.dictionary(fc.string(), fc.jsonValue()), (aud, more) => {
-        const named = (Array.isArray(aud) ? aud : [aud]).some((value) => value === ours[0] || value === ours[1])
+        const isForPurser = (Array.isArray(aud) ? aud : [aud]).some((value) => value === ours[0] || value === ours[1])
         const token = jws({ ...more, aud })
-        if (named) expect(admitProof(` ${token}\n`, ours, 'it')).toEqual({ kind: 'jwt', token })
+        if (isForPurser) expect(admitProof(` ${token}\n`, ours, 'it')).toEqual({ kind: 'jwt', token })
         else expect(() => admitProof(token, ours, 'it')).toThrow(expect.objectContaining({ code: 'wrong_audience' }))
       }),
     )
@@ -126,7 +126,7 @@ describe('the audience of a proof', () => {
       fc.property(
         fc.oneof(
           fc.string(),
-          fc.string().map((one) => `e30.${Buffer.from(one).toString('base64url')}.c2ln`),
+          fc.string().map((payload) => `e30.${Buffer.from(payload).toString('base64url')}.c2ln`),
         ),
         (text) => {
           try {

@@ -40,7 +40,9 @@ test('nobody imports an entry that needs a peer', () => {
 
 test.each(sources)('%s imports Node and its own folder, nothing else', (name) => {
   const text = readFileSync(join(root, 'sdk/src', name), 'utf8')
-  const specifiers = [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms)].map(([, one = '']) => one)
+  const specifiers = [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms)].map(
+    ([, specifier = '']) => specifier,
+  )
   const foreign = specifiers.filter(
     (specifier) =>
       !(specifier.startsWith('node:') && isBuiltin(specifier)) &&

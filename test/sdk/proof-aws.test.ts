@@ -57,9 +57,9 @@ async function isSigned(sts: Awaited<ReturnType<typeof startSts>>, signedFor = r
   expect(sts.seen).toHaveLength(1)
   const { method, url, body, headers } = sts.seen[0] ?? expect.fail('nothing arrived')
   expect([method, url]).toEqual(['POST', '/'])
-  const given = { host: sts.host, 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' }
+  const sentHeaders = { host: sts.host, 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' }
   const scope = { region: signedFor, service: 'sts', now }
-  expect(headers).toMatchObject(sign({ method: 'POST', query: '', headers: given, body }, keys, scope))
+  expect(headers).toMatchObject(sign({ method: 'POST', query: '', headers: sentHeaders, body }, keys, scope))
   expect(Object.fromEntries(new URLSearchParams(body))).toEqual({
     Action: 'GetWebIdentityToken',
     Version: '2011-06-15',
@@ -115,15 +115,15 @@ describe('STS', () => {
   })
 
   test('is asked at the region of the environment, over https', async () => {
-    const asked: URL[] = []
+    const urls: URL[] = []
     const get = (question: { url: URL }) => {
-      asked.push(question.url)
+      urls.push(question.url)
       return Promise.resolve({ status: 200, headers: {}, text: good })
     }
     for (const name of ['AWS_REGION', 'AWS_DEFAULT_REGION']) {
       await read(choose({ ...inEnvironment, [name]: 'ap-southeast-2' }, { get }))
     }
-    expect(asked.map(String)).toEqual(Array(2).fill('https://sts.ap-southeast-2.amazonaws.com/'))
+    expect(urls.map(String)).toEqual(Array(2).fill('https://sts.ap-southeast-2.amazonaws.com/'))
   })
 })
 
@@ -170,15 +170,15 @@ describe('container credentials', () => {
   )
 
   test('of ECS are at one address, whatever the path says', async () => {
-    const asked: string[] = []
+    const hosts: string[] = []
     const get = (question: { url: URL }) => {
-      asked.push(question.url.host)
-      return Promise.resolve({ status: 200, headers: {}, text: asked.length % 2 ? asJson : good })
+      hosts.push(question.url.host)
+      return Promise.resolve({ status: 200, headers: {}, text: hosts.length % 2 ? asJson : good })
     }
     for (const path of ['/v2/credentials/1', '@evil.example/', '.evil.example', '//evil.example/']) {
       await read(choose({ AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: path, AWS_REGION: region }, { get }))
     }
-    expect(asked.filter((host) => !host.startsWith('sts.'))).toEqual(Array(4).fill('169.254.170.2'))
+    expect(hosts.filter((host) => !host.startsWith('sts.'))).toEqual(Array(4).fill('169.254.170.2'))
   })
 
   test('by a token in the environment, or in a file that is read again (EKS Pod Identity)', async () => {
@@ -216,8 +216,8 @@ describe('EC2', () => {
       const name = `${method ?? ''} ${url ?? ''}`
       const answer = { ...answers, ...changed }[name] ?? 404
       if (typeof answer === 'number') return void response.writeHead(answer, { location: '/' }).end()
-      const asked = headers[method === 'PUT' ? 'x-aws-ec2-metadata-token-ttl-seconds' : 'x-aws-ec2-metadata-token']
-      response.writeHead(asked === (method === 'PUT' ? '60' : 'IMDS-TOKEN') ? 200 : 401).end(answer)
+      const header = headers[method === 'PUT' ? 'x-aws-ec2-metadata-token-ttl-seconds' : 'x-aws-ec2-metadata-token']
+      response.writeHead(header === (method === 'PUT' ? '60' : 'IMDS-TOKEN') ? 200 : 401).end(answer)
     }
   const machine = (port: number) => ({ AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${port}` })
 
@@ -255,12 +255,12 @@ describe('EC2', () => {
     [{}, '169.254.169.254'],
     [{ AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: 'IPv6' }, '[fd00:ec2::254]'],
   ])('is at its well-known address (%j)', async (env, host) => {
-    const asked: string[] = []
+    const hosts: string[] = []
     const get = (question: { url: URL }) => {
-      asked.push(question.url.host)
+      hosts.push(question.url.host)
       return Promise.resolve({ status: 500, headers: {}, text: '' })
     }
     await failing(read(choose({ ...env, AWS_REGION: region }, { get, dmi: () => 'Amazon EC2' })))
-    expect(asked).toEqual([host])
+    expect(hosts).toEqual([host])
   })
 })

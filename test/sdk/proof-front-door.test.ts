@@ -160,9 +160,9 @@ test('a join token that was handed over, for as many requests as it has uses', a
     },
   }
   await purser.asAdmin('POST', '/api/v1/workloads', entry)
-  const asked = { workload: 'by-hand', lifetimeSeconds: 600, uses: 2 }
-  const made = (await purser.asAdmin('POST', '/api/v1/join-tokens', asked)).body
-  const env = { PURSER_JOIN_TOKEN: String(made.token), METADATA_SERVER_DETECTION: 'none', TEST_X509: 'yes' }
+  const request = { workload: 'by-hand', lifetimeSeconds: 600, uses: 2 }
+  const joinToken = (await purser.asAdmin('POST', '/api/v1/join-tokens', request)).body
+  const env = { PURSER_JOIN_TOKEN: String(joinToken.token), METADATA_SERVER_DETECTION: 'none', TEST_X509: 'yes' }
   for (const _ of [1, 2]) {
     expect(await run(env)).toMatchObject({
       spiffeId: 'spiffe://example.org/join/by-hand',

@@ -13,7 +13,7 @@ const never = new AbortController().signal
 const ask = (url: string, signal = never) => get({ who: 'the stand-in', url: new URL(url), signal })
 
 /** Takes connections and does what `then` says with each; `closed` settles when the first one has ended. */
-async function rawServer(then: (socket: Socket) => void): Promise<{ port: number; closed: Promise<void> }> {
+async function rawServer(onConnection: (socket: Socket) => void): Promise<{ port: number; closed: Promise<void> }> {
   const sockets: Socket[] = []
   let ended = (): void => undefined
   const closed = new Promise<void>((resolve) => (ended = resolve))
@@ -22,7 +22,7 @@ async function rawServer(then: (socket: Socket) => void): Promise<{ port: number
     socket.on('error', () => undefined)
     socket.on('close', ended)
     socket.resume()
-    then(socket)
+    onConnection(socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
@@ -165,10 +165,10 @@ describe('an answer that does not come', () => {
 })
 
 describe('over https', () => {
-  test.each(['otherCa', 'otherName', 'expired'] as const)('%s: nothing is sent', async (who) => {
+  test.each(['otherCa', 'otherName', 'expired'] as const)('%s: nothing is sent', async (identity) => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
     onTestFinished(() => void vi.unstubAllEnvs())
-    const { port, seen } = await httpsServer(identities[who], (_, response) => response.end('a token'))
+    const { port, seen } = await httpsServer(identities[identity], (_, response) => response.end('a token'))
     expect((await failing(ask(`https://127.0.0.1:${port}/`))).code).toBe('no_proof')
     expect(seen).toEqual([])
   })

@@ -15,7 +15,7 @@ const file = (name: string, text: string): string => {
 }
 
 /** Every source at once, from the first on; each is there until it is taken out. */
-const everything = {
+const allSources = {
   PURSER_PROOF_FILE: file('named', 'the named file'),
   PURSER_JOIN_TOKEN: 'purser_join_by_hand',
   ACTIONS_ID_TOKEN_REQUEST_URL: 'https://127.0.0.1:1/',
@@ -29,22 +29,22 @@ const everything = {
 const tokenFile = file('projected', 'the projected token')
 
 test('the order, by taking one after the other away', () => {
-  const env: Record<string, string | undefined> = { ...everything }
-  const chosen = [chooseProof('by hand', env, { tokenFile }).chosen, choose(env, { tokenFile }).chosen]
-  const without = (name: keyof typeof everything | undefined, file?: string): void => {
+  const env: Record<string, string | undefined> = { ...allSources }
+  const choices = [chooseProof('by hand', env, { tokenFile }).chosen, choose(env, { tokenFile }).chosen]
+  const remove = (name: keyof typeof allSources | undefined, file?: string): void => {
     if (name !== undefined) env[name] = undefined
-    chosen.push(choose(env, file === undefined ? {} : { tokenFile: file }).chosen)
+    choices.push(choose(env, file === undefined ? {} : { tokenFile: file }).chosen)
   }
-  without('PURSER_PROOF_FILE', tokenFile)
-  without('PURSER_JOIN_TOKEN', tokenFile)
-  without(undefined)
-  without('ACTIONS_ID_TOKEN_REQUEST_URL')
-  without('PURSER_ID_TOKEN')
-  without('AWS_ACCESS_KEY_ID')
-  without('GCE_METADATA_HOST')
-  expect(chosen).toEqual([
+  remove('PURSER_PROOF_FILE', tokenFile)
+  remove('PURSER_JOIN_TOKEN', tokenFile)
+  remove(undefined)
+  remove('ACTIONS_ID_TOKEN_REQUEST_URL')
+  remove('PURSER_ID_TOKEN')
+  remove('AWS_ACCESS_KEY_ID')
+  remove('GCE_METADATA_HOST')
+  expect(choices).toEqual([
     'the token in the option proof',
-    `the file ${everything.PURSER_PROOF_FILE} (PURSER_PROOF_FILE)`,
+    `the file ${allSources.PURSER_PROOF_FILE} (PURSER_PROOF_FILE)`,
     'the join token in PURSER_JOIN_TOKEN',
     `the file ${tokenFile} (where a projected token is mounted)`,
     'a token of this GitHub Actions job (ACTIONS_ID_TOKEN_REQUEST_URL)',
@@ -57,7 +57,7 @@ test('the order, by taking one after the other away', () => {
 
 test('nothing is asked over a network by choosing', () => {
   const get = (): never => expect.fail('something was asked')
-  expect(choose({ ...everything, PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN: undefined }, { get }).chosen).toMatch(
+  expect(choose({ ...allSources, PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN: undefined }, { get }).chosen).toMatch(
     /GitHub/,
   )
   expect(choose({}, { get, dmi: (name) => (name === 'sys_vendor' ? 'Amazon EC2' : '') }).chosen).toMatch(/AWS/)
@@ -83,7 +83,7 @@ describe('where nothing is found', () => {
     const error = await failing(read(source))
     expect(error.code).toBe('no_proof')
     expect(error.message).toContain(`audience ${purserAudience} at /nowhere/purser/token`)
-    expect(error.message.split('\n').slice(1)).toEqual(source.dismissed.map((one) => `- ${one}`))
+    expect(error.message.split('\n').slice(1)).toEqual(source.dismissed.map((reason) => `- ${reason}`))
   })
 
   test.each<[string, Record<string, string>, string]>([
@@ -141,7 +141,7 @@ describe('where nothing is found', () => {
   })
 
   test('an empty variable is one that is not there', () => {
-    const empty = Object.fromEntries(Object.keys(everything).map((name) => [name, '']))
+    const empty = Object.fromEntries(Object.keys(allSources).map((name) => [name, '']))
     expect(choose(empty).chosen).toBe('none: no proof was found')
   })
 
@@ -155,7 +155,7 @@ describe('where nothing is found', () => {
 describe('files', () => {
   test('a named one that is missing is not replaced by another source', async () => {
     const missing = join(dir, 'missing')
-    const error = await failing(read(choose({ ...everything, PURSER_PROOF_FILE: missing })))
+    const error = await failing(read(choose({ ...allSources, PURSER_PROOF_FILE: missing })))
     expect(error.message).toBe(
       `the file ${missing} (PURSER_PROOF_FILE) does not exist. Passed over:\n- the option proof is not given`,
     )

@@ -5,14 +5,14 @@ import { sign } from '../../sdk/src/proof/sigv4.ts'
 const accessKeyId = 'AKIDEXAMPLE'
 const secretAccessKey = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'
 const now = new Date('2015-08-30T12:36:00.000Z')
-const none = { query: '', body: '' }
+const emptyRequest = { query: '', body: '' }
 const host = 'example.amazonaws.com'
 
 test.each([
   [
     'iam ListUsers, of the documentation',
     {
-      ...none,
+      ...emptyRequest,
       method: 'GET',
       query: 'Action=ListUsers&Version=2010-05-08',
       headers: { host: 'iam.amazonaws.com', 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' },
@@ -23,14 +23,14 @@ test.each([
   ],
   [
     'get-vanilla',
-    { ...none, method: 'GET', headers: { host } },
+    { ...emptyRequest, method: 'GET', headers: { host } },
     'service',
     'host;x-amz-date',
     '5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31',
   ],
   [
     'post-vanilla',
-    { ...none, method: 'POST', headers: { host } },
+    { ...emptyRequest, method: 'POST', headers: { host } },
     'service',
     'host;x-amz-date',
     '5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b',
@@ -38,7 +38,7 @@ test.each([
   [
     'post-x-www-form-urlencoded',
     {
-      ...none,
+      ...emptyRequest,
       method: 'POST',
       headers: { host, 'content-type': 'application/x-www-form-urlencoded' },
       body: 'Param1=value1',
@@ -49,7 +49,7 @@ test.each([
   ],
   [
     'get-header-value-trim',
-    { ...none, method: 'GET', headers: { host, 'my-header1': ' value1', 'my-header2': ' "a   b   c"' } },
+    { ...emptyRequest, method: 'GET', headers: { host, 'my-header1': ' value1', 'my-header2': ' "a   b   c"' } },
     'service',
     'host;my-header1;my-header2;x-amz-date',
     'acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736',
@@ -67,12 +67,12 @@ test.each([
 })
 
 test("a session's token is signed with the rest", () => {
-  const request = { ...none, method: 'POST', headers: { host } } as const
+  const request = { ...emptyRequest, method: 'POST', headers: { host } } as const
   const at = { region: 'us-east-1', service: 'sts', now }
-  const [one, two] = ['one', 'two'].map((sessionToken) =>
+  const [first, second] = ['one', 'two'].map((sessionToken) =>
     sign(request, { accessKeyId, secretAccessKey, sessionToken }, at),
   )
-  expect(one?.['x-amz-security-token']).toBe('one')
-  expect(one?.authorization).toContain('SignedHeaders=host;x-amz-date;x-amz-security-token,')
-  expect(one?.authorization).not.toBe(two?.authorization)
+  expect(first?.['x-amz-security-token']).toBe('one')
+  expect(first?.authorization).toContain('SignedHeaders=host;x-amz-date;x-amz-security-token,')
+  expect(first?.authorization).not.toBe(second?.authorization)
 })

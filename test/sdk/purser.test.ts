@@ -13,7 +13,7 @@ const start = Date.parse('2026-11-24T23:00:00Z')
 let seconds = 0
 /** By how much our clock on the wall is ahead of the server's. */
 let ahead = 0
-let asked: Selection[] = []
+let selections: Selection[] = []
 let events: string[] = []
 let warnings: string[] = []
 let failure: PurserError | undefined
@@ -21,7 +21,7 @@ let failure: PurserError | undefined
 beforeEach(() => {
   seconds = 0
   ahead = 0
-  asked = []
+  selections = []
   events = []
   warnings = []
   failure = undefined
@@ -29,12 +29,12 @@ beforeEach(() => {
 
 const at = (second: number): Date => new Date(start + second * 1000)
 
-const given = (wanted: Selection, lifeSeconds = 300): Credentials => ({
+const credentialsFor = (selection: Selection, lifeSeconds = 300): Credentials => ({
   spiffeId: 'spiffe://example.org/lab/web',
   workload: { id: 'wl_1', name: 'web', revision: 1 },
   session: { id: 'ses_1', expiresAt: at(7200) },
   serverTime: at(seconds).getTime(),
-  jwts: wanted.jwts.map((audience) => ({
+  jwts: selection.jwts.map((audience) => ({
     audience: [audience],
     token: `${audience} of second ${seconds}`,
     jti: 'j',
@@ -48,17 +48,17 @@ const connected = (lifeSeconds?: number) => {
   const elapsed = (): number => seconds * 1000
   const random = (): number => 0
   const closing = new AbortController().signal
-  const first = given({ jwts: ['payments'] }, lifeSeconds)
+  const first = credentialsFor({ jwts: ['payments'] }, lifeSeconds)
   const held = createHeldCredentials({ selection: { jwts: [] }, renewAt: undefined, now, elapsed, random }, first)
   const emitter = createEmitter(() => undefined)
   for (const name of ['disconnected', 'reconnected'] as const) emitter.on(name, () => void events.push(name))
   const renewal = createRenewal({
     held,
     nextCredentials: (selection) => {
-      asked.push(selection)
+      selections.push(selection)
       return failure
         ? Promise.reject(failure)
-        : Promise.resolve({ credentials: given(selection, lifeSeconds), by: 'proof' })
+        : Promise.resolve({ credentials: credentialsFor(selection, lifeSeconds), by: 'proof' })
     },
     transport: {
       exchange: () => Promise.reject(failure ?? new Error()),
@@ -93,19 +93,19 @@ const connected = (lifeSeconds?: number) => {
 }
 
 /** What was begun in the background is done. */
-const settled = (): Promise<void> => new Promise((done) => setImmediate(done))
+const settle = (): Promise<void> => new Promise((done) => setImmediate(done))
 
 test('a JWT is given at once while it is good, and renewed in the background from half of its life', async () => {
   const purser = connected()
   seconds = 149
   expect(await purser.jwt('payments')).toBe('payments of second 0')
-  await settled()
-  expect(asked).toEqual([])
+  await settle()
+  expect(selections).toEqual([])
   seconds = 150
   expect(await purser.jwt('payments')).toBe('payments of second 0')
-  await settled()
+  await settle()
   expect(await purser.jwt('payments')).toBe('payments of second 150')
-  expect(asked).toEqual([{ jwts: ['payments'] }])
+  expect(selections).toEqual([{ jwts: ['payments'] }])
 })
 
 test.each([300, 8])('one of %d s that is about to end is asked for, once for all that wait', async (life) => {
@@ -113,7 +113,7 @@ test.each([300, 8])('one of %d s that is about to end is asked for, once for all
   seconds = life - Math.min(5, life / 4)
   const all = await Promise.all(Array.from({ length: 10 }, () => purser.jwt('payments')))
   expect(new Set(all)).toEqual(new Set([`payments of second ${seconds}`]))
-  expect(asked).toHaveLength(1)
+  expect(selections).toHaveLength(1)
 })
 
 test('one that comes with a renewal is given to whoever waits behind it', async () => {
@@ -123,19 +123,19 @@ test('one that comes with a renewal is given to whoever waits behind it', async 
   const renewed = purser.renew()
   expect(await purser.jwt('payments')).toBe('payments of second 296')
   await renewed
-  expect(asked).toHaveLength(1)
+  expect(selections).toHaveLength(1)
 })
 
 test.each([160, 1000, -200])('a clock that is %d s ahead of the server’s makes no difference', async (by) => {
   ahead = by
   const purser = connected()
   for (seconds = 0; seconds < 149; seconds += 10) expect(await purser.jwt('payments')).toBe('payments of second 0')
-  await settled()
-  expect(asked).toEqual([])
+  await settle()
+  expect(selections).toEqual([])
   seconds = 150
   await purser.jwt('payments')
-  await settled()
-  expect(asked).toHaveLength(1)
+  await settle()
+  expect(selections).toHaveLength(1)
   failure = new PurserError('unreachable', '')
   seconds = 444
   expect(await purser.jwt('payments')).toBe('payments of second 150')
@@ -156,7 +156,7 @@ test('a clock that is set right after a token came ends it neither sooner nor la
 })
 
 describe('while Purser is away', () => {
-  const away = [
+  const absences = [
     new PurserError('unreachable', ''),
     new PurserError('timeout', ''),
     new PurserError('log_unavailable', '', { status: 503 }),
@@ -172,12 +172,12 @@ describe('while Purser is away', () => {
     new PurserError('not_found', '', { status: 404 }),
   ]
 
-  test.each([...away, ...suspect])('$code: what is held does, until it is about to end', async (error) => {
+  test.each([...absences, ...suspect])('$code: what is held does, until it is about to end', async (error) => {
     const purser = connected()
     failure = error
     seconds = 294
     expect(await purser.jwt('payments')).toBe('payments of second 0')
-    await settled()
+    await settle()
     expect(events).toEqual(['disconnected'])
     seconds = 295
     await expect(purser.jwt('payments')).rejects.toBe(error)
@@ -193,9 +193,9 @@ describe('while Purser is away', () => {
     failure = error
     for (seconds = 150; seconds < 290; seconds += 10) {
       await purser.jwt('payments')
-      await settled()
+      await settle()
     }
-    expect(asked.length).toBeGreaterThan(2)
+    expect(selections.length).toBeGreaterThan(2)
     expect(warnings).toEqual([expect.stringContaining('stay in use until they expire')])
   })
 
@@ -205,14 +205,14 @@ describe('while Purser is away', () => {
     seconds = 150
     for (; seconds < 209; seconds++) {
       expect(await purser.jwt('payments')).toBe('payments of second 0')
-      await settled()
+      await settle()
       await expect(purser.jwt('other')).rejects.toBe(failure)
     }
-    expect(asked).toEqual([{ jwts: ['payments'] }])
+    expect(selections).toEqual([{ jwts: ['payments'] }])
     seconds = 211
     await purser.jwt('payments')
-    await settled()
-    expect(asked).toHaveLength(2)
+    await settle()
+    expect(selections).toHaveLength(2)
   })
 
   test('who asks first for what is not held is told to wait as well', async () => {
@@ -221,7 +221,7 @@ describe('while Purser is away', () => {
     await expect(purser.jwt('other')).rejects.toBe(failure)
     seconds = 29
     await expect(purser.jwt('other')).rejects.toBe(failure)
-    expect(asked).toHaveLength(1)
+    expect(selections).toHaveLength(1)
     failure = undefined
     seconds = 30
     expect(await purser.jwt('other')).toBe('other of second 30')
@@ -232,7 +232,7 @@ describe('while Purser is away', () => {
     failure = new PurserError('timeout', '')
     seconds = 200
     // The renewal in the background is under way and goes on; what is asked comes at once.
-    expect(await Promise.race([purser.jwt('payments'), settled()])).toBe('payments of second 0')
+    expect(await Promise.race([purser.jwt('payments'), settle()])).toBe('payments of second 0')
   })
 
   test.each([
@@ -247,12 +247,12 @@ describe('while Purser is away', () => {
     expect(await purser.jwt('payments')).toBe('payments of second 0')
     seconds = 150
     await purser.jwt('payments')
-    await settled()
+    await settle()
     for (; seconds < 155; seconds++) await expect(purser.jwt('payments')).rejects.toBe(error)
-    expect(asked).toHaveLength(1)
+    expect(selections).toHaveLength(1)
     expect(events).toEqual([])
     await expect(purser.jwt('payments')).rejects.toBe(error)
-    expect(asked).toHaveLength(2)
+    expect(selections).toHaveLength(2)
     failure = undefined
     seconds = 160
     expect(await purser.jwt('payments')).toBe('payments of second 160')
@@ -262,5 +262,5 @@ describe('while Purser is away', () => {
 
 test.each([[''], [undefined], [['payments']]])('jwt(%j) is no audience', async (audience) => {
   await expect(connected().jwt(audience as string)).rejects.toMatchObject({ code: 'bad_options' })
-  expect(asked).toEqual([])
+  expect(selections).toEqual([])
 })

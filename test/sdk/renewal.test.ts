@@ -4,7 +4,7 @@ import { type EventName, type Events, type Purser } from '@purser/sdk'
 import { type TestConnectOptions, type TestPurser, createTestPurser } from '@purser/sdk/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { failing } from './failing.ts'
-import { fakeTime, settled } from './fake-time.ts'
+import { fakeTime, settle } from './fake-time.ts'
 
 const spiffeId = 'spiffe://example.org/web'
 const hour = 3600
@@ -22,10 +22,10 @@ async function connected(purser: TestPurser, options: Partial<TestConnectOptions
   const warnings: string[] = []
   const onWarning = (warning: string): void => void warnings.push(warning)
   const client = await purser.connect({ spiffeId, sessionSeconds: 10 * hour, onWarning, ...options })
-  const happened: Happened = {}
+  const events: Happened = {}
   const names: EventName[] = ['renewed', 'expiring', 'expired', 'disconnected', 'reconnected', 'bundle', 'fork']
-  for (const name of names) client.on(name, (event) => void ((happened[name] ??= []) as unknown[]).push(event))
-  return { client, happened, warnings }
+  for (const name of names) client.on(name, (event) => void ((events[name] ??= []) as unknown[]).push(event))
+  return { client, events, warnings }
 }
 
 /** Requests for credentials, and how many seconds after the first. */
@@ -39,7 +39,7 @@ describe('renewal', () => {
   test('comes about half-way, by the certificate, with the tokens that were asked for', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser, {
+    const { client, events } = await connected(purser, {
       jwts: ['payments'],
       jwtLifetimeSeconds: hour,
       accessToken: true,
@@ -55,7 +55,7 @@ describe('renewal', () => {
     expect(client.session.id).toBe(before.session)
     expect(client.accessToken?.token).not.toBe(before.token)
     const { serialNumber, notAfter } = client.x509
-    expect(happened).toEqual({ renewed: [{ serialNumber, notAfter, by: 'certificate' }] })
+    expect(events).toEqual({ renewed: [{ serialNumber, notAfter, by: 'certificate' }] })
     await client.jwt('payments')
     expect(credentialRequests(purser)).toHaveLength(2)
   })
@@ -73,20 +73,20 @@ describe('renewal', () => {
   test('goes by the proof where the session ends, and by the certificate again afterwards: never a gap', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser, { sessionSeconds: 2 * hour })
+    const { client, events } = await connected(purser, { sessionSeconds: 2 * hour })
     const serials = new Set<string>()
     for (let minute = 0; minute < 8 * 60; minute += 4) {
       await pass(240, 60)
       serials.add(serialOf(client))
       expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
     }
-    const by = happened.renewed?.map((one) => one.by) ?? []
+    const by = events.renewed?.map((renewal) => renewal.by) ?? []
     // A certificate whose session ends with it renews no more.
     expect(by[0]).toBe('certificate')
-    expect(by.filter((one, n) => one === 'proof' && by[n + 1] === 'certificate').length).toBeGreaterThan(1)
+    expect(by.filter((proof, n) => proof === 'proof' && by[n + 1] === 'certificate').length).toBeGreaterThan(1)
     expect(by.length).toBeLessThan(25)
     expect(serials.size).toBeGreaterThan(10)
-    expect(happened).toEqual({ renewed: happened.renewed })
+    expect(events).toEqual({ renewed: events.renewed })
     expect(credentialRequests(purser).filter(({ status }) => status !== 200)).toEqual([])
   })
 
@@ -106,10 +106,10 @@ describe('renewal', () => {
     const purser = inMemory()
     const { client } = await connected(purser)
     const controller = new AbortController()
-    const [gaveUp, stayed] = [failing(client.renew({ signal: controller.signal })), client.renew()]
+    const [gaveUp, pending] = [failing(client.renew({ signal: controller.signal })), client.renew()]
     controller.abort()
     expect((await gaveUp).code).toBe('aborted')
-    await stayed
+    await pending
     expect(credentialRequests(purser)).toHaveLength(2)
   })
 
@@ -150,7 +150,7 @@ describe('while Purser is away', () => {
   test('what is held is served until its end, an error within a second of it, and recovery by itself', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser, { jwts: ['payments'], jwtLifetimeSeconds: hour })
+    const { client, events } = await connected(purser, { jwts: ['payments'], jwtLifetimeSeconds: hour })
     const serial = serialOf(client)
     const token = await client.jwt('payments')
     const { notAfter } = client.x509
@@ -159,28 +159,28 @@ describe('while Purser is away', () => {
     await pass(0.7 * hour - 60)
     expect(serialOf(client)).toBe(serial)
     expect(await client.jwt('payments')).toBe(token)
-    expect(Object.keys(happened)).toEqual(['disconnected'])
-    expect(happened.disconnected).toMatchObject([{ error: { code: 'unreachable' } }])
+    expect(Object.keys(events)).toEqual(['disconnected'])
+    expect(events.disconnected).toMatchObject([{ error: { code: 'unreachable' } }])
 
     await pass((notAfter.getTime() - Date.now()) / 1000 - 1)
-    expect(happened.expiring).toMatchObject([{ notAfter, error: { code: 'unreachable' } }])
+    expect(events.expiring).toMatchObject([{ notAfter, error: { code: 'unreachable' } }])
     expect(serialOf(client)).toBe(serial)
     expect(await failing(client.jwt('payments'))).toMatchObject({ code: 'unreachable' })
     await pass(1, 0.5)
     expect(() => client.x509).toThrow(
       expect.objectContaining({ code: 'expired', cause: expect.objectContaining({ code: 'unreachable' }) }),
     )
-    expect(happened.expired).toMatchObject([{ notAfter, error: { code: 'unreachable' } }])
+    expect(events.expired).toMatchObject([{ notAfter, error: { code: 'unreachable' } }])
 
     await pass(300)
-    expect(Object.values(happened).map((all) => all.length)).toEqual([1, 1, 1])
+    expect(Object.values(events).map((all) => all.length)).toEqual([1, 1, 1])
     purser.back()
     await pass(30)
     expect(serialOf(client)).not.toBe(serial)
     expect(await client.jwt('payments')).not.toBe(token)
-    expect(happened.renewed).toMatchObject([{ by: 'proof', serialNumber: serialOf(client) }])
-    expect(happened.reconnected).toHaveLength(1)
-    expect(happened.reconnected?.[0]?.afterMs).toBeGreaterThan(0.5 * hour * 1000)
+    expect(events.renewed).toMatchObject([{ by: 'proof', serialNumber: serialOf(client) }])
+    expect(events.reconnected).toHaveLength(1)
+    expect(events.reconnected?.[0]?.afterMs).toBeGreaterThan(0.5 * hour * 1000)
   })
 
   test('nothing is asked in a hot loop: some 30 s apart, sooner as the end comes near', async () => {
@@ -203,7 +203,7 @@ describe('while Purser is away', () => {
   test('a Retry-After is honoured, to the second', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser)
+    const { client, events } = await connected(purser)
     purser.refuse('rate_limited', { retryAfterSeconds: 300 })
     await pass(0.8 * hour, 5)
     const at = credentialRequests(purser)
@@ -213,7 +213,7 @@ describe('while Purser is away', () => {
     for (const [n, second] of at.slice(1).entries()) expect(second - (at[n] ?? 0)).toBeGreaterThanOrEqual(300)
     purser.back()
     await pass(310, 5)
-    expect(happened.reconnected).toHaveLength(1)
+    expect(events.reconnected).toHaveLength(1)
     expect(client.x509.notAfter.getTime() - Date.now()).toBeGreaterThan(0.9 * hour * 1000)
   })
 
@@ -223,14 +223,14 @@ describe('while Purser is away', () => {
   ])('a Retry-After of days costs no lifetime: %s', async (_, options) => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { happened } = await connected(purser, options)
+    const { events } = await connected(purser, options)
     purser.refuse('rate_limited', { retryAfterSeconds: 900_000 })
     await pass(0.55 * hour)
     expect(credentialRequests(purser)).toHaveLength(2)
     purser.back()
     await pass(0.4 * hour)
     expect(credentialRequests(purser).slice(2)).toMatchObject([{ status: 200 }])
-    expect([happened.renewed?.length, happened.expired]).toEqual([1, undefined])
+    expect([events.renewed?.length, events.expired]).toEqual([1, undefined])
   })
 
   test('a Retry-After of days is looked at each minute once what is held is over', async () => {
@@ -274,38 +274,38 @@ describe('while Purser is away', () => {
   test('for how long is told by no clock on the wall', async () => {
     const { pass, setBack } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser)
+    const { client, events } = await connected(purser)
     purser.away()
     await failing(client.renew())
     await pass(100)
     setBack(1000)
     purser.back()
     await client.renew()
-    expect(happened.reconnected).toEqual([{ afterMs: 100_000 }])
+    expect(events.reconnected).toEqual([{ afterMs: 100_000 }])
   })
 
   test('a short Retry-After is waited for in the same request', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser)
+    const { client, events } = await connected(purser)
     purser.refuse('log_unavailable', { retryAfterSeconds: 2, times: 1 })
     const renewed = client.renew()
-    await settled()
+    await settle()
     await pass(3)
     await renewed
-    expect(happened.disconnected).toBeUndefined()
+    expect(events.disconnected).toBeUndefined()
     expect(credentialRequests(purser).map(({ second }) => Math.floor(second))).toEqual([0, 0, 2])
   })
 
   test('a server that takes requests and answers none costs one deadline, and no more', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser, { timeoutMs: 3000 })
+    const { client, events } = await connected(purser, { timeoutMs: 3000 })
     purser.away({ silent: true })
     const error = failing(client.renew())
     await pass(4)
     expect((await error).code).toBe('timeout')
-    expect(happened.disconnected).toHaveLength(1)
+    expect(events.disconnected).toHaveLength(1)
     // It may have been spent: after 50 s it is not presented any more.
     purser.back()
     await pass(60)
@@ -316,12 +316,12 @@ describe('while Purser is away', () => {
   test('a machine that slept past the end says so at once', async () => {
     const { pass, sleep } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser)
+    const { client, events } = await connected(purser)
     sleep(2 * hour)
     expect(() => client.x509).toThrow(expect.objectContaining({ code: 'expired' }))
     await pass(31)
-    expect(happened.renewed).toMatchObject([{ by: 'proof' }])
-    expect(serialOf(client)).toBe(happened.renewed?.[0]?.serialNumber)
+    expect(events.renewed).toMatchObject([{ by: 'proof' }])
+    expect(serialOf(client)).toBe(events.renewed?.[0]?.serialNumber)
   })
 })
 
@@ -405,7 +405,7 @@ describe('a renewal whose answer was lost', () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     purser.register({ spiffeId, sessionSeconds: 10 * hour })
-    const { client, happened } = await connected(purser, { proof: purser.joinToken(spiffeId) })
+    const { client, events } = await connected(purser, { proof: purser.joinToken(spiffeId) })
     const { serialNumber } = client.x509
     await pass(0.4 * hour)
     // Whether anything was written before it is not known.
@@ -421,7 +421,7 @@ describe('a renewal whose answer was lost', () => {
         .slice(before)
         .filter(({ by }) => by === 'certificate'),
     ).toEqual([])
-    expect(happened.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
+    expect(events.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
   })
 
   test.each([
@@ -471,7 +471,7 @@ describe('a renewal whose answer was lost', () => {
     const { client } = await connected(purser, { x509: { generateKey: 'EC-P256' } })
     purser.refuse(code, { retryAfterSeconds: 2, times: 1 })
     const renewed = client.renew()
-    await settled()
+    await settle()
     await pass(3)
     await renewed
     expect(credentialRequests(purser).map(({ by: kind }) => kind)).toEqual(['jwt', 'certificate', by])
@@ -482,15 +482,15 @@ describe('what ends for good', () => {
   test('a session that was revoked: the certificate is served until its end, and the reason is told', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser)
+    const { client, events } = await connected(purser)
     await purser.revoke({ session: client.session.id })
     await pass(1.1 * hour)
     expect(() => client.x509).toThrow(expect.objectContaining({ code: 'expired', status: 401 }))
-    expect(happened.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
-    expect(happened.disconnected).toBeUndefined()
+    expect(events.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
+    expect(events.disconnected).toBeUndefined()
     const reasons = new Set(credentialRequests(purser).map(({ reason }) => reason))
     // The last, where the clock moved on between the decision to present it and the server's look at it.
-    for (const one of [undefined, 'session_ended', 'blocked', 'client_certificate']) reasons.delete(one)
+    for (const reason of [undefined, 'session_ended', 'blocked', 'client_certificate']) reasons.delete(reason)
     expect([...reasons]).toEqual([])
     expect(credentialRequests(purser).length).toBeLessThan(400)
   })
@@ -498,12 +498,12 @@ describe('what ends for good', () => {
   test('a fork of the log: it is told with both heads, nothing of it is taken over, and what is held is served', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser)
+    const { client, events } = await connected(purser)
     const serial = serialOf(client)
     purser.fork()
     await pass(0.55 * hour)
-    expect(happened.fork?.[0]).toMatchObject({ error: { code: 'log_forked' }, heads: { kept: expect.any(String) } })
-    expect(happened.renewed).toBeUndefined()
+    expect(events.fork?.[0]).toMatchObject({ error: { code: 'log_forked' }, heads: { kept: expect.any(String) } })
+    expect(events.renewed).toBeUndefined()
     expect(serialOf(client)).toBe(serial)
   })
 
@@ -513,11 +513,11 @@ describe('what ends for good', () => {
     let works = true
     const proof = (): Promise<string> =>
       works ? Promise.resolve(purser.proof(spiffeId)) : Promise.reject(new Error('gone'))
-    const { client, happened } = await connected(purser, { proof, lifetimeSeconds: hour, sessionSeconds: hour })
+    const { client, events } = await connected(purser, { proof, lifetimeSeconds: hour, sessionSeconds: hour })
     works = false
     await pass(0.97 * hour)
     await pass(0.04 * hour, 1)
-    expect(happened.expired).toMatchObject([{ error: { code: 'no_proof' } }])
+    expect(events.expired).toMatchObject([{ error: { code: 'no_proof' } }])
     works = true
     await pass(20)
     expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
@@ -531,7 +531,7 @@ test('new roots are told, and are what peers are verified with at once', async (
   expect([roots(web.client), roots(api.client)]).toEqual([1, 1])
   await purser.rotateRoot()
   expect([roots(web.client), roots(api.client)]).toEqual([2, 2])
-  expect(web.happened.bundle).toHaveLength(1)
+  expect(web.events.bundle).toHaveLength(1)
   await web.client.renew()
   await api.client.renew()
   await purser.rotateRoot({ compromised: true })
@@ -546,10 +546,10 @@ describe('close()', () => {
   test('ends what is under way and what would come: nothing is asked any more', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
-    const { client, happened } = await connected(purser)
+    const { client, events } = await connected(purser)
     purser.away({ silent: true })
     const waiting = failing(client.renew())
-    await settled()
+    await settle()
     client.close()
     client.close()
     expect((await waiting).code).toBe('closed')
@@ -559,20 +559,20 @@ describe('close()', () => {
     purser.back()
     await pass(3 * hour, 60)
     expect(purser.requests.length).toBe(before)
-    expect(happened).toEqual({})
+    expect(events).toEqual({})
   })
 })
 
 test('a listener that throws stops nobody', async () => {
   const purser = inMemory()
-  const { client, happened, warnings } = await connected(purser)
+  const { client, events, warnings } = await connected(purser)
   const stop = client.on('renewed', () => expect.fail('thrown by a listener'))
-  const late: unknown[] = []
-  client.on('renewed', (event) => late.push(event))
+  const laterEvents: unknown[] = []
+  client.on('renewed', (event) => laterEvents.push(event))
   await client.renew()
   stop()
   await client.renew()
-  expect([happened.renewed?.length, late.length, warnings]).toEqual([
+  expect([events.renewed?.length, laterEvents.length, warnings]).toEqual([
     2,
     2,
     ["a listener of 'renewed' threw: thrown by a listener"],
@@ -581,10 +581,10 @@ test('a listener that throws stops nobody', async () => {
 
 test('a listener that rejects, and an onWarning that throws or rejects, end nothing', async () => {
   const unhandled: unknown[] = []
-  const told: string[] = []
+  const warningTexts: string[] = []
   const onUnhandled = (reason: unknown): void => void unhandled.push(reason)
-  const onTold = ({ message }: Error): void => void told.push(message)
-  process.on('unhandledRejection', onUnhandled).on('warning', onTold)
+  const onProcessWarning = ({ message }: Error): void => void warningTexts.push(message)
+  process.on('unhandledRejection', onUnhandled).on('warning', onProcessWarning)
   try {
     const purser = inMemory()
     const { client, warnings } = await connected(purser)
@@ -598,17 +598,17 @@ test('a listener that rejects, and an onWarning that throws or rejects, end noth
       const other = await connected(purser, { onWarning })
       other.client.on('renewed', () => Promise.reject(new Error('of another')))
       await other.client.renew()
-      expect(other.happened.renewed).toHaveLength(1)
+      expect(other.events.renewed).toHaveLength(1)
     }
     await new Promise((done) => setImmediate(done))
     expect(unhandled).toEqual([])
     expect(warnings).toEqual(["a listener of 'renewed' threw: rejected by a listener"])
-    expect(told).toEqual(
+    expect(warningTexts).toEqual(
       ['thrown', 'rejected'].map(
-        (how) => `onWarning failed (${how} by onWarning) for: a listener of 'renewed' threw: of another`,
+        (verb) => `onWarning failed (${verb} by onWarning) for: a listener of 'renewed' threw: of another`,
       ),
     )
   } finally {
-    process.off('unhandledRejection', onUnhandled).off('warning', onTold)
+    process.off('unhandledRejection', onUnhandled).off('warning', onProcessWarning)
   }
 })

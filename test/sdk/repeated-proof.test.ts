@@ -32,13 +32,13 @@ afterAll(() => purser.stop())
 /** The first answer to a request for credentials is lost on the way: the client sees 503, and comes again. */
 const losingTransport: typeof createTransport = (parts) => {
   const transport = createTransport(parts)
-  let lost = false
+  let isLost = false
   return {
     ...transport,
     async exchange(request, signal) {
       const answer = await transport.exchange(request, signal)
-      if (lost || request.path !== '/api/v1/credentials') return answer
-      lost = true
+      if (isLost || request.path !== '/api/v1/credentials') return answer
+      isLost = true
       const text = JSON.stringify({ code: 'log_unavailable', title: 'lost', status: 503 })
       return { ...answer, status: 503, headers: { 'retry-after': '0' }, text, bytes: Buffer.from(text) }
     },

@@ -17,7 +17,7 @@ import {
 } from './fake-purser.ts'
 
 const nextRoot = identities.wrongRoot.cert.slice(identities.wrongRoot.cert.lastIndexOf('-----BEGIN'))
-const moved: Misbehaviour = {
+const otherIssuer: Misbehaviour = {
   reply: (reply) => ({ ...reply, x509: { ...(reply.x509 as object), trustBundle: rootPem + nextRoot } }),
 }
 
@@ -63,7 +63,7 @@ const pins: [string, CaOption][] = [
 
 test.each(pins)('with %s: the server is verified under its new root at once', async (_, ca) => {
   const start = place(ca)
-  const fake = await startFake(moved)
+  const fake = await startFake(otherIssuer)
   ;(await start(fake)).close()
   fake.show(identities.wrongRoot)
   const posts = fake.posts().length
@@ -81,7 +81,7 @@ test.each(pins)('with %s: not where the new root was never heard of', async (_, 
 
 test.each(pins)('with %s: nor where what was kept is of another server or workload', async (_, ca) => {
   const start = place(ca)
-  const fake = await startFake(moved)
+  const fake = await startFake(otherIssuer)
   ;(await start(fake)).close()
   fake.show(identities.wrongRoot)
   expect(['untrusted_server', 'fingerprint_mismatch']).toContain(
@@ -103,7 +103,7 @@ test('a pin that is none of the trust domain’s roots is moved by nothing that 
   const parent = mkdtempSync(join(tmpdir(), 'purser-roots-'))
   onTestFinished(() => rmSync(parent, { recursive: true, force: true }))
   const start = (ca: CaOption) => place(ca)
-  const fake = await startFake(moved)
+  const fake = await startFake(otherIssuer)
   const stateDir = join(parent, 'state')
   ;(await start({ pem: rootPem })(fake, { stateDir })).close()
   const unknown = 'ab'.repeat(32)

@@ -22,7 +22,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { readPrivate } from '../../sdk/src/state/private-file.ts'
 import { sdkProgram } from '../support/built-sdk.ts'
 import { failing } from './failing.ts'
-import { fakeTime, settled } from './fake-time.ts'
+import { fakeTime, settle } from './fake-time.ts'
 
 const spiffeId = 'spiffe://example.org/web'
 const hour = 3600
@@ -40,8 +40,8 @@ function place() {
   return { parent, purser, stateDir, file: join(stateDir, 'identity.json'), warnings, start }
 }
 
-const asked = ({ requests }: TestPurser) => requests.filter(({ path }) => path === '/api/v1/credentials')
-const howAsked = (purser: TestPurser) => asked(purser).map(({ by, status }) => [by, status])
+const credentialRequests = ({ requests }: TestPurser) => requests.filter(({ path }) => path === '/api/v1/credentials')
+const outcomes = (purser: TestPurser) => credentialRequests(purser).map(({ by, status }) => [by, status])
 
 describe('a restart', () => {
   test('renews by the certificate from before: the session goes on, and no proof is needed', async () => {
@@ -50,13 +50,13 @@ describe('a restart', () => {
     before.close()
     const proof = (): Promise<string> => Promise.reject(new Error('no proof here'))
     const after = await start({ proof, jwts: ['payments'] })
-    expect(howAsked(purser)).toEqual([
+    expect(outcomes(purser)).toEqual([
       ['jwt', 200],
       ['certificate', 200],
     ])
     expect(after.session.id).toBe(before.session.id)
     await after.jwt('payments')
-    expect(howAsked(purser)).toHaveLength(2)
+    expect(outcomes(purser)).toHaveLength(2)
     expect(statSync(file).mode & 0o777).toBe(0o600)
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serialNumber: after.x509.serialNumber, spiffeId })
     expect(warnings).toEqual([])
@@ -69,7 +69,7 @@ describe('a restart', () => {
     await before.renew()
     before.close()
     await start()
-    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+    expect(credentialRequests(purser).map(({ by, reason }) => [by, reason])).toEqual([
       ['jwt', undefined],
       ...Array.from({ length: 3 }, () => ['certificate', undefined]),
     ])
@@ -93,7 +93,7 @@ describe('a restart', () => {
     purser.back()
     await until(() => after.x509.serialNumber !== serialNumber)
     expect(back).toHaveLength(1)
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
     await after.jwt('payments')
   })
 
@@ -106,7 +106,7 @@ describe('a restart', () => {
     expect((await failing(start())).code).toBe('unreachable')
     purser.back()
     expect((await start()).session.id).toBeDefined()
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
   })
 
   test('in the middle of a renewal repeats it with its key', async () => {
@@ -116,7 +116,7 @@ describe('a restart', () => {
     await failing(before.renew())
     before.close()
     const after = await start()
-    expect(howAsked(purser)).toEqual([
+    expect(outcomes(purser)).toEqual([
       ['jwt', 200],
       ['certificate', 0],
       ['certificate', 200],
@@ -133,7 +133,7 @@ describe('a restart', () => {
     before.close()
     await pass(60)
     const after = await start()
-    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+    expect(credentialRequests(purser).map(({ by, reason }) => [by, reason])).toEqual([
       ['jwt', undefined],
       ['certificate', undefined],
       ['jwt', undefined],
@@ -152,7 +152,7 @@ describe('a restart', () => {
     await pass(300)
     setBack(600)
     await start()
-    expect(asked(purser).map(({ by }) => by)).toEqual(['jwt', 'certificate', 'jwt'])
+    expect(credentialRequests(purser).map(({ by }) => by)).toEqual(['jwt', 'certificate', 'jwt'])
   })
 
   test('after a renewal that was never sent presents the certificate, however late', async () => {
@@ -168,7 +168,7 @@ describe('a restart', () => {
     await pass(65)
     const after = await start({ proof })
     expect(after.session.id).toBe(before.session.id)
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
   test('after a renewal that was lost again and again counts from the first time', async () => {
@@ -182,8 +182,8 @@ describe('a restart', () => {
     before.close()
     await pass(20)
     await start()
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
-    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(credentialRequests(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
   })
 
   test('after a restart while Purser was away still knows of the renewal that was lost', async () => {
@@ -198,8 +198,8 @@ describe('a restart', () => {
     purser.back()
     await pass(65)
     await start()
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
-    expect(asked(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(credentialRequests(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
   })
 
   test('after the loss of a key that the server made goes by the proof at once', async () => {
@@ -210,7 +210,7 @@ describe('a restart', () => {
     await failing(before.renew())
     before.close()
     await start({ x509 })
-    expect(asked(purser).map(({ by, reason }) => [by, reason])).toEqual([
+    expect(credentialRequests(purser).map(({ by, reason }) => [by, reason])).toEqual([
       ['jwt', undefined],
       ['certificate', undefined],
       ['jwt', undefined],
@@ -230,7 +230,7 @@ describe('a restart', () => {
     await pass(60)
     const after = await start({ proof })
     expect(after.session.id).toBe(before.session.id)
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
   test('for another workload entry leaves what was kept alone', async () => {
@@ -238,7 +238,7 @@ describe('a restart', () => {
     ;(await start()).close()
     const api = await start({ spiffeId: 'spiffe://example.org/api', workload: 'api' })
     expect(api.spiffeId).toBe('spiffe://example.org/api')
-    expect(howAsked(purser)).toEqual([
+    expect(outcomes(purser)).toEqual([
       ['jwt', 200],
       ['jwt', 200],
     ])
@@ -255,7 +255,7 @@ describe('a restart', () => {
     ;(await start({ proof })).close()
     writeFileSync(token, purser.proof(api))
     expect((await start({ spiffeId: api, proof })).spiffeId).toBe(api)
-    expect(howAsked(purser)).toEqual([
+    expect(outcomes(purser)).toEqual([
       ['jwt', 200],
       ['certificate', 200],
       ['jwt', 200],
@@ -272,7 +272,7 @@ describe('a restart', () => {
     ;(await start({ proof })).close()
     writeFileSync(token, 'not a token of anybody')
     ;(await start({ proof })).close()
-    expect(howAsked(purser).slice(1)).toEqual([
+    expect(outcomes(purser).slice(1)).toEqual([
       ['certificate', 200],
       ['certificate', 200],
     ])
@@ -299,7 +299,7 @@ describe('a restart', () => {
     const after = await start()
     expect(warnings).toEqual([expect.stringContaining(`${file} is not used`)])
     expect(warnings.join()).not.toContain('PRIVATE KEY')
-    expect(howAsked(purser)).toEqual([
+    expect(outcomes(purser)).toEqual([
       ['jwt', 200],
       ['jwt', 200],
     ])
@@ -312,11 +312,11 @@ describe('a restart', () => {
     const { privateKey } = before.x509
     await before.renew()
     before.close()
-    const kept = JSON.parse(readFileSync(file, 'utf8')) as object
-    writeFileSync(file, JSON.stringify({ ...kept, privateKey }))
+    const state = JSON.parse(readFileSync(file, 'utf8')) as object
+    writeFileSync(file, JSON.stringify({ ...state, privateKey }))
     await start()
     expect(warnings).toEqual([expect.stringContaining('do not belong together')])
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
   })
 
   test('with a file that everybody can read warns, goes by the proof, and keeps another', async () => {
@@ -325,7 +325,7 @@ describe('a restart', () => {
     chmodSync(file, 0o644)
     await start()
     expect(warnings).toEqual([expect.stringContaining(`${file} is not used: it is open to everyone (mode 644)`)])
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
@@ -334,7 +334,7 @@ describe('a restart', () => {
     ;(await start()).close()
     chmodSync(file, 0o660)
     await start()
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
     expect(warnings).toEqual([])
   })
 
@@ -370,14 +370,14 @@ describe('a directory', () => {
   test('that another client uses is left alone', async () => {
     const { purser, file, start, warnings } = place()
     const first = await start()
-    const kept = readFileSync(file, 'utf8')
+    const state = readFileSync(file, 'utf8')
     const second = await start()
     expect(warnings).toEqual([expect.stringContaining('another process uses')])
     await second.renew()
     second.close()
-    expect(readFileSync(file, 'utf8')).toBe(kept)
+    expect(readFileSync(file, 'utf8')).toBe(state)
     await first.renew()
-    expect(asked(purser).filter(({ status }) => status !== 200)).toEqual([])
+    expect(credentialRequests(purser).filter(({ status }) => status !== 200)).toEqual([])
     // And it is the first's still.
     const third = await start()
     expect(warnings).toHaveLength(2)
@@ -397,7 +397,7 @@ describe('a directory', () => {
     next.close()
     const after = await start()
     expect(after.session.id).toBe(next.session.id)
-    expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
+    expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
     expect(warnings).toEqual([expect.stringContaining('another process uses')])
   })
 
@@ -435,7 +435,7 @@ setInterval(() => {}, 1000)`
     const client = await start()
     for (let n = 0; n < 3; n++) await client.renew()
     client.close()
-    await settled()
+    await settle()
     expect(readdirSync(stateDir).toSorted()).toEqual(['identity.json', 'log-example.org.json'])
   })
 })
@@ -451,10 +451,15 @@ test('a stolen key, used beside its owner: the session ends with all that it gav
 
   const { session } = owner
   await owner.renew()
-  expect(asked(purser).map(({ reason }) => reason)).toEqual([undefined, undefined, 'serial_spent', undefined])
+  expect(credentialRequests(purser).map(({ reason }) => reason)).toEqual([
+    undefined,
+    undefined,
+    'serial_spent',
+    undefined,
+  ])
   expect(owner.session.id).not.toBe(session.id)
   expect(await failing(thief.renew())).toMatchObject({ code: 'no_proof' })
-  expect(asked(purser).at(-1)).toMatchObject({ by: 'certificate', reason: 'session_ended' })
+  expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', reason: 'session_ended' })
 })
 
 const run = (program: string) =>

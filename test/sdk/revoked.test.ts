@@ -19,11 +19,11 @@ const leafBy = (by: TestCa, url = `${purser}/crl/key_issuing`): X509Certificate 
 const serialOf = (certificate: X509Certificate): Buffer => Buffer.from(certificate.serialNumber, 'hex')
 
 /** For a machine that is busy; what never comes still fails. */
-const soon = { timeout: 30_000 }
+const patience = { timeout: 30_000 }
 
 /** What is served, by path; nothing is 404. */
 let served: Record<string, Buffer | PurserError>
-let asked: string[]
+let paths: string[]
 /** Paths that were answered with 304. */
 let notModified: string[]
 const tagOf = (der: Buffer): string => `W/"${hash('sha256', der)}"`
@@ -31,7 +31,7 @@ let seconds: number
 let warnings: string[]
 
 beforeEach(() => {
-  asked = []
+  paths = []
   notModified = []
   seconds = 0
   served = { '/crl/root': crlOf(ca.root, 1, [], 86_400) }
@@ -62,7 +62,7 @@ function create(roots = ca.root.pem) {
   onTestFinished(() => controller.abort())
   const transport = {
     async exchange({ path, ifNoneMatch }: Request) {
-      if (path !== '/crl/root') asked.push(path)
+      if (path !== '/crl/root') paths.push(path)
       const answer = served[path]
       if (answer instanceof PurserError) throw answer
       const etag = answer && tagOf(answer)
@@ -92,8 +92,11 @@ function create(roots = ca.root.pem) {
 
 /** A few polls later. */
 const polled = async (path = '/crl/key_issuing'): Promise<void> => {
-  const before = asked.filter((one) => one === path).length
-  await vi.waitFor(() => expect(asked.filter((one) => one === path).length).toBeGreaterThan(before + 1), soon)
+  const before = paths.filter((requested) => requested === path).length
+  await vi.waitFor(
+    () => expect(paths.filter((requested) => requested === path).length).toBeGreaterThan(before + 1),
+    patience,
+  )
 }
 
 describe('a certificate', () => {
@@ -102,7 +105,7 @@ describe('a certificate', () => {
     served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [leaf])
     const { revoked, news } = create()
     expect(revoked.includes([leaf, issuing])).toBe(false)
-    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce(), soon)
+    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce(), patience)
     expect(revoked.includes([leaf, issuing])).toBe(true)
     expect(revoked.includes([leafBy(ca), issuing])).toBe(false)
     await polled()
@@ -117,7 +120,7 @@ describe('a certificate', () => {
     await polled()
     expect(news).not.toHaveBeenCalled()
     served['/crl/key_issuing'] = crlOf(ca.issuing, 2, [leaf])
-    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce(), soon)
+    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce(), patience)
     expect(revoked.includes([leaf, issuing])).toBe(true)
   })
 
@@ -126,7 +129,7 @@ describe('a certificate', () => {
     const { revoked, news } = create()
     const leaf = leafBy(ca)
     expect(revoked.includes([leaf, issuing])).toBe(false)
-    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce(), soon)
+    await vi.waitFor(() => expect(news).toHaveBeenCalledOnce(), patience)
     expect(revoked.includes([leaf, issuing])).toBe(true)
   })
 
@@ -139,10 +142,10 @@ describe('a certificate', () => {
     served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [leaf])
     const { revoked } = create()
     revoked.includes([leaf, issuing])
-    await vi.waitFor(() => expect(warnings).toHaveLength(1), soon)
+    await vi.waitFor(() => expect(warnings).toHaveLength(1), patience)
     revoked.includes([leafBy(ca, url), issuing])
     await new Promise((resolve) => setTimeout(resolve, 100))
-    expect(asked).toEqual([])
+    expect(paths).toEqual([])
     expect(warnings).toEqual([expect.stringContaining(`${url} is not below Purser`)])
   })
 
@@ -154,7 +157,7 @@ describe('a certificate', () => {
     const { revoked } = create()
     expect(revoked.includes([leafBy(ca, url)])).toBe(false)
     await new Promise((resolve) => setTimeout(resolve, 50))
-    expect(asked).toEqual([])
+    expect(paths).toEqual([])
   })
 
   test('that its chain did not sign: the CRL would be of somebody else', async () => {
@@ -162,7 +165,7 @@ describe('a certificate', () => {
     const { revoked } = create()
     expect(revoked.includes([leafBy(ca), new X509Certificate(other.issuing.pem)])).toBe(false)
     await new Promise((resolve) => setTimeout(resolve, 50))
-    expect(asked).toEqual([])
+    expect(paths).toEqual([])
   })
 })
 
@@ -174,8 +177,8 @@ describe('a shard', () => {
     served['/crl/key_issuing/7'] = crlOf(ca.issuing, 1, [leaf], 300, url)
     const { revoked } = create()
     revoked.includes([leaf, issuing])
-    await vi.waitFor(() => expect(revoked.includes([leaf, issuing])).toBe(true), soon)
-    expect(asked).not.toContain('/crl/key_issuing')
+    await vi.waitFor(() => expect(revoked.includes([leaf, issuing])).toBe(true), patience)
+    expect(paths).not.toContain('/crl/key_issuing')
     expect(warnings).toEqual([])
   })
 
@@ -187,7 +190,7 @@ describe('a shard', () => {
     served['/crl/key_issuing/7'] = crlOf(ca.issuing, 1, [], 300, point)
     const { revoked } = create()
     revoked.includes([leaf, issuing])
-    await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('distribution point')]), soon)
+    await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('distribution point')]), patience)
   })
 
   test('does not stand for the whole CRL', async () => {
@@ -195,7 +198,7 @@ describe('a shard', () => {
     served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [], 300, url)
     const { revoked } = create()
     revoked.includes([leaf, issuing])
-    await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('distribution point')]), soon)
+    await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('distribution point')]), patience)
   })
 
   test.each([['/crl/key_issuing/7/1'], ['/crl/key_issuing/'], ['/crl/key_issuing/abc'], ['/crl/key_issuing/1000']])(
@@ -204,24 +207,24 @@ describe('a shard', () => {
       const { revoked } = create()
       expect(revoked.includes([leafBy(ca, purser + path)])).toBe(false)
       await new Promise((resolve) => setTimeout(resolve, 50))
-      expect(asked).toEqual([])
+      expect(paths).toEqual([])
     },
   )
 })
 
 describe('a CRL', () => {
   /** With one that names `leaf`, known already. */
-  async function known() {
+  async function createWithCrl() {
     const leaf = leafBy(ca)
     served['/crl/key_issuing'] = crlOf(ca.issuing, 5, [leaf])
     const client = create()
     client.revoked.includes([leaf, issuing])
-    await vi.waitFor(() => expect(client.news).toHaveBeenCalled(), soon)
+    await vi.waitFor(() => expect(client.news).toHaveBeenCalled(), patience)
     return { ...client, leaf, isRevoked: () => client.revoked.includes([leaf, issuing]) }
   }
 
   test('that can not be had: the last one counts; once it ended that is said, once, and it counts on', async () => {
-    const { isRevoked } = await known()
+    const { isRevoked } = await createWithCrl()
     served['/crl/key_issuing'] = new PurserError('unreachable', 'away')
     await polled()
     expect(warnings).toEqual([])
@@ -231,10 +234,10 @@ describe('a CRL', () => {
     expect(warnings).toEqual([expect.stringMatching(/\/crl\/key_issuing .* ended at .* stays in use: away/)])
     expect(isRevoked()).toBe(true)
     served['/crl/key_issuing'] = crlOf(ca.issuing, 6, [])
-    await vi.waitFor(() => expect(isRevoked()).toBe(false), soon)
+    await vi.waitFor(() => expect(isRevoked()).toBe(false), patience)
     served['/crl/key_issuing'] = new PurserError('timeout', 'away')
     seconds = 602
-    await vi.waitFor(() => expect(warnings).toHaveLength(2), soon)
+    await vi.waitFor(() => expect(warnings).toHaveLength(2), patience)
   })
 
   test.each([
@@ -245,7 +248,7 @@ describe('a CRL', () => {
     ['of the root', () => crlOf(ca.root, 9, [])],
     ['that is none', () => Buffer.from('<html>')],
   ])('%s is not believed, and that is warned of at once', async (_, make) => {
-    const { isRevoked } = await known()
+    const { isRevoked } = await createWithCrl()
     served['/crl/key_issuing'] = make()
     await polled()
     await polled()
@@ -254,20 +257,20 @@ describe('a CRL', () => {
   })
 
   test('of a replica that is behind takes nothing back, until the newer one ended', async () => {
-    const { isRevoked } = await known()
+    const { isRevoked } = await createWithCrl()
     served['/crl/key_issuing'] = crlOf(ca.issuing, 4, [], 3600)
     await polled()
     expect(isRevoked()).toBe(true)
     seconds = 301
-    await vi.waitFor(() => expect(isRevoked()).toBe(false), soon)
+    await vi.waitFor(() => expect(isRevoked()).toBe(false), patience)
   })
 
   test('that has not changed is not sent again, and a newer one is read', async () => {
-    const { isRevoked } = await known()
-    await vi.waitFor(() => expect(notModified).toContain('/crl/key_issuing'), soon)
+    const { isRevoked } = await createWithCrl()
+    await vi.waitFor(() => expect(notModified).toContain('/crl/key_issuing'), patience)
     expect([isRevoked(), warnings]).toEqual([true, []])
     served['/crl/key_issuing'] = crlOf(ca.issuing, 6, [])
-    await vi.waitFor(() => expect(isRevoked()).toBe(false), soon)
+    await vi.waitFor(() => expect(isRevoked()).toBe(false), patience)
   })
 
   test('that was never had is warned of, and nobody is taken to be revoked', async () => {
@@ -279,21 +282,21 @@ describe('a CRL', () => {
   })
 
   test('is asked for no more after close()', async () => {
-    const { close } = await known()
+    const { close } = await createWithCrl()
     close()
-    const before = asked.length
+    const before = paths.length
     await new Promise((resolve) => setTimeout(resolve, 100))
-    expect(asked).toHaveLength(before)
+    expect(paths).toHaveLength(before)
   })
 })
 
 test('of many issuers, those used last are kept', async () => {
   const { revoked } = create()
   for (let n = 0; n < 80; n++) revoked.includes([leafBy(ca, `${purser}/crl/key_${n}`), issuing])
-  await vi.waitFor(() => expect(new Set(asked).size).toBe(80), soon)
-  asked = []
-  await vi.waitFor(() => expect(asked.length).toBeGreaterThan(64 * 2), soon)
+  await vi.waitFor(() => expect(new Set(paths).size).toBe(80), patience)
+  paths = []
+  await vi.waitFor(() => expect(paths.length).toBeGreaterThan(64 * 2), patience)
   // And the root's.
-  expect(new Set(asked).size).toBe(63)
-  expect(asked).not.toContain('/crl/key_0')
+  expect(new Set(paths).size).toBe(63)
+  expect(paths).not.toContain('/crl/key_0')
 })

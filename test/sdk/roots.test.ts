@@ -28,21 +28,21 @@ function create() {
     away: false,
     followed: [] as string[],
   }
-  const given = (): Credentials => ({
+  const createCredentials = (): Credentials => ({
     spiffeId: 'spiffe://example.org/lab/web',
     workload: { id: 'w', name: 'web', revision: 1 },
     session: { id: 's', expiresAt: new Date(Date.now() + 3_600_000) },
     jwts: [],
     x509: issue(ca, undefined, { roots: state.trustBundle }),
   })
-  const wanted = { jwts: [], x509: {} }
+  const selection = { jwts: [], x509: {} }
   const elapsed = (): number => performance.now()
   const renewal = createRenewal({
     held: createHeldCredentials(
-      { selection: wanted, renewAt: undefined, now: Date.now, elapsed, random: () => 0 },
-      given(),
+      { selection: selection, renewAt: undefined, now: Date.now, elapsed, random: () => 0 },
+      createCredentials(),
     ),
-    nextCredentials: async () => ({ credentials: given(), by: 'certificate' }),
+    nextCredentials: async () => ({ credentials: createCredentials(), by: 'certificate' }),
     transport: {
       async exchange() {
         if (state.away) throw new PurserError('unreachable', 'nobody is there')
@@ -70,12 +70,12 @@ test('a renewal by a replica that lags behind takes no root back that the bundle
   state.bundle = [older, newer]
   await renewal.bundles.reread()
   expect(renewal.roots()).toBe(both)
-  const heard = vi.fn()
-  renewal.onIdentity(() => heard(renewal.roots()))
+  const listener = vi.fn()
+  renewal.onIdentity(() => listener(renewal.roots()))
   await renewal.renewAll()
   await renewal.bundles.reread()
   expect(renewal.roots()).toBe(both)
-  expect(heard.mock.calls.flat()).not.toContain(older)
+  expect(listener.mock.calls.flat()).not.toContain(older)
   expect(state.followed.at(-1)).toBe(both)
 })
 

@@ -88,9 +88,9 @@ describe('get()', () => {
       { username: 'app', password: `${canary}-1` },
     ])
     expect(await readsOf('prod/g1')).toEqual(['credentials.issue'])
-    const [one, other] = await Promise.all([purser.secrets.get('prod/g2'), purser.secrets.get('prod/g2')])
-    expect(one).toBe(other)
-    expect(await purser.secrets.get('prod/g2')).toBe(one)
+    const [first, second] = await Promise.all([purser.secrets.get('prod/g2'), purser.secrets.get('prod/g2')])
+    expect(first).toBe(second)
+    expect(await purser.secrets.get('prod/g2')).toBe(first)
     expect(await readsOf('prod/g2')).toEqual(['secret.read'])
     await put('prod/g2', 1)
     expect((await purser.secrets.get('prod/g2')).version).toBe(1)
@@ -125,8 +125,12 @@ describe('get()', () => {
     const paths = Array.from({ length: 6 }, (_, n) => `prod/many/${n}`)
     for (const path of paths) await put(path, 0)
     const { purser } = await client({ accessToken: true })
-    const found = await Promise.all([...paths.map((path) => purser.secrets.get(path)), purser.renew(), purser.renew()])
-    expect(found.slice(0, 6).map((one) => (one as Secret).path)).toEqual(paths)
+    const results = await Promise.all([
+      ...paths.map((path) => purser.secrets.get(path)),
+      purser.renew(),
+      purser.renew(),
+    ])
+    expect(results.slice(0, 6).map((result) => (result as Secret).path)).toEqual(paths)
   })
 
   test('a client with nothing to show is told what to connect with', async () => {
@@ -138,13 +142,13 @@ describe('get()', () => {
 describe.each([
   ['a certificate', {}],
   ['an access token', { x509: false, accessToken: true }],
-] as const)('watch() by %s', (name, how) => {
+] as const)('watch() by %s', (name, options) => {
   const base = `prod/w-${name.replaceAll(' ', '-')}`
 
   test('tells each version once, in order, across replicas; acknowledges what the listener took', async () => {
     const path = `${base}/a`
     await put(path, 0)
-    const { purser } = await client({ secrets: [path], ...how }, second.url)
+    const { purser } = await client({ secrets: [path], ...options }, second.url)
     const seen: number[] = []
     let release = (): void => undefined
     const watch = purser.secrets.watch(path, async ({ version, data }) => {
@@ -244,10 +248,10 @@ describe('watch()', () => {
     const { purser } = await client({ proof: () => issuer.token({ sub: 'shop2' }) })
     const seen: string[] = []
     const hear = ({ path, version }: Secret) => void seen.push(`${path} ${version}`)
-    const kept = purser.secrets.watch('prod/kept', hear)
-    const lost = purser.secrets.watch('prod/lost', hear)
-    kept.on('error', ({ code }) => seen.push(`kept ${code}`))
-    lost.on('error', ({ code }) => seen.push(`lost ${code}`))
+    const granted = purser.secrets.watch('prod/kept', hear)
+    const withdrawn = purser.secrets.watch('prod/lost', hear)
+    granted.on('error', ({ code }) => seen.push(`kept ${code}`))
+    withdrawn.on('error', ({ code }) => seen.push(`lost ${code}`))
     await vi.waitFor(() => expect(seen.toSorted()).toEqual(['prod/kept 1', 'prod/lost 1']), patience)
     const { body } = await first.asAdmin('GET', '/api/v1/workloads/shop2')
     await first.asAdmin(

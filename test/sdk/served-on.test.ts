@@ -124,8 +124,8 @@ test('a fork at a restart is told, whatever was kept', async () => {
 
 test('a server whose clock is minutes behind costs no issuance at each call', async () => {
   const { fake, start } = await place()
-  const behind = 160_000
-  const served = (): number => Date.now() - behind
+  const clockLag = 160_000
+  const served = (): number => Date.now() - clockLag
   const date = (): string => new Date(served()).toUTCString()
   fake.state.wrong = {
     get headers() {

@@ -4,7 +4,7 @@ import { connect } from '@purser/sdk'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Misbehaviour, proofFor, rootFingerprint, startFake } from './fake-purser.ts'
 import { failing } from './failing.ts'
-import { fakeTime, settled } from './fake-time.ts'
+import { fakeTime, settle } from './fake-time.ts'
 
 const path = '/api/v1/credentials'
 
@@ -16,9 +16,9 @@ async function startGate(port: number) {
   const server = createServer((socket) => {
     const pass = (): void => {
       const onward = connectTcp({ host: '127.0.0.1', port })
-      for (const one of [socket, onward]) {
-        sockets.add(one)
-        one.on('error', () => one.destroy())
+      for (const end of [socket, onward]) {
+        sockets.add(end)
+        end.on('error', () => end.destroy())
       }
       socket.pipe(onward).pipe(socket)
     }
@@ -69,7 +69,7 @@ async function connected(timeoutMs: number) {
     return posts.map(({ json }) => (json.proof as { kind?: string }).kind ?? 'token')
   }
   const arrives = async (holds: () => boolean): Promise<void> => {
-    while (!holds()) await settled()
+    while (!holds()) await settle()
   }
   return { fake, wrong, gate, client, presented, arrives }
 }

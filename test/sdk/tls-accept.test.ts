@@ -52,14 +52,14 @@ test('an empty list lets nobody in', () => {
 
 const segment = stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,8}$/)
 const segments = array(segment, { minLength: 1, maxLength: 5 })
-const of = (all: string[]): string => ['spiffe://example.org', ...all].join('/')
+const spiffeId = (all: string[]): string => ['spiffe://example.org', ...all].join('/')
 
 test('an ID lets in itself and nobody else', () => {
   assert(
-    property(segments, segments, (one, other) => {
-      expect(accepts(of(one))(of(other))).toBe(of(one) === of(other))
-      expect(accepts([of(one), of(other)])(of(other))).toBe(true)
-      expect(accepts(of(one))(`${of(one)}/x`)).toBe(false)
+    property(segments, segments, (first, second) => {
+      expect(accepts(spiffeId(first))(spiffeId(second))).toBe(spiffeId(first) === spiffeId(second))
+      expect(accepts([spiffeId(first), spiffeId(second)])(spiffeId(second))).toBe(true)
+      expect(accepts(spiffeId(first))(`${spiffeId(first)}/x`)).toBe(false)
     }),
   )
 })
@@ -67,12 +67,14 @@ test('an ID lets in itself and nobody else', () => {
 test('a prefix lets in what is below it by whole segments, not itself, and not what only begins alike', () => {
   assert(
     property(segments, segments, segment, (above, below, more) => {
-      const accept = accepts(`${of(above)}/*`)
-      expect(accept(of([...above, ...below]))).toBe(true)
-      expect(accept(of(above))).toBe(false)
-      expect(accept(of(above) + more)).toBe(false)
-      expect(accept(of(above).slice(0, -1))).toBe(false)
-      expect(accept(of(below))).toBe(above.length < below.length && above.every((one, n) => one === below[n]))
+      const accept = accepts(`${spiffeId(above)}/*`)
+      expect(accept(spiffeId([...above, ...below]))).toBe(true)
+      expect(accept(spiffeId(above))).toBe(false)
+      expect(accept(spiffeId(above) + more)).toBe(false)
+      expect(accept(spiffeId(above).slice(0, -1))).toBe(false)
+      expect(accept(spiffeId(below))).toBe(
+        above.length < below.length && above.every((segment, n) => segment === below[n]),
+      )
     }),
   )
   expect(accepts('spiffe://example.org/*')('spiffe://example.org/web')).toBe(true)

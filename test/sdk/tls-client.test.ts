@@ -18,13 +18,13 @@ const stranger = createCa()
 const now = new Date()
 
 /** A server of Node's own, with this certificate; what it hears is in `heard`. */
-async function shown({ certificateChain, privateKey }: X509, more: TlsOptions = {}) {
-  const heard = vi.fn()
+async function serve({ certificateChain, privateKey }: X509, more: TlsOptions = {}) {
+  const onRequest = vi.fn()
   const server = createHttps({ cert: certificateChain, key: privateKey, ...more }, (request, response) => {
-    heard(request.url)
+    onRequest(request.url)
     response.end('hello')
   })
-  return { port: await listen(server), heard, server }
+  return { port: await listen(server), onRequest, server }
 }
 
 const usual = (more = {}): Workload => createWorkload(issue(ca), more)
@@ -55,8 +55,8 @@ const ways: [string, (client: Workload, accept: Accept, port: number) => Promise
     ({ tls }, accept, port) => {
       const agent = tls.agent({ accept })
       onTestFinished(() => agent.destroy())
-      const anybody = { rejectUnauthorized: false, checkServerIdentity: () => undefined, ca: stranger.root.pem }
-      return get({ port, agent, ...anybody, maxVersion: 'TLSv1.2' })
+      const trustAll = { rejectUnauthorized: false, checkServerIdentity: () => undefined, ca: stranger.root.pem }
+      return get({ port, agent, ...trustAll, maxVersion: 'TLSv1.2' })
     },
   ],
   [
@@ -75,9 +75,9 @@ describe.each(ways)('%s', (_, go) => {
   afterEach(() => void delete process.env.NODE_TLS_REJECT_UNAUTHORIZED)
 
   test('talks to the accepted one, whatever name it was called by', async () => {
-    const { port, heard } = await shown(issue(ca, idOf('server'), { dnsNames: ['elsewhere.test'] }))
+    const { port, onRequest } = await serve(issue(ca, idOf('server'), { dnsNames: ['elsewhere.test'] }))
     await go(usual(), idOf('server'), port)
-    expect(heard).toHaveBeenCalledOnce()
+    expect(onRequest).toHaveBeenCalledOnce()
   })
 
   test.each([
@@ -108,36 +108,36 @@ describe.each(ways)('%s', (_, go) => {
       issue(ca, idOf('server'), { notBefore: secondsFrom(now, 600) }),
     ],
   ])('says nothing to %s', async (_case, code, server) => {
-    const { port, heard } = await shown(server)
+    const { port, onRequest } = await serve(server)
     const error: unknown = await go(usual(), idOf('server'), port).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(Error)
     expect(error).toMatchObject({ code: code instanceof RegExp ? expect.stringMatching(code) : code })
-    expect(heard).not.toHaveBeenCalled()
+    expect(onRequest).not.toHaveBeenCalled()
   })
 
   test('says nothing to one that speaks TLS 1.2', async () => {
-    const { port, heard } = await shown(issue(ca, idOf('server')), { maxVersion: 'TLSv1.2' })
+    const { port, onRequest } = await serve(issue(ca, idOf('server')), { maxVersion: 'TLSv1.2' })
     await expect(go(usual(), idOf('server'), port)).rejects.toThrow(/protocol version|version/i)
-    expect(heard).not.toHaveBeenCalled()
+    expect(onRequest).not.toHaveBeenCalled()
   })
 
   test('says nothing to one that was revoked', async () => {
     const server = issue(ca, idOf('server'))
-    const { port, heard } = await shown(server)
+    const { port, onRequest } = await serve(server)
     const client = usual()
     client.revoked.add(server.serialNumber)
     expect((await failing(go(client, idOf('server'), port))).code).toBe('revoked')
-    expect(heard).not.toHaveBeenCalled()
+    expect(onRequest).not.toHaveBeenCalled()
   })
 
   test('says nothing once its own certificate ended, and why', async () => {
-    const { port, heard } = await shown(issue(ca, idOf('server')))
+    const { port, onRequest } = await serve(issue(ca, idOf('server')))
     const client = usual()
     await go(client, idOf('server'), port)
-    heard.mockClear()
+    onRequest.mockClear()
     client.lapse()
     await expect((async () => go(client, idOf('server'), port))()).rejects.toThrow('the certificate ended')
-    expect(heard).not.toHaveBeenCalled()
+    expect(onRequest).not.toHaveBeenCalled()
   })
 
   test.each([[undefined], [''], ['https://x'], ['spiffe://other.example/*']])('refuses %j', async (accept) => {
@@ -158,7 +158,7 @@ describe('a session that an agent of Node has of an earlier connection is not of
   }
 
   test('where the agent is made with these options', async () => {
-    const { port } = await shown(issue(ca, idOf('server')))
+    const { port } = await serve(issue(ca, idOf('server')))
     const { session, ...rest } = usual().tls.client({ accept: idOf('server') })
     // Without that one option it would be, or this test could not tell.
     expect(await askTwice(new Agent({ keepAlive: false, ...rest }), {}, port)).toEqual([false, true])
@@ -167,14 +167,14 @@ describe('a session that an agent of Node has of an earlier connection is not of
 
   // Newer versions of Node offer none by themselves where a request has a checkServerIdentity of its own.
   test('where each request is', async () => {
-    const { port } = await shown(issue(ca, idOf('server')))
+    const { port } = await serve(issue(ca, idOf('server')))
     const options = usual().tls.client({ accept: idOf('server') })
     expect(await askTwice(new Agent({ keepAlive: false }), options, port)).toEqual([false, false])
   })
 })
 
 test('connections that an agent of Node keeps are not shared by those who accept another peer', async () => {
-  const { port, heard } = await shown(issue(ca, idOf('server')))
+  const { port, onRequest } = await serve(issue(ca, idOf('server')))
   const { tls } = usual()
   const agent = new Agent({ keepAlive: true })
   onTestFinished(() => agent.destroy())
@@ -184,13 +184,13 @@ test('connections that an agent of Node keeps are not shared by those who accept
   await ask(idOf('server'))
   await expect(ask(idOf('db'))).rejects.toMatchObject({ code: 'bad_peer' })
   await expect(ask(() => false)).rejects.toMatchObject({ code: 'bad_peer' })
-  expect(heard).toHaveBeenCalledTimes(2)
+  expect(onRequest).toHaveBeenCalledTimes(2)
 })
 
 describe('a connection that is open', () => {
   test('knows its peer', async () => {
     const server = issue(ca, idOf('server'))
-    const { port } = await shown(server)
+    const { port } = await serve(server)
     const agent = usual().tls.agent({ accept: idOf('*') })
     const { socket } = await get({ port, agent })
     expect(peerOf(socket)).toMatchObject({ spiffeId: idOf('server'), trustDomain: 'example.org' })
@@ -199,7 +199,7 @@ describe('a connection that is open', () => {
   })
 
   test('of somebody else knows none', async () => {
-    const { port } = await shown(issue(ca, idOf('server')))
+    const { port } = await serve(issue(ca, idOf('server')))
     const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false })
     await once(socket, 'secureConnect')
     expect(() => peerOf(socket)).toThrow(expect.objectContaining({ code: 'bad_peer' }))
@@ -249,7 +249,7 @@ describe('a connection that is open', () => {
   ])(
     'of %s ends once the root of its peer left, or accept changed its mind, and not with a certificate',
     async (_, open) => {
-      const { port, server } = await shown(issue(ca, idOf('server')))
+      const { port, server } = await serve(issue(ca, idOf('server')))
       server.on('upgrade', (_request, socket: Socket) => {
         socket.on('error', () => undefined).write('HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n')
       })
@@ -271,7 +271,7 @@ describe('a connection that is open', () => {
   )
 
   test('ends with the client, and there is no other', async () => {
-    const { port } = await shown(issue(ca, idOf('server')))
+    const { port } = await serve(issue(ca, idOf('server')))
     const client = usual()
     const socket = client.tls.connect({ accept: idOf('server'), host: '127.0.0.1', port })
     await once(socket, 'secureConnect')

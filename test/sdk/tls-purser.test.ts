@@ -105,10 +105,10 @@ test('one that was revoked before it is met loses its connection as soon as the 
   socket.on('error', () => undefined).resume()
   await once(socket, 'close')
   const again = client.tls.connect({ accept: api, host: '127.0.0.1', port })
-  const heard: string[] = []
-  again.on('data', (chunk: Buffer) => heard.push(chunk.toString())).on('error', () => undefined)
+  const chunks: string[] = []
+  again.on('data', (chunk: Buffer) => chunks.push(chunk.toString())).on('error', () => undefined)
   await once(again, 'close')
-  expect(heard).toEqual([])
+  expect(chunks).toEqual([])
 })
 
 test.each([

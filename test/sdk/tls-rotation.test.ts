@@ -13,7 +13,7 @@ const ca = createCa()
 
 /** Answers who asked, after a moment; says how many connections there were, and by which certificates. */
 async function serve(workload: Workload, ms = 2) {
-  const met: string[] = []
+  const serials: string[] = []
   const open = new Set<TLSSocket>()
   const server: HttpsServer = workload.tls.server(
     { accept: idOf('*'), keepAliveTimeout: 60_000 },
@@ -23,11 +23,11 @@ async function serve(workload: Workload, ms = 2) {
     },
   )
   server.on('secureConnection', (socket: TLSSocket) => {
-    met.push(peerOf(socket).certificate.serialNumber.toLowerCase())
+    serials.push(peerOf(socket).certificate.serialNumber.toLowerCase())
     open.add(socket)
     socket.once('close', () => open.delete(socket))
   })
-  return { port: await listen(server), met, open }
+  return { port: await listen(server), serials, open }
 }
 
 type Ask = (port: number) => Promise<{ status: number; text: string; server: string }>
@@ -76,12 +76,12 @@ describe.each([
 ])('%s', (_, by) => {
   test('30 certificates of either side, hundreds of requests: none fails, connections are kept between', async () => {
     const { server, client } = pair()
-    const { port, met } = await serve(server)
+    const { port, serials } = await serve(server)
     const ask = by(client)
-    const over = new AbortController()
+    const ending = new AbortController()
     const answers: { status: number }[] = []
     const asking = Array.from({ length: 8 }, async () => {
-      while (!over.signal.aborted) answers.push(await ask(port))
+      while (!ending.signal.aborted) answers.push(await ask(port))
     })
     for (let n = 0; n < 30; n++) {
       const before = answers.length
@@ -89,18 +89,18 @@ describe.each([
       if (n % 2 === 0) client.become(issue(ca))
       else server.become(issue(ca, idOf('server')))
     }
-    over.abort()
+    ending.abort()
     await Promise.all(asking)
     expect(answers.length).toBeGreaterThan(350)
     expect(answers.filter(({ status }) => status !== 200)).toEqual([])
     // Of 16 identities of the client; each connection served several requests.
-    expect(new Set(met).size).toBeGreaterThanOrEqual(15)
-    expect(met.length).toBeLessThan(answers.length / 2)
+    expect(new Set(serials).size).toBeGreaterThanOrEqual(15)
+    expect(serials.length).toBeLessThan(answers.length / 2)
   })
 
   test('the request after a new certificate is made with it, and what was idle is gone', async () => {
     const { server, client } = pair()
-    const { port, open, met } = await serve(server)
+    const { port, open, serials } = await serve(server)
     const ask = by(client)
     await ask(port)
     expect(await ask(port)).toMatchObject({ status: 200, text: client.x509.serialNumber })
@@ -108,7 +108,7 @@ describe.each([
     client.become(issue(ca))
     expect(await ask(port)).toMatchObject({ status: 200, text: client.x509.serialNumber })
     await Promise.all(closed)
-    expect(met.at(-1)).toBe(client.x509.serialNumber)
+    expect(serials.at(-1)).toBe(client.x509.serialNumber)
   })
 
   test('what is under way is finished, and its connection ends then', { timeout: 30_000 }, async () => {
@@ -158,11 +158,11 @@ describe.each([
 test('a server shows its new certificate to new connections at once, also without SNI, and keeps the earlier ones', async () => {
   const { server, client } = pair()
   const { port } = await serve(server)
-  const kept = byAgent(client)
-  const before = await kept(port)
+  const request = byAgent(client)
+  const before = await request(port)
   server.become(issue(ca, idOf('server')))
   expect((await byAgent(client)(port)).server).toBe(server.x509.serialNumber)
-  expect((await kept(port)).server).toBe(before.server)
+  expect((await request(port)).server).toBe(before.server)
 })
 
 test('a server whose bundle lost the root of a client refuses its next connection', async () => {
@@ -177,12 +177,12 @@ test.each([
   ['a dispatcher', byDispatcher],
 ])('%s meets a peer anew whose certificate ended, while nothing was asked', async (_, by) => {
   const server = createWorkload(issue(ca, idOf('server'), { notAfter: secondsFrom(new Date(), 5) }))
-  const { port, open, met } = await serve(server)
+  const { port, open, serials } = await serve(server)
   const ask = by(createWorkload(issue(ca)))
   await ask(port)
   const [idle] = open
   server.become(issue(ca, idOf('server')))
   await once(idle as TLSSocket, 'close')
   await ask(port)
-  expect(met).toHaveLength(2)
+  expect(serials).toHaveLength(2)
 })

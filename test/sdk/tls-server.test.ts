@@ -18,14 +18,14 @@ const now = new Date()
 
 /** Answers with who asks; every event that could carry a request is listened for, in the ways that a program may. */
 async function serve(workload: Workload, accept: Accept = idOf('web')) {
-  const handled = vi.fn<(event: string) => void>()
+  const onEvent = vi.fn<(event: string) => void>()
   const server = workload.tls.server({ accept }, (request, response) => {
-    handled('handler')
+    onEvent('handler')
     response.end(peerOf(request).spiffeId)
   })
   for (const event of ['secureConnection', 'request', 'checkContinue', 'upgrade', 'connect'])
-    server.on(event, () => handled(event))
-  return { port: await listen(server), handled, server }
+    server.on(event, () => onEvent(event))
+  return { port: await listen(server), onEvent, server }
 }
 
 const usual = () => createWorkload(issue(ca, idOf('server')))
@@ -40,9 +40,9 @@ describe('is let in', () => {
     ['by address, without SNI', {}],
     ['with any SNI', { servername: 'whatever.test' }],
     ['with the SNI of another', { servername: 'bank.example.com' }],
-  ])('a workload that is accepted, %s', async (_, how) => {
+  ])('a workload that is accepted, %s', async (_, options) => {
     const { port } = await serve(usual())
-    expect(await get({ port, ...careless(web), ...how })).toMatchObject({ status: 200, text: idOf('web') })
+    expect(await get({ port, ...careless(web), ...options })).toMatchObject({ status: 200, text: idOf('web') })
   })
 
   test('and is known to the handler: peerOf', async () => {
@@ -90,36 +90,36 @@ describe('is cut before anything is handled', () => {
     ['one whose name begins alike', careless(issue(ca, idOf('web2')))],
     ['a client of TLS 1.2', { ...careless(web), maxVersion: 'TLSv1.2' } as const],
   ])('%s', async (_, client) => {
-    const { port, handled } = await serve(usual())
+    const { port, onEvent } = await serve(usual())
     expect(await failure({ port, ...client })).toBeInstanceOf(Error)
     // The server still serves, and has seen nothing.
-    expect(handled).not.toHaveBeenCalled()
+    expect(onEvent).not.toHaveBeenCalled()
     expect(await get({ port, ...careless(web) })).toMatchObject({ status: 200 })
   })
 
   test('whoever is revoked', async () => {
     const workload = usual()
-    const { port, handled } = await serve(workload)
+    const { port, onEvent } = await serve(workload)
     workload.revoked.add(web.serialNumber)
     expect(await failure({ port, ...careless(web) })).toBeInstanceOf(Error)
-    expect(handled).not.toHaveBeenCalled()
+    expect(onEvent).not.toHaveBeenCalled()
   })
 
   test('everybody, where accept throws', async () => {
     const workload = usual()
-    const { port, handled } = await serve(workload, () => expect.fail('oops'))
+    const { port, onEvent } = await serve(workload, () => expect.fail('oops'))
     expect(await failure({ port, ...careless(web) })).toBeInstanceOf(Error)
-    expect(handled).not.toHaveBeenCalled()
+    expect(onEvent).not.toHaveBeenCalled()
     expect(workload.warnings).toEqual([expect.stringContaining('oops')])
   })
 
   test('who speaks no TLS', async () => {
-    const { port, handled } = await serve(usual())
+    const { port, onEvent } = await serve(usual())
     const socket = connectPlain(port, '127.0.0.1')
     socket.on('error', () => undefined)
     socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
     await once(socket, 'close')
-    expect(handled).not.toHaveBeenCalled()
+    expect(onEvent).not.toHaveBeenCalled()
   })
 })
 
@@ -145,40 +145,40 @@ describe('on a connection that is kept, the next request is answered 401', () =>
     clock = Date.now()
     accepted = true
     const workload = createWorkload(issue(ca, idOf('server')), { now: () => clock })
-    const { port, handled, server } = await serve(workload, () => accepted)
-    server.on('connection', () => handled('connection'))
+    const { port, onEvent, server } = await serve(workload, () => accepted)
+    server.on('connection', () => onEvent('connection'))
     const client = { ...careless(web), agent: keeping(), port }
     const { socket } = await get(client)
     expect(await get(client)).toMatchObject({ status: 200, socket })
     const ended = once(socket, 'close')
-    handled.mockClear()
+    onEvent.mockClear()
     happen(workload)
     const refused = await get(client)
     expect(refused).toMatchObject({ status: 401, socket })
     expect(refused.headers).toMatchObject({ 'content-type': 'application/problem+json', connection: 'close' })
     expect(JSON.parse(refused.text)).toMatchObject({ type: `urn:purser:problem:${code}`, status: 401, code })
-    expect(handled).not.toHaveBeenCalled()
+    expect(onEvent).not.toHaveBeenCalled()
     await ended
   })
 
   test.each(['Upgrade', 'CONNECT', 'Expect'])('an %s too', async (kind) => {
     const workload = createWorkload(issue(ca, idOf('server')), { now: () => clock })
     clock = Date.now()
-    const { port, handled } = await serve(workload)
+    const { port, onEvent } = await serve(workload)
     const socket = connectTls({ host: '127.0.0.1', port, ...careless(web), agent: undefined } as ConnectionOptions)
     await once(socket, 'secureConnect')
     socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
     await once(socket, 'data')
-    handled.mockClear()
+    onEvent.mockClear()
     clock += 3_600_000
-    const how = { Upgrade: 'connection: upgrade\r\nupgrade: x\r\n', CONNECT: '', Expect: 'expect: 100-continue\r\n' }[
+    const lines = { Upgrade: 'connection: upgrade\r\nupgrade: x\r\n', CONNECT: '', Expect: 'expect: 100-continue\r\n' }[
       kind
     ]
-    socket.write(`${kind === 'CONNECT' ? 'CONNECT x:1' : 'POST /'} HTTP/1.1\r\nhost: x\r\n${how ?? ''}\r\n`)
+    socket.write(`${kind === 'CONNECT' ? 'CONNECT x:1' : 'POST /'} HTTP/1.1\r\nhost: x\r\n${lines ?? ''}\r\n`)
     const [answer] = (await once(socket, 'data')) as [Buffer]
     expect(answer.toString()).toMatch(/^HTTP\/1.1 401 [^]*"code":"expired"/)
     await once(socket, 'close')
-    expect(handled).not.toHaveBeenCalled()
+    expect(onEvent).not.toHaveBeenCalled()
   })
 })
 
@@ -186,8 +186,8 @@ test('open connections of a peer end when it is revoked, in the middle of an ans
   const workload = usual()
   const server = workload.tls.server({ accept: idOf('*') }, (_, response) => void response.write('begun'))
   const port = await listen(server)
-  const sockets = [web, issue(ca, idOf('db'))].map((who) =>
-    connectTls({ host: '127.0.0.1', port, ...careless(who), agent: undefined } as ConnectionOptions),
+  const sockets = [web, issue(ca, idOf('db'))].map((identity) =>
+    connectTls({ host: '127.0.0.1', port, ...careless(identity), agent: undefined } as ConnectionOptions),
   )
   for (const socket of sockets) {
     socket.on('error', () => undefined)

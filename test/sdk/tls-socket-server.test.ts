@@ -15,17 +15,17 @@ const web = issue(ca)
 /** Says who is there. */
 async function serve(settings: { now?: () => number } = {}) {
   const workload = createWorkload(issue(ca, idOf('server')), settings)
-  const met = vi.fn<(spiffeId: string) => void>()
+  const onPeer = vi.fn<(spiffeId: string) => void>()
   const server = workload.tls.socketServer({ accept: idOf('web') }, (socket) => {
     const { spiffeId } = peerOf(socket)
-    met(spiffeId)
+    onPeer(spiffeId)
     socket.on('error', () => undefined).write(`${spiffeId}\n`)
   })
-  return { port: await listen(server), met, workload, server }
+  return { port: await listen(server), onPeer, workload, server }
 }
 
-async function connected(port: number, who = web): Promise<TLSSocket> {
-  const { certificateChain: cert, privateKey: key } = who
+async function connected(port: number, identity = web): Promise<TLSSocket> {
+  const { certificateChain: cert, privateKey: key } = identity
   const socket = connectTls({ host: '127.0.0.1', port, cert, key, rejectUnauthorized: false })
   onTestFinished(() => void socket.destroy())
   const refused = once(socket, 'close').then(() => Promise.reject(new Error('it was cut')))
@@ -35,11 +35,12 @@ async function connected(port: number, who = web): Promise<TLSSocket> {
 }
 
 test('nobody gets in who is not accepted, and nothing is read of them', async () => {
-  const { port, met } = await serve()
-  for (const who of [issue(ca, idOf('db')), issue(stranger)]) await expect(connected(port, who)).rejects.toThrow(/./)
-  expect(met).not.toHaveBeenCalled()
+  const { port, onPeer } = await serve()
+  for (const identity of [issue(ca, idOf('db')), issue(stranger)])
+    await expect(connected(port, identity)).rejects.toThrow(/./)
+  expect(onPeer).not.toHaveBeenCalled()
   await connected(port)
-  expect(met).toHaveBeenCalledExactlyOnceWith(idOf('web'))
+  expect(onPeer).toHaveBeenCalledExactlyOnceWith(idOf('web'))
 })
 
 test.each([

@@ -12,10 +12,10 @@ const ca = createCa()
 /** Holds the first answer back until the test gives it; `asked` counts requests. */
 async function start(notAfter: Date) {
   const server = createWorkload(issue(ca, idOf('server'), { notAfter }))
-  const held: ServerResponse[] = []
+  const responses: ServerResponse[] = []
   const https = server.tls.server({ accept: idOf('*') }, (_, response) => {
-    held.push(response)
-    if (held.length > 1) response.end('another')
+    responses.push(response)
+    if (responses.length > 1) response.end('another')
   })
   const port = await listen(https)
   const client = createWorkload(issue(ca))
@@ -24,29 +24,29 @@ async function start(notAfter: Date) {
   const ask = () => dispatcher.request({ origin: `https://127.0.0.1:${port}`, path: '/', method: 'GET' })
   const first = ask()
   await once(https, 'request')
-  return { client, dispatcher, ask, first, held }
+  return { client, dispatcher, ask, first, responses }
 }
 
 test.each<[string, number, (client: Workload) => Promise<unknown> | void]>([
   ['the identity moved on', 3600, (client) => client.become(issue(ca))],
   ['a certificate of a peer ended', 5, () => new Promise((resolve) => setTimeout(resolve, 5100))],
 ])('while it closes, %s: no request begins any more', async (_, seconds, happen) => {
-  const { client, dispatcher, ask, first, held } = await start(secondsFrom(new Date(), seconds))
+  const { client, dispatcher, ask, first, responses } = await start(secondsFrom(new Date(), seconds))
   const closed = dispatcher.close()
   await happen(client)
   await expect(ask()).rejects.toMatchObject({ code: 'UND_ERR_CLOSED' })
-  held[0]?.end('the first')
+  responses[0]?.end('the first')
   expect(await (await first).body.text()).toBe('the first')
   await closed
-  expect(held).toHaveLength(1)
+  expect(responses).toHaveLength(1)
 })
 
 test('after it was closed, another identity opens nothing', async () => {
-  const { client, dispatcher, ask, first, held } = await start(secondsFrom(new Date(), 3600))
-  held[0]?.end('the first')
+  const { client, dispatcher, ask, first, responses } = await start(secondsFrom(new Date(), 3600))
+  responses[0]?.end('the first')
   await (await first).body.text()
   await dispatcher.close()
   client.become(issue(ca))
   await expect(ask()).rejects.toMatchObject({ code: expect.stringMatching(/^UND_ERR_(CLOSED|DESTROYED)$/) as string })
-  expect(held).toHaveLength(1)
+  expect(responses).toHaveLength(1)
 })

@@ -44,12 +44,12 @@ describe('a token', () => {
   })
 
   test('of any header and claims, truly signed, is refused or is what it says', async () => {
-    const anything = fc.jsonValue()
+    const json = fc.jsonValue()
     const claim = fc.constantFrom('sub', 'aud', 'exp', 'iat', 'nbf', 'jti', 'constructor', 'other')
     await fc.assert(
-      fc.asyncProperty(fc.dictionary(claim, anything), fc.dictionary(fc.string(), anything), async (claims, more) => {
-        const given = signed({ ...more, ...header }, { ...good, ...claims })
-        const result: unknown = await verifier.verifyJwt(given, payments).catch((error: unknown) => error)
+      fc.asyncProperty(fc.dictionary(claim, json), fc.dictionary(fc.string(), json), async (claims, more) => {
+        const token = signed({ ...more, ...header }, { ...good, ...claims })
+        const result: unknown = await verifier.verifyJwt(token, payments).catch((error: unknown) => error)
         const failed = result instanceof PurserError
         if (failed) expect(result.code).toBe('bad_token')
         if (failed) return
@@ -89,7 +89,7 @@ describe('strict JSON', () => {
     ),
     object: fc
       .array(fc.tuple(name, tie('value'), fc.constantFrom('', ' ', '\n')), { maxLength: 4 })
-      .map((all) => `{${all.map(([key, one, space]) => `"${key}"${space}:${space}${one}`).join(',')}}`),
+      .map((all) => `{${all.map(([key, value, space]) => `"${key}"${space}:${space}${value}`).join(',')}}`),
   }))
 
   const theirs = (text: string): unknown => {
@@ -105,9 +105,9 @@ describe('strict JSON', () => {
     fc.assert(
       fc.property(value, (text) => {
         const expected = text.startsWith('{') ? theirs(text) : undefined
-        const found = readStrictObject(Buffer.from(text))
-        expect(found).toEqual(expected)
-        if (found) read++
+        const object = readStrictObject(Buffer.from(text))
+        expect(object).toEqual(expected)
+        if (object) read++
       }),
       { numRuns: 5_000 },
     )

@@ -78,39 +78,39 @@ describe('a service that asks', () => {
 
   test('and holds neither can’t: it accepts with one warning, or refuses where it must know', async () => {
     const other = await connected({ x509: false })
-    const [one, two] = [await tokenOf(), await tokenOf()]
+    const [first, second] = [await tokenOf(), await tokenOf()]
     warnings.length = 0
-    expect(await other.verifyJwt(one, { audience: 'payments' })).toMatchObject({ jti: jtiOf(one) })
-    expect(await other.verifyJwt(two, { audience: 'payments' })).toMatchObject({ jti: jtiOf(two) })
+    expect(await other.verifyJwt(first, { audience: 'payments' })).toMatchObject({ jti: jtiOf(first) })
+    expect(await other.verifyJwt(second, { audience: 'payments' })).toMatchObject({ jti: jtiOf(second) })
     expect(warnings).toEqual([expect.stringContaining('neither a certificate')])
-    expect((await failing(other.verifyJwt(one, now))).code).toBe('not_requested')
+    expect((await failing(other.verifyJwt(first, now))).code).toBe('not_requested')
   })
 })
 
 describe('what was revoked', () => {
   test('one token, and no other of its session', async () => {
     const caller = await connected({ x509: false, jwts: ['payments', 'cloud'] })
-    const [one, other] = [await caller.jwt('payments'), await caller.jwt('cloud')]
-    await service.verifyJwt(one, now)
-    await revoke({ jti: jtiOf(one) })
+    const [payments, cloud] = [await caller.jwt('payments'), await caller.jwt('cloud')]
+    await service.verifyJwt(payments, now)
+    await revoke({ jti: jtiOf(payments) })
     // Purser's word of a moment ago still counts for a moment, and who never asks never knows.
-    expect(await service.verifyJwt(one, { audience: 'payments', revocationMaxAgeSeconds: 300 })).toBeDefined()
-    expect(await service.verifyJwt(one, offline)).toBeDefined()
-    const error = await failing(service.verifyJwt(one, now))
+    expect(await service.verifyJwt(payments, { audience: 'payments', revocationMaxAgeSeconds: 300 })).toBeDefined()
+    expect(await service.verifyJwt(payments, offline)).toBeDefined()
+    const error = await failing(service.verifyJwt(payments, now))
     expect(error.code).toBe('revoked')
-    expect(error.message).not.toContain(one.split('.')[2])
+    expect(error.message).not.toContain(payments.split('.')[2])
     // Known now, without another question.
-    expect((await failing(service.verifyJwt(one, { audience: 'payments' }))).code).toBe('revoked')
-    expect(await service.verifyJwt(other, { ...now, audience: 'cloud' })).toBeDefined()
+    expect((await failing(service.verifyJwt(payments, { audience: 'payments' }))).code).toBe('revoked')
+    expect(await service.verifyJwt(cloud, { ...now, audience: 'cloud' })).toBeDefined()
   })
 
   test('a session: every token that it holds, and none of another', async () => {
     const caller = await connected({ jwts: ['payments'] })
     const other = await connected({ jwts: ['payments'] })
-    const [one, two] = [await caller.jwt('payments'), await other.jwt('payments')]
+    const [first, second] = [await caller.jwt('payments'), await other.jwt('payments')]
     await revoke({ session: caller.session.id })
-    expect((await failing(service.verifyJwt(one, now))).code).toBe('revoked')
-    expect(await service.verifyJwt(two, now)).toBeDefined()
+    expect((await failing(service.verifyJwt(first, now))).code).toBe('revoked')
+    expect(await service.verifyJwt(second, now)).toBeDefined()
   })
 
   test('a workload that is disabled, until it is enabled again', async () => {
@@ -135,7 +135,7 @@ describe('what was revoked', () => {
 
 describe('when the keys change', () => {
   /** The bundle is asked for anew every few seconds at most, whatever strangers say about keys. */
-  const soon = { timeout: 60_000, interval: 500 }
+  const patience = { timeout: 60_000, interval: 500 }
   const verdict = (token: string, options: VerifyJwtOptions): Promise<string> =>
     service.verifyJwt(token, options).then(
       () => 'accepted',
@@ -151,10 +151,10 @@ describe('when the keys change', () => {
         await purser.runJobs()
         const token = await tokenOf()
         return decodeProtectedHeader(token).kid === kid ? '' : token
-      }, soon)
+      }, patience)
       .not.toBe('')
       .then(() => tokenOf())
-    await expect.poll(() => verdict(after, offline), soon).toBe('accepted')
+    await expect.poll(() => verdict(after, offline), patience).toBe('accepted')
     expect(await verdict(before, now)).toBe('accepted')
   })
 
@@ -164,30 +164,32 @@ describe('when the keys change', () => {
     await purser.asAdmin('POST', '/api/v1/keys/jwt:rotate', { compromised: true })
     expect(await verdict(before, now)).toContain('revoked')
     const after = await tokenOf()
-    await expect.poll(() => verdict(after, offline), soon).toBe('accepted')
+    await expect.poll(() => verdict(after, offline), patience).toBe('accepted')
     expect(await verdict(before, offline)).toContain('(kid)')
   })
 })
 
 describe('while Purser is away', () => {
   test('its last word counts; what it said nothing about is accepted with a warning, or not, as is chosen', async () => {
-    const [asked, revoked, unknown] = [await tokenOf(), await tokenOf(), await tokenOf()]
-    const just = { audience: 'payments', revocationMaxAgeSeconds: 0 }
-    await expect.poll(() => service.verifyJwt(asked, just).then(() => true, String), { timeout: 60_000 }).toBe(true)
+    const [checked, revoked, unknown] = [await tokenOf(), await tokenOf(), await tokenOf()]
+    const current = { audience: 'payments', revocationMaxAgeSeconds: 0 }
+    await expect
+      .poll(() => service.verifyJwt(checked, current).then(() => true, String), { timeout: 60_000 })
+      .toBe(true)
     await revoke({ jti: jtiOf(revoked) })
-    expect((await failing(service.verifyJwt(revoked, just))).code).toBe('revoked')
+    expect((await failing(service.verifyJwt(revoked, current))).code).toBe('revoked')
     const stranger = await connected()
     await purser.stop()
     warnings.length = 0
-    expect(await service.verifyJwt(asked, just)).toBeDefined()
-    expect((await failing(service.verifyJwt(revoked, just))).code).toBe('revoked')
+    expect(await service.verifyJwt(checked, current)).toBeDefined()
+    expect((await failing(service.verifyJwt(revoked, current))).code).toBe('revoked')
     expect(warnings).toEqual([])
-    expect(await service.verifyJwt(unknown, just)).toBeDefined()
-    expect(await service.verifyJwt(unknown, just)).toBeDefined()
+    expect(await service.verifyJwt(unknown, current)).toBeDefined()
+    expect(await service.verifyJwt(unknown, current)).toBeDefined()
     expect(warnings).toEqual([expect.stringContaining('without a revocation check')])
-    expect((await failing(service.verifyJwt(asked, now))).code).toBe('unreachable')
+    expect((await failing(service.verifyJwt(checked, now))).code).toBe('unreachable')
     // Without keys nothing can be said.
-    expect((await failing(stranger.verifyJwt(asked, offline))).code).toBe('unreachable')
+    expect((await failing(stranger.verifyJwt(checked, offline))).code).toBe('unreachable')
   })
 })
 

@@ -12,7 +12,7 @@ const answer = (body: unknown, status = 200): Answer => {
 }
 const yes = answer({ active: true })
 const no = answer({ active: false })
-const away = new PurserError('unreachable', 'nobody is there')
+const unreachable = new PurserError('unreachable', 'nobody is there')
 
 function createServer() {
   const state = {
@@ -22,7 +22,7 @@ function createServer() {
     asked: [] as Request[],
     warnings: [] as string[],
     rests: 0,
-    says: (): Answer | Promise<Answer> => yes,
+    answer: (): Answer | Promise<Answer> => yes,
     held: { bearer: 'purser_at_x' } as { bearer: string } | undefined,
     closing: new AbortController(),
   }
@@ -30,7 +30,7 @@ function createServer() {
     transport: {
       async exchange(request) {
         state.asked.push(request)
-        return state.says()
+        return state.answer()
       },
       rest: () => void state.rests++,
     },
@@ -66,7 +66,7 @@ test('the token is asked about, by what this client holds', async () => {
 describe('the answer', () => {
   test.each([[yes], [no]])('%j is used again for ten seconds, and no longer', async (word) => {
     const server = createServer()
-    server.says = () => word
+    server.answer = () => word
     const verdict = (): Promise<string> =>
       server.judge().then(
         () => 'yes',
@@ -110,14 +110,14 @@ describe('the answer', () => {
 
   test('is not asked for with `off`', async () => {
     const server = createServer()
-    server.says = () => no
+    server.answer = () => no
     await server.judge('one', { revocation: 'off' })
     expect(server.asked).toEqual([])
   })
 
   test('no, about a token that ended meanwhile, is no revocation', async () => {
     const server = createServer()
-    server.says = () => no
+    server.answer = () => no
     server.seconds = 100
     const ended = server.revocation({ token: 'x', signed: 'x', exp: 95 }, {})
     expect(await failing(ended)).toMatchObject({
@@ -141,7 +141,7 @@ test.each([
 
 describe('without an answer', () => {
   const silences: [string, () => Answer][] = [
-    ['unreachable', throwing(away)],
+    ['unreachable', throwing(unreachable)],
     ['500', () => answer({ code: 'internal' }, 500)],
     ['429', () => answer({ code: 'rate_limited' }, 429)],
     ['401: this session is over', () => answer({ code: 'unauthenticated' }, 401)],
@@ -152,9 +152,9 @@ describe('without an answer', () => {
     ['a fault of this side', throwing(new TypeError('on purpose'))],
   ]
 
-  test.each(silences)('%s: accepted with one warning, refused with `require`', async (_, says) => {
+  test.each(silences)('%s: accepted with one warning, refused with `require`', async (_, answer) => {
     const server = createServer()
-    server.says = says
+    server.answer = answer
     await server.judge('one')
     await server.judge('two')
     expect(server.warnings).toEqual([expect.stringContaining('without a revocation check')])
@@ -163,9 +163,9 @@ describe('without an answer', () => {
     expect(server.warnings.length).toBe(1)
   })
 
-  test.each(silences)('%s: the next question waits five seconds', async (_, says) => {
+  test.each(silences)('%s: the next question waits five seconds', async (_, answer) => {
     const server = createServer()
-    server.says = says
+    server.answer = answer
     await server.judge('one')
     const { length } = server.asked
     server.seconds = 4.9
@@ -173,16 +173,16 @@ describe('without an answer', () => {
     await failing(server.judge('three', { revocation: 'require' }))
     expect(server.asked.length).toBe(length)
     server.seconds = 5
-    server.says = () => no
+    server.answer = () => no
     expect((await failing(server.judge('two'))).code).toBe('revoked')
   })
 
   test('what Purser said within five minutes counts, its no for as long as the token', async () => {
     const server = createServer()
     await server.judge('good')
-    server.says = () => no
+    server.answer = () => no
     await failing(server.judge('bad'))
-    server.says = throwing(away)
+    server.answer = throwing(unreachable)
     server.seconds = 299
     await server.judge('good')
     expect(server.warnings).toEqual([])
@@ -196,7 +196,7 @@ describe('without an answer', () => {
   test('`require` takes no word that is older than was allowed', async () => {
     const server = createServer()
     await server.judge()
-    server.says = throwing(away)
+    server.answer = throwing(unreachable)
     server.seconds = 9
     await server.judge('one', { revocation: 'require' })
     server.seconds = 10
@@ -206,7 +206,7 @@ describe('without an answer', () => {
   test('a kept connection that the server closed just then is no absence', async () => {
     const server = createServer()
     let first = true
-    server.says = () => {
+    server.answer = () => {
       if (!first) return no
       first = false
       throw new PurserError('incomplete', 'broken off')
@@ -217,12 +217,12 @@ describe('without an answer', () => {
 
   test('the warning comes again after Purser was there', async () => {
     const server = createServer()
-    server.says = throwing(away)
+    server.answer = throwing(unreachable)
     await server.judge()
-    server.says = () => yes
+    server.answer = () => yes
     server.seconds = 5
     await server.judge()
-    server.says = throwing(away)
+    server.answer = throwing(unreachable)
     server.seconds = 1_000
     await server.judge()
     expect(server.warnings.length).toBe(2)
@@ -238,7 +238,7 @@ describe('without an answer', () => {
 
   test('after close() is no absence', async () => {
     const server = createServer()
-    server.says = () => new Promise(() => undefined)
+    server.answer = () => new Promise(() => undefined)
     const waiting = server.judge()
     server.closing.abort(new PurserError('closed', 'this Purser client was closed'))
     expect((await failing(waiting)).code).toBe('closed')
@@ -255,7 +255,7 @@ describe('a clock that is set', () => {
       const server = createServer()
       await server.judge()
       server.stepped = step
-      server.says = () => no
+      server.answer = () => no
       server.seconds = 9.9
       await server.judge()
       server.seconds = 10
@@ -266,7 +266,7 @@ describe('a clock that is set', () => {
   test('back, while Purser is away: the pause is five seconds, and its word counts for five minutes', async () => {
     const server = createServer()
     await server.judge()
-    server.says = throwing(away)
+    server.answer = throwing(unreachable)
     server.seconds = 20
     await server.judge()
     server.stepped = -hour
@@ -278,9 +278,9 @@ describe('a clock that is set', () => {
     server.seconds = 299
     await server.judge()
     expect(server.warnings.length).toBe(1)
-    server.says = () => yes
+    server.answer = () => yes
     await server.judge('three')
-    server.says = throwing(away)
+    server.answer = throwing(unreachable)
     server.seconds = 310
     await server.judge()
     expect(server.warnings.length).toBe(2)

@@ -8,11 +8,11 @@ import { bundleOf, createVerifier, good, header, jwk, pairs, segment, signed, st
 const payments = { audience: 'payments' }
 
 /** The check that refused it, and that nothing of the token is in the words. */
-async function refusedBy(given: string, options = payments): Promise<string> {
+async function refusedBy(token: string, options = payments): Promise<string> {
   const verifier = createVerifier()
-  const error = await failing(verifier.verifyJwt(given, options))
+  const error = await failing(verifier.verifyJwt(token, options))
   expect(error.code).toBe('bad_token')
-  for (const part of given.split('.').filter((part) => part.length > 8)) expect(error.message).not.toContain(part)
+  for (const part of token.split('.').filter((part) => part.length > 8)) expect(error.message).not.toContain(part)
   return /^the token is refused \((\w+)\): /.exec(error.message)?.[1] ?? error.message
 }
 
@@ -50,13 +50,13 @@ describe('what holds', () => {
 
   test('its claims inherit nothing and nobody can change them for others', async () => {
     const { verifyJwt } = createVerifier()
-    const given = token({ inner: { list: [{}] } })
-    const { claims, audience } = await verifyJwt(given, payments)
+    const text = token({ inner: { list: [{}] } })
+    const { claims, audience } = await verifyJwt(text, payments)
     expect(['constructor', 'toString', 'hasOwnProperty', '__proto__'].filter((name) => name in claims)).toEqual([])
     expect(() => Object.assign(claims, { sub: 'x' })).toThrow(TypeError)
     expect(() => Object.assign(claims.inner as object, { x: 1 })).toThrow(TypeError)
     Object.assign(audience, { 0: 'x' })
-    expect(await verifyJwt(given, payments)).toMatchObject({ audience: ['payments'] })
+    expect(await verifyJwt(text, payments)).toMatchObject({ audience: ['payments'] })
   })
 })
 
@@ -75,13 +75,13 @@ describe('the form', () => {
     ['the other alphabet', whole.replace(/.$/, '+')],
     ['too many characters', `${head}.${body}.${'A'.repeat(16_384)}`],
     ['a megabyte of dots', '.'.repeat(1024 * 1024)],
-  ])('%s', async (_, given) => {
-    expect(await refusedBy(given)).toBe('form')
+  ])('%s', async (_, text) => {
+    expect(await refusedBy(text)).toBe('form')
   })
 
   test('is text', async () => {
-    for (const given of [undefined, null, 5, {}, [whole], Buffer.from(whole)]) {
-      expect((await failing(createVerifier().verifyJwt(given as string, payments))).message).toContain('(form)')
+    for (const input of [undefined, null, 5, {}, [whole], Buffer.from(whole)]) {
+      expect((await failing(createVerifier().verifyJwt(input as string, payments))).message).toContain('(form)')
     }
   })
 
@@ -91,7 +91,7 @@ describe('the form', () => {
       .split('')
       .filter((last) => Buffer.from(tail.slice(0, -1) + last, 'base64url').equals(Buffer.from(tail, 'base64url')))
     expect(same.length).toBe(16)
-    for (const last of same.filter((one) => !tail.endsWith(one))) {
+    for (const last of same.filter((character) => !tail.endsWith(character))) {
       expect(await refusedBy(`${head}.${body}.${tail.slice(0, -1)}${last}`)).toBe('form')
     }
   })
@@ -144,19 +144,19 @@ describe('the signature', () => {
   const text = `${segment(header)}.${segment(good)}`
   const pem = pairs.ec.publicKey.export({ type: 'spki', format: 'pem' })
   const bytes = (buffer: Buffer): string => `${text}.${buffer.toString('base64url')}`
-  const over = (key = pairs.ec.privateKey) => ({ key, dsaEncoding: 'ieee-p1363' }) as const
+  const options = (key = pairs.ec.privateKey) => ({ key, dsaEncoding: 'ieee-p1363' }) as const
 
   test.each([
     ['of another key', signed(header, good, pairs.stranger.privateKey)],
     ['of an RSA key', signed(header, good, pairs.rsa.privateKey)],
     ['in ASN.1', bytes(sign('sha256', Buffer.from(text), pairs.ec.privateKey))],
-    ['over another hash', bytes(sign('sha512', Buffer.from(text), over()))],
-    ['over other claims', bytes(sign('sha256', Buffer.from(`${text}x`), over()))],
+    ['over another hash', bytes(sign('sha512', Buffer.from(text), options()))],
+    ['over other claims', bytes(sign('sha256', Buffer.from(`${text}x`), options()))],
     ['all zeros (CVE-2022-21449)', bytes(Buffer.alloc(64))],
     ['of one byte', bytes(Buffer.alloc(1))],
     ['of HMAC under the public key', bytes(createHmac('sha256', pem).update(text).digest())],
-  ])('%s', async (_, given) => {
-    expect(await refusedBy(given)).toBe('signature')
+  ])('%s', async (_, forgery) => {
+    expect(await refusedBy(forgery)).toBe('signature')
   })
 
   test('an expired token of somebody else is a forgery first', async () => {
@@ -166,8 +166,8 @@ describe('the signature', () => {
   test('what was verified once does not vouch for another signature under the same claims', async () => {
     const { verifyJwt } = createVerifier()
     await verifyJwt(token(), payments)
-    for (const given of [`${text}.${segment('x'.repeat(64))}`, signed(header, good, pairs.stranger.privateKey)]) {
-      expect((await failing(verifyJwt(given, payments))).message).toContain('(signature)')
+    for (const forgery of [`${text}.${segment('x'.repeat(64))}`, signed(header, good, pairs.stranger.privateKey)]) {
+      expect((await failing(verifyJwt(forgery, payments))).message).toContain('(signature)')
     }
   })
 })
@@ -250,21 +250,21 @@ describe('the claims', () => {
     const bytes = Buffer.from(JSON.stringify({ ...good, x: 'é' }), 'latin1')
     const text = `${segment(header)}.${bytes.toString('base64url')}`
     const key = { key: pairs.ec.privateKey, dsaEncoding: 'ieee-p1363' } as const
-    const given = `${text}.${sign('sha256', Buffer.from(text), key).toString('base64url')}`
-    expect(await refusedBy(given)).toBe('claims')
+    const forgery = `${text}.${sign('sha256', Buffer.from(text), key).toString('base64url')}`
+    expect(await refusedBy(forgery)).toBe('claims')
   })
 
   test('hold until their end, and ten seconds for the difference of clocks', async () => {
     const verifier = createVerifier()
-    const given = token()
+    const text = token()
     for (const seconds of [start - 10, start, start + 299, start + 309]) {
       verifier.seconds = seconds
-      expect(await verifier.verifyJwt(given, payments)).toBeDefined()
+      expect(await verifier.verifyJwt(text, payments)).toBeDefined()
     }
     verifier.seconds = start + 310
-    expect((await failing(verifier.verifyJwt(given, payments))).message).toContain('(exp)')
+    expect((await failing(verifier.verifyJwt(text, payments))).message).toContain('(exp)')
     verifier.seconds = start - 11
-    expect((await failing(verifier.verifyJwt(given, payments))).message).toContain('(iat)')
+    expect((await failing(verifier.verifyJwt(text, payments))).message).toContain('(iat)')
   })
 
   test('a token that passed once is for its audience only', async () => {
@@ -346,10 +346,10 @@ describe('keys', () => {
 
   test('a bundle that was read again keeps what passed', async () => {
     const verifier = createVerifier()
-    const given = token()
-    await verifier.verifyJwt(given, payments)
+    const text = token()
+    await verifier.verifyJwt(text, payments)
     verifier.bundle = bundleOf([jwk(pairs.ec, 'e1')])
-    expect(await verifier.verifyJwt(given, payments)).toMatchObject({ spiffeId: good.sub })
+    expect(await verifier.verifyJwt(text, payments)).toMatchObject({ spiffeId: good.sub })
   })
 
   test.each([

@@ -24,7 +24,7 @@ export const idOf = (name: string): string => `spiffe://example.org/lab/${name}`
 /** Long ago enough that what it issued may be over. */
 export const createCa = (trustDomain = 'example.org'): TestCa => testCa(secondsFrom(new Date(), -7200), { trustDomain })
 
-export type Wish = {
+export type IssueOptions = {
   uris?: string[]
   dnsNames?: string[]
   notBefore?: Date
@@ -37,10 +37,10 @@ export type Wish = {
 }
 
 /** As `purser.x509` would be, and with a wish, as it never would. */
-export function issue(ca: TestCa, spiffeId = idOf('web'), wish: Wish = {}): X509 {
+export function issue(ca: TestCa, spiffeId = idOf('web'), options: IssueOptions = {}): X509 {
   const { privateKey, publicKey } = ecPair()
-  const { uris = [spiffeId], dnsNames = [], roots = ca.root.pem, isCa = false, crlUrl } = wish
-  const { notBefore = secondsFrom(new Date(), -10), notAfter = secondsFrom(new Date(), 3600) } = wish
+  const { uris = [spiffeId], dnsNames = [], roots = ca.root.pem, isCa = false, crlUrl } = options
+  const { notBefore = secondsFrom(new Date(), -10), notAfter = secondsFrom(new Date(), 3600) } = options
   const serial = newSerial()
   const spki = spkiOf(publicKey)
   const names = [
@@ -56,7 +56,7 @@ export function issue(ca: TestCa, spiffeId = idOf('web'), wish: Wish = {}): X509
     spki,
     extensions: [
       basicConstraints(isCa),
-      wish.usage ?? keyUsage('digitalSignature'),
+      options.usage ?? keyUsage('digitalSignature'),
       extendedKeyUsage('serverAuth', 'clientAuth'),
       extension(extensionOid.subjectAltName, true, sequence(names)),
       subjectKeyIdentifier(keyIdOf(spki)),
@@ -92,9 +92,9 @@ export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
 
 type Settings = { trustDomain?: string; now?: () => number; revoked?: IdentitySource['revoked'] }
 
-const hearing = (all: Set<() => void>) => (one: () => void) => {
-  all.add(one)
-  return () => void all.delete(one)
+const hearing = (all: Set<() => void>) => (listener: () => void) => {
+  all.add(listener)
+  return () => void all.delete(listener)
 }
 
 export function createWorkload(first: X509, settings: Settings = {}): Workload {
@@ -142,7 +142,7 @@ export function createWorkload(first: X509, settings: Settings = {}): Workload {
     revoked,
     revoke(serialNumber) {
       revoked.add(serialNumber)
-      news.forEach((one) => one())
+      news.forEach((listener) => listener())
     },
     close,
   }

@@ -83,19 +83,19 @@ describe('a workload', () => {
 
   test('connected twice is two instances', async () => {
     const purser = inMemory()
-    const [one, two] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId })]
-    expect(one.session.id).not.toBe(two.session.id)
-    await purser.revoke({ session: one.session.id })
-    await two.renew()
+    const [first, second] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId })]
+    expect(first.session.id).not.toBe(second.session.id)
+    await purser.revoke({ session: first.session.id })
+    await second.renew()
   })
 
   test('lives no longer than it was given, nor than its session', async () => {
     const purser = inMemory()
-    const left = ({ x509 }: Purser): number => Math.round((x509.notAfter.getTime() - Date.now()) / 1000)
-    expect(left(await purser.connect({ spiffeId, lifetimeSeconds: 600 }))).toBeLessThanOrEqual(600)
+    const secondsLeft = ({ x509 }: Purser): number => Math.round((x509.notAfter.getTime() - Date.now()) / 1000)
+    expect(secondsLeft(await purser.connect({ spiffeId, lifetimeSeconds: 600 }))).toBeLessThanOrEqual(600)
     const x509 = { lifetimeSeconds: 60 }
-    expect(left(await purser.connect({ spiffeId, x509 }))).toBeLessThanOrEqual(60)
-    expect(left(await purser.connect({ spiffeId, sessionSeconds: 30 }))).toBeLessThanOrEqual(30)
+    expect(secondsLeft(await purser.connect({ spiffeId, x509 }))).toBeLessThanOrEqual(60)
+    expect(secondsLeft(await purser.connect({ spiffeId, sessionSeconds: 30 }))).toBeLessThanOrEqual(30)
   })
 })
 
@@ -108,8 +108,8 @@ describe('a proof', () => {
     }
     const proof = purser.proof(spiffeId, { aud: 'https://vault.example' })
     expect((await failing(purser.connect({ spiffeId, proof }))).code).toBe('wrong_audience')
-    const over = purser.proof(spiffeId, { exp: 1 })
-    expect((await failing(purser.connect({ spiffeId, proof: over }))).code).toBe('attestation_failed')
+    const expired = purser.proof(spiffeId, { exp: 1 })
+    expect((await failing(purser.connect({ spiffeId, proof: expired }))).code).toBe('attestation_failed')
     expect(credentialRequests(purser).at(-1)?.reason).toBe('proof_expired')
   })
 
@@ -224,8 +224,8 @@ describe('revoke()', () => {
 
   test('of what there is not throws', async () => {
     const purser = inMemory()
-    for (const what of [{ serialNumber: '01' }, { jti: 'x' }, { session: 'ses_1' }, { accessToken: 'tok_1' }])
-      expect((await failing(purser.revoke(what))).code).toBe('not_found')
+    for (const credential of [{ serialNumber: '01' }, { jti: 'x' }, { session: 'ses_1' }, { accessToken: 'tok_1' }])
+      expect((await failing(purser.revoke(credential))).code).toBe('not_found')
   })
 })
 
@@ -281,12 +281,12 @@ test('what was asked is there to be looked at, and holds no secret', async () =>
   const signature = (token: string): string => token.slice(token.lastIndexOf('.') + 1)
   for (const secret of [signature(proof), web.accessToken?.token ?? '', signature(await web.jwt('bank')), 'PRIVATE'])
     expect(text).not.toContain(secret)
-  expect(purser.requests.map(({ method, path, by, spiffeId: who, status }) => [method, path, by, who, status])).toEqual(
-    [
-      ['GET', '/api/v1/server', undefined, undefined, 200],
-      ['POST', '/api/v1/credentials', 'jwt', spiffeId, 200],
-      ['POST', '/api/v1/credentials', 'certificate', spiffeId, 200],
-    ],
-  )
+  expect(
+    purser.requests.map(({ method, path, by, spiffeId: workload, status }) => [method, path, by, workload, status]),
+  ).toEqual([
+    ['GET', '/api/v1/server', undefined, undefined, 200],
+    ['POST', '/api/v1/credentials', 'jwt', spiffeId, 200],
+    ['POST', '/api/v1/credentials', 'certificate', spiffeId, 200],
+  ])
   expect(purser.requests[2]).toMatchObject({ requested: { x509: false, jwts: ['bank'], accessToken: false } })
 })

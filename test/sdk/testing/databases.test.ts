@@ -55,11 +55,11 @@ test('renewed, then replaced when its longest life is over; the one before is gi
   const purser = inMemory({ defaultLifetimeSeconds: 6, maxLifetimeSeconds: 7 })
   const web = await purser.connect({ spiffeId, databases: ['orders'] })
   const old = await web.databases.get('orders')
-  const told: DatabaseRole[] = []
+  const roles: DatabaseRole[] = []
   let done = (): void => undefined
   const mayGo = new Promise<void>((resolve) => (done = resolve))
   web.databases.watch('orders', async (role) => {
-    told.push(role)
+    roles.push(role)
     await mayGo
   })
   // A watch that ends while its listener is busy counts until that is done.
@@ -69,11 +69,11 @@ test('renewed, then replaced when its longest life is over; the one before is gi
     ending.close()
     await mayAlsoGo
   })
-  await vi.waitFor(() => expect(told).toHaveLength(1), patience)
+  await vi.waitFor(() => expect(roles).toHaveLength(1), patience)
   expect(renewals(purser)).toBeGreaterThan(0)
   expect(purser.leases('orders').map(({ username, state }) => [username, state])).toEqual([
     [old.username, 'active'],
-    [told[0]?.username, 'active'],
+    [roles[0]?.username, 'active'],
   ])
   done()
   await new Promise((resolve) => setTimeout(resolve, 100))
@@ -86,19 +86,19 @@ test('renewed, then replaced when its longest life is over; the one before is gi
 test('a lease that an operator ended, and a session that is over: another role', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId, databases: ['orders'] })
-  const told: DatabaseRole[] = []
+  const roles: DatabaseRole[] = []
   const role = await web.databases.get('orders')
-  web.databases.watch('orders', (next) => told.push(next))
+  web.databases.watch('orders', (next) => roles.push(next))
   await purser.revoke({ lease: role.lease })
   expect(purser.leases('orders')[0]?.state).toBe('revoked')
   expect((await failing(purser.revoke({ lease: 'ls_0' }))).code).toBe('not_found')
   const second = await web.databases.get('orders', { fresh: true })
-  expect(told).toEqual([second])
+  expect(roles).toEqual([second])
   await purser.revoke({ spiffeId })
   purser.release({ spiffeId })
   expect(purser.leases('orders')[1]?.state).toBe('revoked')
   await web.renew()
-  await vi.waitFor(() => expect(told).toHaveLength(2), patience)
+  await vi.waitFor(() => expect(roles).toHaveLength(2), patience)
   expect(
     purser
       .leases('orders')
@@ -118,9 +118,9 @@ test('a proof that is another instance each time makes no role of another: nothi
       await web.databases.get(name)
       web.databases.watch(name, () => undefined)
     }
-    const asked = purser.requests.length
+    const requestCount = purser.requests.length
     await new Promise((resolve) => setTimeout(resolve, 1_500))
-    expect(purser.requests.slice(asked)).toEqual([])
+    expect(purser.requests.slice(requestCount)).toEqual([])
     web.close()
   }
 })

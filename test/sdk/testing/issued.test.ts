@@ -62,9 +62,9 @@ describe('a certificate', () => {
     const root = x509.trustBundle ?? ''
 
     const file = scratch()
-    const crls = [leaf, issuing].map((one) => {
+    const crls = [leaf, issuing].map((certificate) => {
       const [, path = ''] =
-        /URI:https:\/\/purser\.test(\/crl\/\S+)/.exec(opensslOutput(['x509', '-noout', '-text'], one)) ?? []
+        /URI:https:\/\/purser\.test(\/crl\/\S+)/.exec(opensslOutput(['x509', '-noout', '-text'], certificate)) ?? []
       const der = ask('GET', path).bytes
       return opensslOutput(['crl', '-inform', 'DER', '-in', file('crl', der)])
     })
@@ -163,7 +163,7 @@ test('many revocations make one CRL that openssl reads', () => {
   const { ok, output } = openssl(args)
   expect({ ok, verified: output.includes('verify OK') }).toEqual({ ok: true, verified: true })
   expect(
-    output.match(/Serial Number: ([0-9A-F]+)/g)?.map((one) => one.slice(15).toLowerCase().padStart(32, '0')),
+    output.match(/Serial Number: ([0-9A-F]+)/g)?.map((match) => match.slice(15).toLowerCase().padStart(32, '0')),
   ).toEqual(serials)
 })
 
@@ -203,15 +203,15 @@ describe('receipts', () => {
 
   test('are refused by who saw what a fork denies, and by nobody else', async () => {
     const purser = inMemory()
-    const early = await purser.connect({ spiffeId })
-    const late = await purser.connect({ spiffeId })
+    const before = await purser.connect({ spiffeId })
+    const after = await purser.connect({ spiffeId })
     const forks: unknown[] = []
-    late.on('fork', (event) => forks.push(event.heads))
+    after.on('fork', (event) => forks.push(event.heads))
     purser.fork()
-    const error = await failing(late.renew())
+    const error = await failing(after.renew())
     expect(error.code).toBe('log_forked')
     expect(forks).toEqual([error.heads])
-    await early.renew()
+    await before.renew()
   })
 })
 

@@ -20,7 +20,7 @@ type World = {
   ask(ask: Ask): Promise<Answer>
   proof(claims?: Record<string, unknown>): Promise<string>
   joinToken(uses: number): Promise<string>
-  revoke(what: { serialNumber: string } | { jti: string } | { session: string }): Promise<void>
+  revoke(credential: { serialNumber: string } | { jti: string } | { session: string }): Promise<void>
   removeWeb(): Promise<void>
   aMinuteLater(): Promise<void>
 }
@@ -76,8 +76,8 @@ const realWorld = (): World => ({
   async joinToken(uses) {
     return String((await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: 'joined', uses })).body.token)
   },
-  async revoke(what) {
-    await purser.asAdmin('POST', '/api/v1/revocations', what)
+  async revoke(credential) {
+    await purser.asAdmin('POST', '/api/v1/revocations', credential)
   },
   async removeWeb() {
     const { revision } = (await purser.asAdmin('GET', '/api/v1/workloads/web')).body
@@ -110,7 +110,7 @@ function inMemory(): World {
     },
     proof: async (claims = {}) => parts.attestation.proofFor('lab-web', { jti: `${Math.random()}`, ...claims }),
     joinToken: async (uses) => parts.attestation.joinToken(joined.spiffeId, { uses, lifetimeSeconds: 600 }),
-    revoke: async (what) => parts.sessions.revoke(what),
+    revoke: async (credential) => parts.sessions.revoke(credential),
     removeWeb: async () => void parts.entries.remove(web.spiffeId),
     async aMinuteLater() {
       later += 61_000
@@ -129,14 +129,14 @@ function formOf(value: unknown, name = ''): unknown {
   if (kindsOnly.has(name) || (numbersOnly.has(name) && typeof value === 'number')) return typeof value
   if (typeof value === 'string') return name === 'workload' ? typeof value : formOfText(value)
   if (Array.isArray(value)) {
-    const forms = value.map((one) => formOf(one, ''))
+    const forms = value.map((item) => formOf(item, ''))
     if (!sets.has(name)) return forms
     const texts = [...new Set(forms.map((form) => JSON.stringify(form)))].toSorted()
     // Only the real one has RSA keys.
     return texts.filter((text) => !text.includes('RS256'))
   }
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, formOf(one, key)]))
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, formOf(member, key)]))
 }
 
 const formOfText = (text: string): string =>
@@ -375,12 +375,12 @@ describe('the same as of the real one is', () => {
     worlds.real ??= realWorld()
     worlds.memory ??= inMemory()
     const [real, memory] = [await script(worlds.real), await script(worlds.memory)]
-    const shown = ({ status, type, body, text }: Answer) => {
+    const outcomeOf = ({ status, type, body, text }: Answer) => {
       const form = formOf(type.endsWith('json') ? body : text)
       return { status, type: type.split(';')[0], form }
     }
     const all = (answers: Record<string, Answer>) =>
-      Object.fromEntries(Object.entries(answers).map(([step, answer]) => [step, shown(answer)]))
+      Object.fromEntries(Object.entries(answers).map(([step, answer]) => [step, outcomeOf(answer)]))
     expect(all(memory)).toEqual(all(real))
   })
 })
@@ -426,7 +426,7 @@ test('clients see the same: what is refused, what is renewed, and that it is awa
 
   memory.away()
   await purser.stop()
-  const away = await Promise.all(
+  const absences = await Promise.all(
     clients.map(async (client) => {
       const events: string[] = []
       for (const name of ['disconnected', 'expiring', 'expired', 'renewed'] as const)
@@ -437,6 +437,6 @@ test('clients see the same: what is refused, what is renewed, and that it is awa
       return { code, status, events, id: client.toJSON().spiffeId }
     }),
   )
-  expect(away[1]).toEqual(away[0])
-  expect(away[1]).toMatchObject({ code: 'unreachable', events: ['disconnected'] })
+  expect(absences[1]).toEqual(absences[0])
+  expect(absences[1]).toMatchObject({ code: 'unreachable', events: ['disconnected'] })
 })

@@ -30,9 +30,9 @@ const edit = (lines: readonly Line[], index: number, change: (entry: ExportEntry
 const editHeader = (lines: readonly Line[], change: Partial<ExportHeader>) =>
   lines.map((line) => ('purserExport' in line ? { ...line, ...change } : line))
 const swap = (lines: readonly Line[], a: number, b: number) => {
-  const [one, other] = [lines[placeOf(lines, a)], lines[placeOf(lines, b)]]
-  if (!one || !other) throw new Error('no such lines')
-  return lines.with(placeOf(lines, a), other).with(placeOf(lines, b), one)
+  const [first, second] = [lines[placeOf(lines, a)], lines[placeOf(lines, b)]]
+  if (!first || !second) throw new Error('no such lines')
+  return lines.with(placeOf(lines, a), second).with(placeOf(lines, b), first)
 }
 const rename = (line: ExportEntry) => ({ ...line, entry: line.entry.replace('req_1_', 'req_9_') })
 
@@ -40,17 +40,17 @@ const rename = (line: ExportEntry) => ({ ...line, entry: line.entry.replace('req
 function editDeeply(lines: readonly Line[], index: number, { root = true } = {}): Line[] {
   const changed = edit(lines, index, rename)
   const line = changed[placeOf(changed, index)]
-  return changed.map((one) => {
-    if (!('hashes' in one) || !line || !('entry' in line)) return one
-    const bytes = Buffer.from(one.hashes, 'base64')
-    const offset = (index - one.first) * 32
-    if (offset < 0 || offset >= bytes.length) return one
+  return changed.map((item) => {
+    if (!('hashes' in item) || !line || !('entry' in line)) return item
+    const bytes = Buffer.from(item.hashes, 'base64')
+    const offset = (index - item.first) * 32
+    if (offset < 0 || offset >= bytes.length) return item
     entryLeaf(line.nonce, line.entry).copy(bytes, offset)
     const leaves = Array.from({ length: bytes.length / 32 }, (_, i) => bytes.subarray(i * 32, i * 32 + 32))
     return {
-      ...one,
+      ...item,
       hashes: bytes.toString('base64'),
-      ...(one.root && root && { root: rootOf(leaves).toString('base64') }),
+      ...(item.root && root && { root: rootOf(leaves).toString('base64') }),
     }
   })
 }
@@ -58,11 +58,11 @@ function editDeeply(lines: readonly Line[], index: number, { root = true } = {})
 const log = makeLog({ size: 600 })
 const { vkeys } = log
 const whole = log.lines()
-const kept = { vkeys, receipts: [log.receipt(300, 500)] }
+const checks = { vkeys, receipts: [log.receipt(300, 500)] }
 
 describe('an export that nobody touched', () => {
   it('verifies, and says what it proves and what it can not', async () => {
-    const report = await verify(whole, kept)
+    const report = await verify(whole, checks)
     expect(report).toMatchObject({ ok: true, problems: [], problemCount: 0, entries: 600, redacted: 0 })
     expect(report.proved).toEqual([
       'epoch 1: the checkpoint over 600 entries is signed by prod.example/log/1',
@@ -106,9 +106,9 @@ describe('an export that nobody touched', () => {
     [599, 600],
     [600, 600],
   ])('verifies as entries [%i, %i) of 600', async (from, to) => {
-    const report = await verify(log.lines(from, to), kept)
+    const report = await verify(log.lines(from, to), checks)
     expect(report.problems).toEqual([])
-    expect(report.notExcluded.some((one) => one.includes('not in the export'))).toBe(true)
+    expect(report.notExcluded.some((reason) => reason.includes('not in the export'))).toBe(true)
   })
 
   it('of the empty log verifies', async () => {
@@ -236,7 +236,7 @@ const tampered: [string, Line[], string[]][] = [
 
 describe('tampering is found and named when', () => {
   it.each(tampered)('%s', async (_, lines, expected) => {
-    const report = await verify(lines, kept)
+    const report = await verify(lines, checks)
     expect(report.ok).toBe(false)
     expect(report.problems.map(brief)).toEqual(expect.arrayContaining(expected))
     expect(report.proved.join('\n')).not.toContain('all here')
@@ -244,18 +244,18 @@ describe('tampering is found and named when', () => {
 
   it('and nothing is named that was left alone', async () => {
     const exact = tampered.filter(([, , expected]) =>
-      expected.every((one) => /^(entry_mismatch|missing_entry|duplicate_entry|out_of_order)/.test(one)),
+      expected.every((problem) => /^(entry_mismatch|missing_entry|duplicate_entry|out_of_order)/.test(problem)),
     )
     expect(exact.length).toBeGreaterThan(15)
     for (const [, lines, expected] of exact) {
-      const report = await verify(lines, kept)
+      const report = await verify(lines, checks)
       expect(report.problems.map(brief).sort()).toEqual(expected.toSorted())
     }
   })
 
   it('the tail was cut back to an older head, which is signed too', async () => {
     const older = makeLog({ size: 450, signer: log.key, like: log })
-    const report = await verify(older.lines(), kept)
+    const report = await verify(older.lines(), checks)
     expect(report.problems.map(brief)).toEqual(['tail_cut [450, 500)'])
     const withCheckpoint = await verify(older.lines(), { vkeys, checkpoints: [log.checkpoint(451)] })
     expect(withCheckpoint.problems.map(brief)).toEqual(['tail_cut 450'])
@@ -264,7 +264,7 @@ describe('tampering is found and named when', () => {
   it('the history was forked: another one is signed by the same key', async () => {
     const special = { 302: { action: 'workload.create', v: 1 } }
     const fork = makeLog({ size: 620, signer: log.key, like: log, special })
-    const report = await verify(fork.lines(), kept)
+    const report = await verify(fork.lines(), checks)
     // Above entry 300 its proof has the hashes of 301, then of 302 to 303, and so on.
     expect(report.problems.map(brief)).toEqual(['fork [302, 304)'])
     const byHead = await verify(fork.lines(), { vkeys, checkpoints: [log.checkpoint(303)] })
@@ -278,7 +278,7 @@ describe('tampering is found and named when', () => {
     const forged = signCheckpoint(log.origin, 600, log.rootAt(600), [other])
     const edited = log.checkpoint(600).replace('\n600\n', '\n601\n')
     for (const checkpoint of [forged, edited, '', 'x\n\n— x AAAA\n', log.checkpoint(600).slice(0, -9)]) {
-      const report = await verify(editHeader(whole, { checkpoint }), kept)
+      const report = await verify(editHeader(whole, { checkpoint }), checks)
       expect(report.problems[0]).toMatchObject({ code: 'bad_signature', epoch: 1 })
       expect(report.proved.join('\n')).not.toMatch(/signed by|all here/)
     }
@@ -341,9 +341,9 @@ describe('where entry and hashes of a small log were changed alike', () => {
 describe('redaction', () => {
   const detail = { epoch: 1, rule: 'ninety-days', runs: [[10, 300]] }
   const redaction = { action: 'log.redact', detail, outcome: 'granted', v: 1 }
-  const says = (more: object) => ({ ...redaction, detail: { ...detail, ...more } })
-  const taken = Array.from({ length: 290 }, (_, i) => i + 10)
-  const problemsOf = async (special: Record<number, Record<string, unknown>>, redacted = taken, to = 400) => {
+  const redactionWith = (more: object) => ({ ...redaction, detail: { ...detail, ...more } })
+  const indexes = Array.from({ length: 290 }, (_, i) => i + 10)
+  const problemsOf = async (special: Record<number, Record<string, unknown>>, redacted = indexes, to = 400) => {
     const some = makeLog({ size: 400, special })
     const lines = some.lines(0, to, redacted)
     const outside = Object.keys(special)
@@ -355,9 +355,9 @@ describe('redaction', () => {
 
   it('is fine where an entry covers it, inside the range or proved from outside', async () => {
     expect(await problemsOf({ 350: redaction })).toEqual([])
-    expect(await problemsOf({ 350: redaction }, taken, 320)).toEqual([])
-    const upper = says({ runs: [[200, 300]] })
-    const lower = says({
+    expect(await problemsOf({ 350: redaction }, indexes, 320)).toEqual([])
+    const upper = redactionWith({ runs: [[200, 300]] })
+    const lower = redactionWith({
       runs: [
         [100, 200],
         [5, 100],
@@ -369,20 +369,20 @@ describe('redaction', () => {
   it.each([
     ['no entry', {}, 'redaction_not_covered [10, 300)'],
     ['a refused one', { 350: { ...redaction, outcome: 'refused' } }, 'redaction_not_covered [10, 300)'],
-    ['one of another epoch', { 350: says({ epoch: 2 }) }, 'redaction_not_covered [10, 300)'],
+    ['one of another epoch', { 350: redactionWith({ epoch: 2 }) }, 'redaction_not_covered [10, 300)'],
     ['one without runs', { 350: { ...redaction, detail: {} } }, 'redaction_not_covered [10, 300)'],
-    ['one for fewer', { 350: says({ runs: [[10, 290]] }) }, 'redaction_not_covered [290, 300)'],
-    ['one for a part', { 350: says({ runs: [[20, 290]] }) }, 'redaction_not_covered [10, 20)'],
-    ['one with a gap', { 350: says({ runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
-    ['one whose range alone', { 350: says({ from: 10, to: 300, redacted: 290, runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
-    ['one with runs that are none', { 350: says({ runs: [['10', 300]] }) }, 'redaction_not_covered [10, 300)'],
+    ['one for fewer', { 350: redactionWith({ runs: [[10, 290]] }) }, 'redaction_not_covered [290, 300)'],
+    ['one for a part', { 350: redactionWith({ runs: [[20, 290]] }) }, 'redaction_not_covered [10, 20)'],
+    ['one with a gap', { 350: redactionWith({ runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
+    ['one whose range alone', { 350: redactionWith({ from: 10, to: 300, redacted: 290, runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
+    ['one with runs that are none', { 350: redactionWith({ runs: [['10', 300]] }) }, 'redaction_not_covered [10, 300)'],
     ['one that came before', { 5: redaction }, 'redaction_not_covered [10, 300)'],
   ])('is tampering where %s covers it', async (_, special, expected) => {
     expect(await problemsOf(special)).toContain(expected)
   })
 
   it('can not take the first entry of an epoch', async () => {
-    expect(await problemsOf({ 350: says({ runs: [[0, 300]] }) }, [0, 1])).toEqual(['redaction_not_covered 0'])
+    expect(await problemsOf({ 350: redactionWith({ runs: [[0, 300]] }) }, [0, 1])).toEqual(['redaction_not_covered 0'])
   })
 
   describe('by a range and a count, as before', () => {
@@ -396,7 +396,9 @@ describe('redaction', () => {
       expect(await problemsOf({ 350: range(0, 340, 3) }, [20, 31, 32])).toEqual([])
       expect(await problemsOf({ 350: range(0, 340, 3) }, [20, 31, 32], 32)).toEqual([])
       expect(await problemsOf({ 350: range(10, 200, 2), 351: range(10, 40, 2) }, [20, 31, 32, 150])).toEqual([])
-      expect(await problemsOf({ 350: range(0, 340, 2), 351: says({ runs: [[31, 33]] }) }, [20, 31, 32, 99])).toEqual([])
+      expect(
+        await problemsOf({ 350: range(0, 340, 2), 351: redactionWith({ runs: [[31, 33]] }) }, [20, 31, 32, 99]),
+      ).toEqual([])
     })
 
     it('covers not one more', async () => {
@@ -422,10 +424,10 @@ describe('redaction', () => {
   it('is not covered by an entry that is not in the log', async () => {
     const some = makeLog({ size: 400, special: { 350: redaction } })
     const forged = { ...some.outside(350), index: 351 }
-    const report = await verify([...some.lines(0, 320, taken), forged], { vkeys: some.vkeys })
+    const report = await verify([...some.lines(0, 320, indexes), forged], { vkeys: some.vkeys })
     expect(report.problems.map(brief)).toEqual(['redaction_not_covered [10, 300)', 'entry_mismatch 351'])
     // Nor by one that comes as the second line of an index.
-    const twice = some.lines(0, 320, taken)
+    const twice = some.lines(0, 320, indexes)
     twice.splice(placeOf(twice, 310) + 1, 0, { ...some.entryAt(350), index: 310 })
     const again = await verify(twice, { vkeys: some.vkeys })
     expect(again.problems.map(brief)).toEqual(['redaction_not_covered [10, 300)', 'duplicate_entry 310'])
@@ -533,7 +535,7 @@ describe('garbage', () => {
         right: hashes,
       }),
       fc.record({
-        hashes: hashes.map((some) => Buffer.concat(some.map((one) => Buffer.from(one, 'base64'))).toString('base64')),
+        hashes: hashes.map((some) => Buffer.concat(some.map((hash) => Buffer.from(hash, 'base64'))).toString('base64')),
         first: numbers,
         root: fc.constantFrom(undefined, log.rootAt(2).toString('base64')),
       }),
@@ -550,11 +552,11 @@ describe('garbage', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(
-          line.map((one) => JSON.stringify(one) ?? '?'),
+          line.map((part) => JSON.stringify(part) ?? '?'),
           { maxLength: 12 },
         ),
         async (lines) => {
-          const report = await verifyExport(lines, { ...kept, checkpoints: [log.checkpoint(3)] })
+          const report = await verifyExport(lines, { ...checks, checkpoints: [log.checkpoint(3)] })
           expect(report.problems.length > 0).toBe(!report.ok)
         },
       ),

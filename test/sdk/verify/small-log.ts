@@ -31,20 +31,20 @@ export function makeLog({
   epoch = 1,
   special = {},
   signer,
-  like,
+  original,
 }: {
   size: number
   epoch?: number
   special?: Special
   signer?: NoteSigner
   /** a log whose entries this one has, but for the special ones */
-  like?: SmallLog
+  original?: SmallLog
 }) {
   const origin = `prod.example/log/${epoch}`
   const key = signer ?? createNoteSigner(origin, generateKeyPairSync('ed25519').privateKey)
   const entries = Array.from({ length: size }, (_, index): ExportEntry => {
     const usual = { action: 'credentials.issue', outcome: 'granted', requestId: `req_${epoch}_${index}`, v: 1 }
-    const old = special[index] ? undefined : like?.entries[index]
+    const old = special[index] ? undefined : original?.entries[index]
     return old ?? { epoch, index, entry: canonicalize(special[index] ?? usual), nonce: base64(randomBytes(32)) }
   })
   const leaves = entries.map(({ entry, nonce }) => entryLeaf(nonce, entry))
