@@ -45,7 +45,7 @@ try {
   const shop = createShop(purser, issuer)
 
   /** Measures successive issuances until `until` returns true, and the CPU of both processes meanwhile. */
-  async function beside(name: string, until: () => Promise<boolean>): Promise<void> {
+  async function measureBeside(name: string, until: () => Promise<boolean>): Promise<void> {
     const times: number[] = []
     const loop = monitorEventLoopDelay({ resolution: 5 })
     loop.enable()
@@ -99,12 +99,12 @@ try {
   }
 
   printTitle('no lease')
-  await beside('nothing to look at', forSeconds(seconds))
+  await measureBeside('nothing to look at', forSeconds(seconds))
   await timed('all jobs once', () => purser.runJobs())
 
   printTitle(`${many} active leases, each of a session`)
   await fillLeases(purser.knex, { many, over: false })
-  await beside('beside the job', forSeconds(seconds))
+  await measureBeside('beside the job', forSeconds(seconds))
   await timed('all jobs once', () => purser.runJobs())
   await lists()
   const change = (path: string) => async (): Promise<void> => {
@@ -125,13 +125,13 @@ try {
 
   printTitle(`${many} more, a third of them over`)
   await fillLeases(purser.knex, { many, over: true })
-  const left = () => purser.knex('lease').whereIn('state', ['intended', 'revoking']).orWhere('expires_at', '<', new Date()).whereNull('ended_at').count({ n: '*' }) // prettier-ignore
+  const remaining = () => purser.knex('lease').whereIn('state', ['intended', 'revoking']).orWhere('expires_at', '<', new Date()).whereNull('ended_at').count({ n: '*' }) // prettier-ignore
   let [last, at] = [Number.NaN, performance.now()]
   const began = performance.now()
-  await beside('while they end', async () => {
+  await measureBeside('while they end', async () => {
     if (performance.now() - at < 2000) return false
     at = performance.now()
-    const [row] = (await left()) as { n: string }[]
+    const [row] = (await remaining()) as { n: string }[]
     last = Number(row?.n)
     return last === 0 || performance.now() - began > 120_000
   })

@@ -97,8 +97,8 @@ async function withSide(
         const seconds = (performance.now() - started) / 1000
         const after = cpu()
         for (const connection of sockets) connection.destroy()
-        const each = (n: 0 | 1): number => (after[n] - before[n]) / requests.length
-        return { rate: requests.length / seconds, server: each(0), database: each(1) }
+        const share = (n: 0 | 1): number => (after[n] - before[n]) / requests.length
+        return { rate: requests.length / seconds, server: share(0), database: share(1) }
       },
     })
   })

@@ -125,8 +125,8 @@ The first use of an API token has an entry (\`token.use\`), whatever it is used 
   })
 
   it('knows no route whose action is not in the list', () => {
-    const named = new Set<string>(routes.map((route) => route.action))
-    expect([...named].filter((action) => action !== 'none' && !Object.hasOwn(actions, action))).toEqual([])
+    const documented = new Set<string>(routes.map((route) => route.action))
+    expect([...documented].filter((action) => action !== 'none' && !Object.hasOwn(actions, action))).toEqual([])
   })
 })
 
@@ -197,7 +197,7 @@ const everyPage = [...pages, ...readdirSync(join(root, 'docs')).map((name) => `d
 describe.each(everyPage)('%s', (page) => {
   const text = read(page)
   // Files of ours in backticks, from the root: `src/http/route.ts`, `test/http/`, `openapi.yaml`.
-  const named = [...text.matchAll(/`((?:src|sdk|test|docs|examples|bench|migrations|\.ci)\/[\w./-]*)`/g)].map(
+  const paths = [...text.matchAll(/`((?:src|sdk|test|docs|examples|bench|migrations|\.ci)\/[\w./-]*)`/g)].map(
     ([, path = '']) => path,
   )
   const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, path = '']) =>
@@ -205,15 +205,15 @@ describe.each(everyPage)('%s', (page) => {
   )
 
   it('names files that are there', () => {
-    expect([...named, ...links].filter((path) => !existsSync(join(root, path)))).toEqual([])
+    expect([...paths, ...links].filter((path) => !existsSync(join(root, path)))).toEqual([])
   })
 })
 
 describe('docs/threat-model.md', () => {
   it('names tests that exist', () => {
-    const named = [...read('docs/threat-model.md').matchAll(/`(test\/[\w./-]+)`: "([^"]+)"/g)]
-    expect(named.length).toBeGreaterThan(40)
-    const missing = named.filter(([, path = '', name = '']) => !read(path).includes(name))
+    const citations = [...read('docs/threat-model.md').matchAll(/`(test\/[\w./-]+)`: "([^"]+)"/g)]
+    expect(citations.length).toBeGreaterThan(40)
+    const missing = citations.filter(([, path = '', name = '']) => !read(path).includes(name))
     expect(missing.map(([text]) => text)).toEqual([])
   })
 })
@@ -271,7 +271,7 @@ describe('docs/one-request.md', () => {
 
   it('names beside each file only neighbours of it', () => {
     for (const row of rows) {
-      const [path = '', ...others] = [...row.matchAll(/`([\w./-]+\.ts)`/g)].map(([, one = '']) => one)
+      const [path = '', ...others] = [...row.matchAll(/`([\w./-]+\.ts)`/g)].map(([, path = '']) => path)
       expect(path, row).toMatch(/^src\//)
       const missing = others.filter(
         (name) => !existsSync(join(root, name.includes('/') ? name : join(dirname(path), name))),

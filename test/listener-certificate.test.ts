@@ -6,7 +6,7 @@ import { type ConnectionOptions, TLSSocket, connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createX509Issuer } from '../src/issue/x509-svid.ts'
 import { createClock } from './support/clock.ts'
-import { type Given, type Lab, createLab } from './support/lab.ts'
+import { type IssuedCredentials, type Lab, createLab } from './support/lab.ts'
 import { opensslOutput, scratch } from './support/openssl.ts'
 import { type Ask, createAsk, readLog } from './support/operator.ts'
 import { type TestPurser, startPurser } from './support/purser.ts'
@@ -28,8 +28,8 @@ function clientOf(url: string, ca: string, identity?: { cert: string; key: KeyOb
     get: (path, token) =>
       new Promise((resolve, reject) => {
         const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
-        const sent = request(url + path, { agent, headers }, (answer) => {
-          if (answer.socket instanceof TLSSocket && !sent.reusedSocket)
+        const outgoing = request(url + path, { agent, headers }, (answer) => {
+          if (answer.socket instanceof TLSSocket && !outgoing.reusedSocket)
             serialNumber = answer.socket.getPeerX509Certificate()?.serialNumber.toLowerCase() ?? ''
           let text = ''
           answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
@@ -38,11 +38,11 @@ function clientOf(url: string, ca: string, identity?: { cert: string; key: KeyOb
               status: answer.statusCode ?? 0,
               body: text.startsWith('{') ? JSON.parse(text) : {},
               serialNumber,
-              reused: sent.reusedSocket,
+              reused: outgoing.reusedSocket,
             }),
           )
         })
-        sent.on('error', reject).end()
+        outgoing.on('error', reject).end()
       }),
   }
 }
@@ -66,10 +66,10 @@ describe('the listener under Purser’s own CA', () => {
   })
 
   const rootsOnDisk = (): string => readFileSync(join(purser.dataDir, 'ca.pem'), 'utf8')
-  function client(identity?: Given, ca = rootsOnDisk()): Client {
-    const made = clientOf(purser.url, ca, identity && { cert: identity.chain, key: identity.privateKey })
-    clients.push(made)
-    return made
+  function client(identity?: IssuedCredentials, ca = rootsOnDisk()): Client {
+    const connection = clientOf(purser.url, ca, identity && { cert: identity.chain, key: identity.privateKey })
+    clients.push(connection)
+    return connection
   }
   const issued = async (): Promise<string[]> =>
     (await readLog(purser)).flatMap((entry) =>
@@ -83,11 +83,11 @@ describe('the listener under Purser’s own CA', () => {
   })
 
   it('renews at half of the certificate’s life, and drops no connection for it', async () => {
-    const kept = client()
-    const before = await kept.get('/healthz')
+    const connection = client()
+    const before = await connection.get('/healthz')
     clock.advance(12 * hour)
     await purser.runJobs()
-    const [same, fresh] = [await kept.get('/healthz'), await client().get('/healthz')]
+    const [same, fresh] = [await connection.get('/healthz'), await client().get('/healthz')]
     expect([same.reused, same.serialNumber]).toEqual([true, before.serialNumber])
     expect(fresh.serialNumber).not.toBe(before.serialNumber)
     expect(await issued()).toEqual([before.serialNumber, fresh.serialNumber])
@@ -101,34 +101,34 @@ describe('the listener under Purser’s own CA', () => {
   })
 
   it('asks at each request whether a client certificate still counts, not only at the handshake', async () => {
-    const given = await lab.get()
-    const kept = client(given)
+    const identity = await lab.get()
+    const connection = client(identity)
     for (const reused of [false, true]) {
-      const seen = await kept.get('/api/v1/credentials/self')
-      expect([seen.reused, seen.body.session]).toMatchObject([reused, { id: given.session }])
+      const seen = await connection.get('/api/v1/credentials/self')
+      expect([seen.reused, seen.body.session]).toMatchObject([reused, { id: identity.session }])
     }
-    await ask('createRevocation', { body: { serialNumber: given.serialNumber } })
-    const after = await kept.get('/api/v1/credentials/self')
+    await ask('createRevocation', { body: { serialNumber: identity.serialNumber } })
+    const after = await connection.get('/api/v1/credentials/self')
     expect([after.reused, after.status]).toEqual([true, 401])
     // Who has no certificate that counts may still ask what anyone may.
-    expect((await kept.get('/bundle')).status).toBe(200)
+    expect((await connection.get('/bundle')).status).toBe(200)
   })
 
   it('refuses certificates of a withdrawn issuing CA, on open connections and on new ones, and has another itself', async () => {
-    const given = await lab.get()
-    const kept = client(given)
-    const before = await kept.get('/api/v1/credentials/self')
+    const identity = await lab.get()
+    const connection = client(identity)
+    const before = await connection.get('/api/v1/credentials/self')
     expect(before.status).toBe(200)
     await ask('rotateKey', { name: 'ca', body: { compromised: true } })
     await purser.runJobs()
-    expect((await kept.get('/api/v1/credentials/self')).status).toBe(401)
-    const fresh = await client(given).get('/api/v1/credentials/self')
+    expect((await connection.get('/api/v1/credentials/self')).status).toBe(401)
+    const fresh = await client(identity).get('/api/v1/credentials/self')
     expect([fresh.status, fresh.serialNumber === before.serialNumber]).toEqual([401, false])
     expect((await client(await lab.get()).get('/api/v1/credentials/self')).status).toBe(200)
   })
 
   it('trusts the roots of now alone', async () => {
-    const [given, old] = [await lab.get(), rootsOnDisk()]
+    const [identity, old] = [await lab.get(), rootsOnDisk()]
     const operator = client(undefined, old)
     await operator.get('/healthz')
     await ask('rotateKey', { name: 'ca', body: { level: 'root', compromised: true } })
@@ -136,12 +136,12 @@ describe('the listener under Purser’s own CA', () => {
     expect(rootsOnDisk()).not.toContain(old)
     await expect(client(undefined, old).get('/healthz')).rejects.toThrow(/certificate/)
     // The chain that a new connection gets ends at the new root, and nothing of the old one is taken.
-    expect((await client(given).get('/api/v1/credentials/self')).status).toBe(401)
+    expect((await client(identity).get('/api/v1/credentials/self')).status).toBe(401)
     expect((await operator.get('/healthz')).reused).toBe(true)
   })
 
   it('takes no client certificate of somebody else, though the handshake succeeds', async () => {
-    const given = await lab.get()
+    const identity = await lab.get()
     const { issuing, root } = testCa(new Date(), { trustDomain: 'example.org' })
     const { privateKey, publicKey } = ecPair()
     const issuer = createX509Issuer({ trustDomain: 'example.org', issuer: issuing, count: () => 0 })
@@ -153,14 +153,14 @@ describe('the listener under Purser’s own CA', () => {
       spiffeId: 'spiffe://example.org/lab/web',
       dnsNames: [],
     })
-    const stranger = client({ ...given, privateKey, chain: pem + issuing.pem + root.pem })
+    const stranger = client({ ...identity, privateKey, chain: pem + issuing.pem + root.pem })
     expect((await stranger.get('/api/v1/credentials/self')).status).toBe(401)
   })
 
   it('resumes no session, so that nobody counts by a certificate that was not presented again', async () => {
-    const given = await lab.get()
+    const identity = await lab.get()
     const { port } = new URL(purser.url)
-    const key = String(given.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    const key = String(identity.privateKey.export({ type: 'pkcs8', format: 'pem' }))
     const options = { host: '127.0.0.1', port: Number(port), ca: rootsOnDisk() }
     const sessions: Buffer[] = []
     const open = (more: ConnectionOptions): Promise<TLSSocket> =>
@@ -168,7 +168,7 @@ describe('the listener under Purser’s own CA', () => {
         const socket: TLSSocket = connect({ ...options, ...more }, () => resolve(socket))
         socket.on('session', (session) => sessions.push(session)).on('error', reject)
       })
-    const first = await open({ cert: given.chain, key })
+    const first = await open({ cert: identity.chain, key })
     first.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await new Promise((resolve) => first.once('data', resolve))
     first.destroy()
@@ -180,11 +180,11 @@ describe('the listener under Purser’s own CA', () => {
   })
 
   it('looks at the end of a client certificate at each request as well', async () => {
-    const given = await lab.get()
-    const kept = client(given)
-    expect((await kept.get('/api/v1/credentials/self')).status).toBe(200)
+    const identity = await lab.get()
+    const connection = client(identity)
+    expect((await connection.get('/api/v1/credentials/self')).status).toBe(200)
     clock.advance(3600)
-    const after = await kept.get('/api/v1/credentials/self')
+    const after = await connection.get('/api/v1/credentials/self')
     expect([after.reused, after.status]).toEqual([true, 401])
   })
 })

@@ -6,8 +6,8 @@ import { type SourceFile, readSources, root } from './support/source-files.ts'
 
 const src = readSources('src')
 const sdk = readSources('sdk/src')
-const written = [...src, ...sdk]
-const all = [...written, ...readSources('test'), ...readSources('bench'), ...readSources('migrations')]
+const ownFiles = [...src, ...sdk]
+const all = [...ownFiles, ...readSources('test'), ...readSources('bench'), ...readSources('migrations')]
 
 /**
  * From the lowest up: a file may import its own folder and any lower tier, never a sibling.
@@ -80,7 +80,11 @@ function cyclesOf(files: SourceFile[]): string[][] {
 }
 
 const violations = (files: SourceFile[], refused: (file: SourceFile, imported: string) => boolean): string[] =>
-  files.flatMap((file) => file.imports.filter((one) => refused(file, one)).map((one) => `${file.path} imports ${one}`))
+  files.flatMap((file) =>
+    file.imports
+      .filter((specifier) => refused(file, specifier))
+      .map((specifier) => `${file.path} imports ${specifier}`),
+  )
 
 /** The package of an import, subpaths aside. */
 const packageOf = (imported: string): string =>
@@ -163,7 +167,7 @@ describe('imports', () => {
     ['commander', ['src/cli/']],
     ['openid-client', ['src/cli/oidc/']],
   ])('of %s are in %j alone', (name, places) => {
-    expect(src.some((file) => file.imports.some((one) => packageOf(one) === name))).toBe(true)
+    expect(src.some((file) => file.imports.some((specifier) => packageOf(specifier) === name))).toBe(true)
     expect(violations(src, (file, imported) => packageOf(imported) === name && !inside(file, ...places))).toEqual([])
   })
 })
@@ -185,7 +189,7 @@ describe('files', () => {
   })
 
   it('export by name, and type everything', () => {
-    expect(written.filter((file) => file.hasDefaultExport).map((file) => file.path)).toEqual([])
+    expect(ownFiles.filter((file) => file.hasDefaultExport).map((file) => file.path)).toEqual([])
     expect(all.filter((file) => file.hasAny).map((file) => file.path)).toEqual([])
   })
 
@@ -196,16 +200,16 @@ describe('files', () => {
   })
 
   it('check the whole tag of every GCM decryption (Node takes 4 bytes of it unless told)', () => {
-    const users = written.filter((file) => file.text.includes('createDecipheriv('))
+    const users = ownFiles.filter((file) => file.text.includes('createDecipheriv('))
     expect(users.length).toBeGreaterThan(0)
     expect(users.filter((file) => file.looseDeciphers > 0).map((file) => file.path)).toEqual([])
   })
 
   it('are small: half of them under 90 lines, nine in ten under 250, none above 300', () => {
-    const lines = written.map((file) => file.lines).toSorted((a, b) => a - b)
+    const lines = ownFiles.map((file) => file.lines).toSorted((a, b) => a - b)
     expect(lines[Math.floor(lines.length / 2)]).toBeLessThanOrEqual(90)
     expect(lines[Math.floor(lines.length * 0.9)]).toBeLessThanOrEqual(250)
-    expect(written.filter((file) => file.lines > 300).map((file) => `${file.path}: ${file.lines}`)).toEqual([])
+    expect(ownFiles.filter((file) => file.lines > 300).map((file) => `${file.path}: ${file.lines}`)).toEqual([])
   })
 })
 
@@ -221,10 +225,10 @@ describe('dependencies', () => {
 
   const atLeast = (version: string, floor: string): boolean => {
     const numbers = (text: string): number[] => text.split('-')[0]?.split('.').map(Number) ?? []
-    const wanted = numbers(floor)
-    for (const [n, found] of numbers(version).entries()) {
-      const min = wanted[n] ?? 0
-      if (found !== min) return found > min
+    const minimum = numbers(floor)
+    for (const [n, part] of numbers(version).entries()) {
+      const min = minimum[n] ?? 0
+      if (part !== min) return part > min
     }
     return true
   }
@@ -234,9 +238,9 @@ describe('dependencies', () => {
     ['jose', '6.2.10'],
     ['knex', '3.2.10'],
   ])('%s is at least %s wherever it is installed', (name, floor) => {
-    const found = versions(name)
-    expect(found.length).toBeGreaterThan(0)
-    expect(found.filter((version) => !atLeast(version, floor))).toEqual([])
+    const used = versions(name)
+    expect(used.length).toBeGreaterThan(0)
+    expect(used.filter((version) => !atLeast(version, floor))).toEqual([])
   })
 
   // 0.45 ends the process on Node 20 where install scripts are blocked: its prebuild needs a newer Node-API.

@@ -52,7 +52,7 @@ const constantTerms = [
   'attestor=bench',
 ]
 const constant = Object.fromEntries(constantTerms.map((term) => [term, keyOf(term)]))
-const known = (...terms: string[]): number[] => terms.map((term) => constant[term] ?? 0)
+const constants = (...terms: string[]): number[] => terms.map((term) => constant[term] ?? 0)
 
 type Workload = {
   selectors: string
@@ -113,9 +113,9 @@ export function entryAt(shape: LogShape, n: number): FilledEntry {
     `${attested ? `"selectors":${workload.selectors},` : ''}"session":"ses_${session}","spiffeId":"${workload.spiffeId}",` +
     `"workload":"filled-${place}","workloadId":"${workload.workloadId}"}`
   const workloadKeys = (attested: boolean): number[] => [
-    ...known('actor=workload'),
+    ...constants('actor=workload'),
     ...workload.keys.own,
-    ...(attested ? known('attestor=bench') : []),
+    ...(attested ? constants('attestor=bench') : []),
     idKey(session),
     workload.keys.ip,
     ...(attested ? workload.keys.selectors : []),
@@ -131,7 +131,7 @@ export function entryAt(shape: LogShape, n: number): FilledEntry {
   const x509Keys = (): number[] => [idKey(serialNumber), idKey(sha256), idKey(publicKey)]
   const tokenId = digits.slice(40, 72)
   const operator = (): string => `{"kind":"operator","operator":"operator-${n % 20}","tokenId":"tok_${tokenId}"}`
-  const operatorKeys = (): number[] => [...known('actor=operator'), keyOf(`actor=operator-${n % 20}`), workload.keys.ip, idKey(tokenId)] // prettier-ignore
+  const operatorKeys = (): number[] => [...constants('actor=operator'), keyOf(`actor=operator-${n % 20}`), workload.keys.ip, idKey(tokenId)] // prettier-ignore
 
   const issuance = (issued: string, keys: number[]): Parts => ({
     action: 'credentials.issue',
@@ -152,7 +152,7 @@ export function entryAt(shape: LogShape, n: number): FilledEntry {
     }
     if (kind < 960) {
       const actor = `{"attestor":"bench","kind":"anonymous","selectors":${workload.selectors}}`
-      const keys = [...known('reason=no_workload', 'actor=anonymous', 'attestor=bench'), workload.keys.ip, ...workload.keys.selectors] // prettier-ignore
+      const keys = [...constants('reason=no_workload', 'actor=anonymous', 'attestor=bench'), workload.keys.ip, ...workload.keys.selectors] // prettier-ignore
       return { action: 'credentials.issue', actor, end: '"reason":"no_workload",', keys }
     }
     if (kind < 980) return { action: 'token.introspect', actor: acting(false), keys: workloadKeys(false) }
@@ -178,5 +178,5 @@ export function entryAt(shape: LogShape, n: number): FilledEntry {
     `{"action":"${action}","actor":${actor},${more}${issued === undefined ? '' : `"issued":${issued},`}"outcome":"${outcome}",` +
     `${outcome === 'refused' ? end : ''}"requestId":"req_${requestId}",${outcome === 'refused' ? '' : end}` +
     `"source":{"ip":"${workload.ip}"},"time":"${secondsOf(time)}.${String(time % 1000).padStart(3, '0')}Z","v":1}`
-  return { body, time, terms: [...known(`action=${action}`, `outcome=${outcome}`), idKey(requestId), ...keys] }
+  return { body, time, terms: [...constants(`action=${action}`, `outcome=${outcome}`), idKey(requestId), ...keys] }
 }

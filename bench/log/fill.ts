@@ -107,9 +107,9 @@ export async function fillLog(url: string, size: number, onProgress?: (done: num
 
     let state: TreeState = EMPTY_TREE
     const grow = async (leaves: readonly Buffer[]): Promise<void> => {
-      const grown = growTree(state, leaves)
-      state = grown.state
-      const { fullTiles } = grown.batch
+      const result = growTree(state, leaves)
+      state = result.state
+      const { fullTiles } = result.batch
       if (fullTiles.length > 0) await writeTiles(tileClient, target.epoch, fullTiles)
     }
     // Their full tiles are in the database.

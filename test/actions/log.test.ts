@@ -27,11 +27,11 @@ describe('log actions without HTTP', () => {
   it('prove one entry, and that the log only grew', async () => {
     const { log } = purser.actions
     const context = purser.context()
-    const one = await purser.issue('audit.read', context, (snapshot) =>
+    const issued = await purser.issue('audit.read', context, (snapshot) =>
       log.readEntry(context, snapshot, { epoch: 1, index: 0 }),
     )
-    expect(one.result.row.index).toBe(0)
-    expect(one.entry).toMatchObject({ resource: { kind: 'entry', id: '1/0' } })
+    expect(issued.result.row.index).toBe(0)
+    expect(issued.entry).toMatchObject({ resource: { kind: 'entry', id: '1/0' } })
     await expect(log.readEntry(context, purser.snapshot(), { epoch: 9, index: 0 })).rejects.toMatchObject({
       code: 'not_found',
     })

@@ -93,8 +93,8 @@ describe('operator actions without HTTP', () => {
       tokens.replace(context, tx, snapshot, { id: create.result.id }),
     )
     expect(replace.result).toMatchObject({ operator: 'bea', role: 'operator', routes })
-    const listed = await tokens.list(context, purser.snapshot(), { operator: 'bea' })
-    expect(new Map(listed.map(({ id, revokedAt }) => [id, revokedAt !== undefined]))).toEqual(
+    const tokenList = await tokens.list(context, purser.snapshot(), { operator: 'bea' })
+    expect(new Map(tokenList.map(({ id, revokedAt }) => [id, revokedAt !== undefined]))).toEqual(
       new Map([
         [create.result.id, true],
         [replace.result.id, false],
@@ -136,9 +136,9 @@ describe('operator actions without HTTP', () => {
     )
     const totp = new TOTP({ secret: Secret.fromBase32(enrolled.result.secret) })
     const code = (seconds: number): string => totp.generate({ timestamp: own.time.getTime() + seconds * 1000 })
-    const shown = await secondFactors.check(own, purser.snapshot(), { operator: 'self', code: code(0) })
+    const checked = await secondFactors.check(own, purser.snapshot(), { operator: 'self', code: code(0) })
     const confirmed = await purser.change('operator.second-factor', own, (tx, snapshot) =>
-      secondFactors.confirm(own, tx, snapshot, shown),
+      secondFactors.confirm(own, tx, snapshot, checked),
     )
     expect(confirmed.result.recoveryCodes).toHaveLength(10)
     await expect(logins.verify(context, { operator: 'cleo', password, prefix: '192.0.2.1' })).rejects.toMatchObject({

@@ -26,8 +26,12 @@ describe('rotation actions without HTTP', () => {
     )
     expect(result).toMatchObject({ isNew: true, policy: { revision: 1 }, rotations: [] })
     expect(entry).toMatchObject({ action: 'secret.rotation', change: { after: { revision: 1, policy } } })
-    const listed = await purser.actions.rotations.policies(context, { managedBy: undefined, after: undefined, max: 10 })
-    expect(listed).toMatchObject([{ path, revision: 1 }])
+    const policies = await purser.actions.rotations.policies(context, {
+      managedBy: undefined,
+      after: undefined,
+      max: 10,
+    })
+    expect(policies).toMatchObject([{ path, revision: 1 }])
   })
 
   it('rotates to the value that was prepared before the transaction', async () => {

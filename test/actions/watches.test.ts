@@ -125,33 +125,33 @@ const admin = {
 function open(more: Partial<Watcher> = {}) {
   const { events, ...live } = watches.open({ holder: 'operator:admin', caller: admin, paths: ['a'], ...more })
   const chunks: string[] = []
-  let over = false
+  let isOver = false
   const stream = showEvents(events)
-  const taken = (async () => {
+  const reading = (async () => {
     for await (const chunk of stream) chunks.push(chunk)
-    over = true
+    isOver = true
   })()
-  return { chunks, taken, live, stream, isOver: () => over }
+  return { chunks, reading, live, stream, isOver: () => isOver }
 }
 
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 
 describe('a stream', () => {
   it('begins with the state, tells by names what changes, and says something every 15 seconds', async () => {
     const object = open()
-    await settled()
+    await settle()
     expect(object.chunks.join('')).toBe(
       ': purser\nretry: 1000\n\nevent: bundle\ndata: {"sequence":0}\n\nevent: secret\ndata: {"path":"a","version":1,"revision":1}\n\nevent: synced\nid: 1.5\ndata: {"complete":true}\n\n',
     )
     write(['a', 2], ['b', 1])
-    await settled()
+    await settle()
     expect(object.chunks.at(-1)).toBe('event: secret\nid: 1.6\ndata: {"path":"a","version":2,"revision":2}\n\n')
     const { length } = object.chunks
     vi.advanceTimersByTime(14_000)
-    await settled()
+    await settle()
     expect(object.chunks).toHaveLength(length)
     vi.advanceTimersByTime(2_000)
-    await settled()
+    await settle()
     expect(object.chunks.slice(length)).toEqual([':\n\n'])
   })
 
@@ -159,31 +159,31 @@ describe('a stream', () => {
     ['the replica is behind', () => (age = 3_001)],
     ['the process stops', () => watches.close()],
     ['the token ends', () => vi.setSystemTime(Date.now() + 3_600_001)],
-  ])('ends without words when %s, and counts no more', async (_, happens) => {
+  ])('ends without words when %s, and counts no more', async (_, cause) => {
     const object = open({ until: new Date(Date.now() + 3_600_000) })
-    await settled()
+    await settle()
     expect([watches.count(), watches.isWatching('operator:admin', 'a')]).toEqual([1, true])
-    happens()
+    cause()
     vi.advanceTimersByTime(1_000)
-    await settled()
+    await settle()
     expect([object.isOver(), watches.count(), watches.isWatching('operator:admin', 'a')]).toEqual([true, 0, false])
     expect(object.chunks.join('')).not.toContain('revoked')
   })
 
   it('lives on over a replica that is behind for a moment', async () => {
     const object = open()
-    await settled()
+    await settle()
     age = 2_500
     vi.advanceTimersByTime(1_000)
-    await settled()
+    await settle()
     expect(object.isOver()).toBe(false)
   })
 
   it('ends with a word when its token is revoked, and when a new epoch begins', async () => {
     const [object, two] = [open(), open()]
-    await settled()
+    await settle()
     removeToken()
-    await Promise.all([object.taken, two.taken])
+    await Promise.all([object.reading, two.reading])
     expect(object.chunks.at(-1)).toBe('event: revoked\ndata: {"reason":"credential"}\n\n')
     removeToken()
     expect(watches.count()).toBe(0)
@@ -205,10 +205,10 @@ describe('a stream', () => {
     for (let n = 0; n < 100; n++) watches.open({ holder: `operator:${n}`, caller: admin, paths: ['a'] })
     expect(watches.count()).toBe(0)
     const all = Array.from({ length: 5 }, (_, n) => open({ holder: `operator:${n}` }))
-    await settled()
+    await settle()
     expect(() => watches.admit('operator:x')).toThrow(expect.objectContaining({ code: 'rate_limited' }))
     all[0]?.live.close()
-    await settled()
+    await settle()
     expect(() => watches.admit('operator:x')).not.toThrow()
     watches.close()
     expect(() => watches.admit('operator:x')).toThrow(expect.objectContaining({ code: 'unavailable' }))

@@ -27,7 +27,7 @@ const rowOf = (name: string, issuer: string, aud: string, revision = 1): Attesto
   revision,
 })
 const join: AttestorRow = { id: 'att_join', name: 'join', kind: 'join-token', spiffeIdPrefix: '/join/', definition: {}, revision: 1 } // prettier-ignore
-const known = (...rows: AttestorRow[]) => ({ attestors: new Map([...rows, join].map((row) => [row.id, row])) })
+const knownAttestors = (...rows: AttestorRow[]) => ({ attestors: new Map([...rows, join].map((row) => [row.id, row])) })
 
 const lab = rowOf('lab', 'https://issuer.example', audience)
 const twin = rowOf('twin', 'https://issuer.example', 'purser')
@@ -57,17 +57,17 @@ beforeEach(() => {
   })
 })
 
-const present = (of: Partial<Presented> & { token?: string } = {}): Presented => ({
-  proof: { kind: 'jwt', token: of.token ?? token() },
+const present = (overrides: Partial<Presented> & { token?: string } = {}): Presented => ({
+  proof: { kind: 'jwt', token: overrides.token ?? token() },
   address: '10.0.0.1',
-  ...of,
+  ...overrides,
 })
 const judge = (presented: Presented, ...rows: AttestorRow[]) =>
-  codeOf(() => attestors.attest(known(...rows), presented, now))
+  codeOf(() => attestors.attest(knownAttestors(...rows), presented, now))
 
 describe('the attestor', () => {
   it('is the one of issuer and audience', async () => {
-    const { attestor } = await attestors.attest(known(other, twin, lab), present(), now)
+    const { attestor } = await attestors.attest(knownAttestors(other, twin, lab), present(), now)
     expect(attestor.name).toBe('lab')
     expect(events).toEqual(['take lab 10.0.0.1', 'proven lab 10.0.0.1', 'oidc granted'])
   })
@@ -88,7 +88,11 @@ describe('the attestor', () => {
     const both = token({ aud: [audience, 'purser'] })
     expect(await judge(present({ token: both }), lab, twin)).toBe('proof_issuer')
     for (const name of ['lab', 'twin']) {
-      const { attestor } = await attestors.attest(known(lab, twin), present({ token: both, attestor: name }), now)
+      const { attestor } = await attestors.attest(
+        knownAttestors(lab, twin),
+        present({ token: both, attestor: name }),
+        now,
+      )
       expect(attestor.name).toBe(name)
     }
   })
@@ -109,18 +113,18 @@ describe('the attestor', () => {
 describe('limits', () => {
   it('come before the proof is verified', async () => {
     allowed = false
-    const refusal = await attestors.attest(known(lab), present(), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
+    const refusal = await attestors.attest(knownAttestors(lab), present(), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
     expect(refusal?.code).toBe('rate_limited')
     expect(refusal?.info).toMatchObject({ attestor: 'lab', retryAfterSeconds: 7 })
     expect(events).toEqual(['take lab 10.0.0.1', 'limited'])
   })
   it('hear of a proof that was refused', async () => {
-    const refusal = await attestors.attest(known(lab), present({ token: token({ sub: '' }) }), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
+    const refusal = await attestors.attest(knownAttestors(lab), present({ token: token({ sub: '' }) }), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
     expect(refusal?.info).toMatchObject({ attestor: 'lab', explanation: { claim: 'sub' } })
     expect(events).toEqual(['take lab 10.0.0.1', 'failed lab 10.0.0.1', 'oidc refused'])
   })
   it('are not asked where an operator asks about a proof', async () => {
-    await attestors.attest(known(lab), { proof: { kind: 'jwt', token: token() } }, now)
+    await attestors.attest(knownAttestors(lab), { proof: { kind: 'jwt', token: token() } }, now)
     expect(events).toEqual(['oidc granted'])
   })
 })
@@ -137,7 +141,7 @@ describe('join tokens', () => {
 
   it('lead to the built-in attestor, and to one entry', async () => {
     joinTokens.set(hash, row)
-    const attested = await attestors.attest(known(lab), joining(), now)
+    const attested = await attestors.attest(knownAttestors(lab), joining(), now)
     expect(attested).toMatchObject({ attestor: join, instance: ['join', 'tok_1'], joinToken: row })
     expect({ ...attested.selectors }).toEqual({ 'join:token': 'tok_1' })
     expect(attested.expiresAt).toBeUndefined()

@@ -55,9 +55,9 @@ async function faults(spec: AttestorSpec, world?: World): Promise<string[]> {
 
 describe('what is filled in', () => {
   it('of an oidc issuer', async () => {
-    const made = await check(oidc({ managedBy: 'git:shop' }))
-    expect(made).toMatchObject({ name: 'lab', kind: 'oidc', issuer, audience, spiffeIdPrefix: '/lab/' })
-    expect(made.definition).toEqual({
+    const attestor = await check(oidc({ managedBy: 'git:shop' }))
+    expect(attestor).toMatchObject({ name: 'lab', kind: 'oidc', issuer, audience, spiffeIdPrefix: '/lab/' })
+    expect(attestor.definition).toEqual({
       name: 'lab', kind: 'oidc', issuer, audience, spiffeIdPrefix: '/lab/', keys: { discovery: true },
       maxTokenAgeSeconds: 3600, singleUse: false, otherAudiences: 'refuse', managedBy: 'git:shop',
     }) // prettier-ignore
@@ -79,24 +79,29 @@ describe('what is filled in', () => {
   it('of our own cluster: its issuer, by the token that it gave us', async () => {
     const token = `${b64('{"alg":"RS256"}')}.${b64(JSON.stringify({ iss: 'https://oidc.eks.example/id/1' }))}.AA`
     const files = { '/var/run/secrets/kubernetes.io/serviceaccount/token': `${token}\n` }
-    const made = await check(without(kube({ apiServer: 'in-cluster' }), 'issuer'), { files })
-    expect(made.issuer).toBe('https://oidc.eks.example/id/1')
-    expect(made.definition).toMatchObject({ apiServer: 'in-cluster', issuer: 'https://oidc.eks.example/id/1' })
+    const attestor = await check(without(kube({ apiServer: 'in-cluster' }), 'issuer'), { files })
+    expect(attestor.issuer).toBe('https://oidc.eks.example/id/1')
+    expect(attestor.definition).toMatchObject({ apiServer: 'in-cluster', issuer: 'https://oidc.eks.example/id/1' })
     expect(await faults(without(kube({ apiServer: 'in-cluster' }), 'issuer'))).toEqual(['impossible', '/apiServer'])
   })
   it.each([
     ['github-actions', 'https://token.actions.githubusercontent.com', true],
     ['gitlab-ci', 'https://gitlab.com', false],
     ['google', 'https://accounts.google.com', false],
-  ] as const)('of the preset %s', async (preset, of, once) => {
-    const made = await check(without(oidc({ preset }), 'issuer'))
-    expect(made.issuer).toBe(of)
-    expect(made.definition).toMatchObject({ preset, singleUse: once, otherAudiences: 'refuse' })
+  ] as const)('of the preset %s', async (preset, expectedIssuer, singleUse) => {
+    const attestor = await check(without(oidc({ preset }), 'issuer'))
+    expect(attestor.issuer).toBe(expectedIssuer)
+    expect(attestor.definition).toMatchObject({ preset, singleUse: singleUse, otherAudiences: 'refuse' })
   })
   it('what is given stays', async () => {
-    const given = { spiffeIdPrefix: '/a/b/', maxTokenAgeSeconds: 60, singleUse: true, otherAudiences: 'allow' } as const
-    expect((await check(oidc(given))).definition).toMatchObject(given)
-    expect((await check(oidc({ ...given, preset: 'github-actions', singleUse: false }))).definition).toMatchObject({ singleUse: false }) // prettier-ignore
+    const settings = {
+      spiffeIdPrefix: '/a/b/',
+      maxTokenAgeSeconds: 60,
+      singleUse: true,
+      otherAudiences: 'allow',
+    } as const
+    expect((await check(oidc(settings))).definition).toMatchObject(settings)
+    expect((await check(oidc({ ...settings, preset: 'github-actions', singleUse: false }))).definition).toMatchObject({ singleUse: false }) // prettier-ignore
   })
 })
 
@@ -149,16 +154,16 @@ describe('what can’t be kept', () => {
     '%s as audience: every pod holds a token for that',
     async (own) => {
       const world = { attestors: new Map(), issuer: 'https://purser.example.org' }
-      const made = checkDefinition(kube({ audience: own }), world, { audiences: [own], readFile: async () => '' })
-      await expect(made).rejects.toMatchObject({ code: 'impossible', info: { errors: [{ pointer: '/audience' }] } })
+      const result = checkDefinition(kube({ audience: own }), world, { audiences: [own], readFile: async () => '' })
+      await expect(result).rejects.toMatchObject({ code: 'impossible', info: { errors: [{ pointer: '/audience' }] } })
     },
   ) // prettier-ignore
 
   it('no words repeat what was given', async () => {
     const secret = 'https://a:hunter2@issuer.example'
-    const made = check(oidc({ issuer: secret, keys: { jwksUrl: secret } }))
-    const told = await made.catch((error: unknown) => JSON.stringify((error as Refusal).info))
-    expect(told).not.toContain('hunter2')
+    const result = check(oidc({ issuer: secret, keys: { jwksUrl: secret } }))
+    const failure = await result.catch((error: unknown) => JSON.stringify((error as Refusal).info))
+    expect(failure).not.toContain('hunter2')
   })
 })
 
@@ -187,7 +192,7 @@ describe('what entries are judged by', () => {
   const row = (kind: string, definition: Record<string, unknown> = {}): AttestorRow => ({
     id: 'a', name: 'a', kind, spiffeIdPrefix: '/a/', definition: { kind, ...definition }, revision: 1,
   }) // prettier-ignore
-  const reports = (of: AttestorRow, ...keys: string[]) => keys.map((key) => attestorRules(of).reports(key))
+  const reports = (row: AttestorRow, ...keys: string[]) => keys.map((key) => attestorRules(row).reports(key))
   it('which facts there can be', () => {
     expect(reports(row('kubernetes'), 'k8s:ns', 'k8s:sa-uid', 'k8s:label', 'oidc:sub', 'constructor')).toEqual([true, true, false, false, false]) // prettier-ignore
     expect(reports(row('oidc'), 'oidc:sub', 'oidc:x', 'github:ref', 'k8s:ns')).toEqual([true, true, false, false])

@@ -39,7 +39,7 @@ async function start(answer: (self: () => string) => Answer, more: { identity?: 
   url = origin(server)
   const outbound = createOutbound({ allow: [url] })
   onTestFinished(() => outbound.close())
-  const { parts, said, clock } = partsFor(outbound)
+  const { parts, logLines, clock } = partsFor(outbound)
   const definition = {
     name: 'lab', kind: 'oidc', issuer: url, audience, spiffeIdPrefix: '/lab/', keys: { discovery: true },
     caPem: ids.ca, maxTokenAgeSeconds: 3600, singleUse: false, otherAudiences: 'refuse',
@@ -48,7 +48,7 @@ async function start(answer: (self: () => string) => Answer, more: { identity?: 
   const attestor = createAttestor(row, parts)
   const token = (pair = evil, claims = {}) =>
     craft({ alg: 'RS256', kid: 'r1' }, plain({ iss: url, ...claims }), rs256(pair.privateKey))
-  return { server, attestor, token, said, clock, url }
+  return { server, attestor, token, logLines, clock, url }
 }
 
 const honest =
@@ -126,13 +126,13 @@ describe('a hostile issuer', () => {
   it.each(behaviours)('%s', async (_, answer, code) => {
     other = await httpsServer(ids.good, routed((_path, response) => json(response, { keys: [evilKey] })))
     otherUrl = origin(other)
-    const { attestor, token, server, said } = await start(answer)
+    const { attestor, token, server, logLines } = await start(answer)
     expect(await codeOf(attestText(attestor, token(evil), now))).toBe(code)
     expect(other.connections()).toBe(0)
     expect(server.seen.every(({ headers }) => headers.authorization === undefined && headers.cookie === undefined)).toBe(true)
     const [finding] = await attestor.check(now)
     expect(finding?.ok).toBe(false)
-    expect(said.length).toBeGreaterThan(0)
+    expect(logLines.length).toBeGreaterThan(0)
   }) // prettier-ignore
 
   it('hangs: the proof waits five seconds at most, and others with it', async () => {

@@ -70,12 +70,12 @@ describe('asking an issuer', () => {
   it('before the keys are old, without a proof that waits', async () => {
     const { state, find } = issuerOf(answering([first], 600))
     await find('first')
-    let arrived: (published: Published) => void = () => undefined
-    state.answer = () => new Promise((resolve) => (arrived = resolve))
+    let publish: (published: Published) => void = () => undefined
+    state.answer = () => new Promise((resolve) => (publish = resolve))
     state.at = 500_000
     expect(await find('first')).toBe(true)
     expect(state.asked).toBe(2)
-    arrived({ keys: [second] })
+    publish({ keys: [second] })
     await settle()
     await settle()
     expect(await find('second', 'ES256')).toBe(true)
@@ -87,13 +87,13 @@ describe('asking an issuer', () => {
     [0, 60],
     [86_400, 3_600],
     [120, 120],
-  ])('a max-age of %s seconds means %i', async (given, meant) => {
-    const { state, find } = issuerOf(answering([first], given))
+  ])('a max-age of %s seconds means %i', async (maxAge, expected) => {
+    const { state, find } = issuerOf(answering([first], maxAge))
     await find('first')
-    state.at = meant * 800
+    state.at = expected * 800
     await find('first')
     expect(state.asked).toBe(1)
-    state.at = meant * 1000 + 1
+    state.at = expected * 1000 + 1
     await find('first')
     expect(state.asked).toBe(2)
   })
@@ -145,15 +145,18 @@ describe('an issuer that is down', () => {
 
 describe('what an operator hears of', () => {
   it('each key that is left out, and a set that is new altogether', async () => {
-    const heard: string[] = []
-    const events = { ignored: ({ why }: { why: string }) => heard.push(why), replaced: () => heard.push('replaced') }
+    const reports: string[] = []
+    const events = {
+      ignored: ({ why }: { why: string }) => reports.push(why),
+      replaced: () => reports.push('replaced'),
+    }
     const { state, find } = issuerOf(answering([first, { kty: 'oct' }]), events)
     await find('first')
-    expect(heard).toEqual(['its kty is not supported'])
+    expect(reports).toEqual(['its kty is not supported'])
     state.answer = answering([second])
     state.at = 901_000
     await find('first')
-    expect(heard).toContain('replaced')
+    expect(reports).toContain('replaced')
   })
 
   it('an empty set is the issuer’s word: nothing verifies any more', async () => {

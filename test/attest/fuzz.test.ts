@@ -116,9 +116,9 @@ it('whatever is in a claim, the ID is under the attestor’s prefix and the clai
   let issued = 0
   await fc.assert(
     fc.asyncProperty(value, async (team) => {
-      const made = craft({ alg: 'RS256', kid: 'r1' }, plain({ team }), rs256())
+      const token = craft({ alg: 'RS256', kid: 'r1' }, plain({ team }), rs256())
       try {
-        const attested = oidc && (await attestText(oidc, made, now))
+        const attested = oidc && (await attestText(oidc, token, now))
         if (!attested) return
         const { spiffeId } = grantOf(entry, { attestor: attested.attestor, selectors: attested.selectors }, 'example.org')
         issued++

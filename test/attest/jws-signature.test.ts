@@ -32,8 +32,8 @@ describe('what others signed', () => {
     const token = await new CompactSign(Buffer.from('text')).setProtectedHeader({ alg }).sign(privateKey)
     expect(isSignedBy(token, publicKey, alg)).toBe(true)
     expect(isSignedBy(token.replace('.', 'x.'), publicKey, alg)).toBe(false)
-    const taken = algorithms.filter((other) => isSignedBy(token, publicKey, other))
-    expect(taken).toEqual([alg])
+    const accepted = algorithms.filter((other) => isSignedBy(token, publicKey, other))
+    expect(accepted).toEqual([alg])
     for (const other of [rsa, ec, p384, p521, edwards]) {
       expect(isSignedBy(token, other.publicKey, alg)).toBe(other.publicKey === publicKey)
     }
@@ -93,7 +93,7 @@ describe('ECDSA', () => {
 })
 
 describe('RSA', () => {
-  const made = (digest: string, padding: number, saltLength?: number): string =>
+  const signToken = (digest: string, padding: number, saltLength?: number): string =>
     craft({ alg: 'any' }, plain(), (input) =>
       sign(digest, Buffer.from(input), {
         key: rsa.privateKey,
@@ -104,17 +104,17 @@ describe('RSA', () => {
 
   it('PSS takes a salt as long as the digest, and no other', () => {
     const by = (saltLength: number): boolean =>
-      isSignedBy(made('sha256', constants.RSA_PKCS1_PSS_PADDING, saltLength), rsa.publicKey, 'PS256')
+      isSignedBy(signToken('sha256', constants.RSA_PKCS1_PSS_PADDING, saltLength), rsa.publicKey, 'PS256')
     expect([0, 20, 31, 32, 33, 222].map(by)).toEqual([false, false, false, true, false, false])
   })
 
   it('PKCS#1 v1.5 is not PSS, and PSS not PKCS#1 v1.5', () => {
-    expect(isSignedBy(made('sha256', constants.RSA_PKCS1_PADDING), rsa.publicKey, 'PS256')).toBe(false)
-    expect(isSignedBy(made('sha256', constants.RSA_PKCS1_PSS_PADDING, 32), rsa.publicKey, 'RS256')).toBe(false)
+    expect(isSignedBy(signToken('sha256', constants.RSA_PKCS1_PADDING), rsa.publicKey, 'PS256')).toBe(false)
+    expect(isSignedBy(signToken('sha256', constants.RSA_PKCS1_PSS_PADDING, 32), rsa.publicKey, 'RS256')).toBe(false)
   })
 
   it('SHA-1 is taken by none', () => {
-    const token = made('sha1', constants.RSA_PKCS1_PADDING)
+    const token = signToken('sha1', constants.RSA_PKCS1_PADDING)
     expect(algorithms.filter((alg) => isSignedBy(token, rsa.publicKey, alg))).toEqual([])
   })
 

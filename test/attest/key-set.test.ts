@@ -66,11 +66,11 @@ describe('entries of a JWKS that are left out', () => {
     ['an e of nine bytes', { ...good, e: Buffer.alloc(9, 1).toString('base64url') }, 'RSA'],
   ] // prettier-ignore
 
-  it.each(cases)('%s', async (_, jwk, why) => {
+  it.each(cases)('%s', async (_, jwk, reason) => {
     const { usable, ignored } = await createKeySet([jwk, good])
     expect(usable).toBe(1)
     expect(ignored).toHaveLength(1)
-    expect(ignored[0]?.why).toMatch(why)
+    expect(ignored[0]?.why).toMatch(reason)
   })
 
   it('2,048 and 8,192 bits are the ends that count', async () => {
@@ -93,10 +93,10 @@ describe('entries of a JWKS that are left out', () => {
 
 describe('which key verifies', () => {
   const names = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
-  const served = async (jwk: Record<string, unknown>, taken?: string[]): Promise<string[]> => {
-    const set = await createKeySet([jwk], taken)
-    const found = await Promise.all(names.map(async (alg) => ((await set.find(undefined, alg)) ? [alg] : [])))
-    return found.flat()
+  const served = async (jwk: Record<string, unknown>, allowed?: string[]): Promise<string[]> => {
+    const set = await createKeySet([jwk], allowed)
+    const supported = await Promise.all(names.map(async (alg) => ((await set.find(undefined, alg)) ? [alg] : [])))
+    return supported.flat()
   }
 
   it('each key serves one algorithm: the one that it names, else the usual one of its type', async () => {

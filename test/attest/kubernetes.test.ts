@@ -5,12 +5,12 @@ import { createAttestor } from '../../src/attest/kinds.ts'
 import { type Outbound, createOutbound } from '../../src/outbound/client.ts'
 import { type Identities, makeIdentities } from '../outbound/tls-server.ts'
 import { type KubeStandIn, type Review, startKubeStandIn } from '../support/kube-stand-in.ts'
-import { attestText, audience, codeOf, craft, es256, hs256, partsFor, type Said } from './tokens.ts'
+import { attestText, audience, codeOf, craft, es256, hs256, partsFor, type LogLine } from './tokens.ts'
 
 let ids: Identities
 let kube: KubeStandIn
 let outbound: Outbound
-let said: Said[]
+let logLines: LogLine[]
 const tokenFile = '/var/run/secrets/purser/reviewer-token'
 const files = new Map<string, string>()
 
@@ -28,28 +28,28 @@ afterEach(async () => {
   await kube.stop()
 })
 
-type More = { of?: KubeStandIn } & Record<string, unknown>
-function attestorOf(verify: string, { of = kube, ...more }: More = {}): Attestor {
+type More = { standIn?: KubeStandIn } & Record<string, unknown>
+function attestorOf(verify: string, { standIn = kube, ...more }: More = {}): Attestor {
   const definition = {
     name: 'prod-eu',
     kind: 'kubernetes',
-    issuer: of.issuer,
+    issuer: standIn.issuer,
     audience,
     spiffeIdPrefix: '/prod-eu/',
     verify,
-    apiServer: { url: of.url, caPem: of.caPem, tokenFile },
+    apiServer: { url: standIn.url, caPem: standIn.caPem, tokenFile },
     keys: { discovery: true },
     maxTokenAgeSeconds: 86_400,
     singleUse: false,
     otherAudiences: 'allow',
     ...more,
   }
-  const made = partsFor(outbound, {
+  const context = partsFor(outbound, {
     readFile: async (path) => files.get(path) ?? Promise.reject(new Error('ENOENT')),
   })
-  said = made.said
+  logLines = context.logLines
   const row = { id: 'att_1', name: 'prod-eu', kind: 'kubernetes', spiffeIdPrefix: '/prod-eu/', definition, revision: 1 }
-  return createAttestor(row, made.parts)
+  return createAttestor(row, context.parts)
 }
 const judge = (verify: string, token: string, more?: More) =>
   codeOf(() => attestText(attestorOf(verify, more), token, new Date()))
@@ -86,19 +86,22 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
   it('the same again, by a restarted container, is the same instance', async () => {
     const attestor = attestorOf(verify)
     const token = kube.token()
-    const [one, two] = [await attestText(attestor, token, new Date()), await attestText(attestor, token, new Date())]
+    const [first, second] = [
+      await attestText(attestor, token, new Date()),
+      await attestText(attestor, token, new Date()),
+    ]
     const three = await attestText(attestor, kube.token(), new Date())
-    expect(two.instance).toEqual(one.instance)
-    expect(three.instance).toEqual(one.instance)
+    expect(second.instance).toEqual(first.instance)
+    expect(three.instance).toEqual(first.instance)
   })
 
   it('without a pod: said so, and each token is its own instance', async () => {
     const attestor = attestorOf(verify)
-    const one = await attestText(attestor, kube.token({ pod: null }), new Date())
+    const first = await attestText(attestor, kube.token({ pod: null }), new Date())
     const two = await attestText(attestor, kube.token({ pod: null }), new Date())
-    expect(one.podBound).toBe(false)
-    expect(one.instance).not.toEqual(two.instance)
-    expect(Object.keys(one.selectors)).toEqual(['k8s:ns', 'k8s:sa', 'k8s:sa-uid'])
+    expect(first.podBound).toBe(false)
+    expect(first.instance).not.toEqual(two.instance)
+    expect(Object.keys(first.selectors)).toEqual(['k8s:ns', 'k8s:sa', 'k8s:sa-uid'])
   })
 
   it('a node without an object, and several audiences, as External Secrets asks for', async () => {
@@ -308,9 +311,9 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
     kube.state.instead = instead
     const attestor = attestorOf('tokenreview')
     for (let n = 0; n < 3; n++) expect(await codeOf(attestText(attestor, kube.token(), new Date()))).toBe('unavailable')
-    expect(said).toHaveLength(1)
-    expect(said[0]?.note).toMatch(words)
-    expect(JSON.stringify(said)).not.toContain(kube.reviewer)
+    expect(logLines).toHaveLength(1)
+    expect(logLines[0]?.note).toMatch(words)
+    expect(JSON.stringify(logLines)).not.toContain(kube.reviewer)
     const check = await attestor.check(new Date())
     expect(check).toEqual([{ ok: false, what: 'TokenReview', detail: expect.stringMatching(words) }])
   })
@@ -322,7 +325,7 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
   it('another certificate: the credential is not even sent', async () => {
     const stranger = await startKubeStandIn({ identity: ids.otherCa, caPem: ids.ca, issuer: kube.issuer })
     try {
-      for (const verify of modes) expect(await judge(verify, kube.token(), { of: stranger })).toBe('unavailable')
+      for (const verify of modes) expect(await judge(verify, kube.token(), { standIn: stranger })).toBe('unavailable')
       expect(stranger.seen).toHaveLength(0)
     } finally {
       await stranger.stop()
@@ -369,7 +372,7 @@ describe('where a cluster’s keys are read', () => {
   })
   it('a document of another issuer is not followed', async () => {
     expect(await judge('jwks', kube.token({ claims: { iss: 'https://other.example' } }), { issuer: 'https://other.example' })).toBe('unavailable')
-    expect(said.at(-1)?.note).toContain('another issuer than the configured one')
+    expect(logLines.at(-1)?.note).toContain('another issuer than the configured one')
   }) // prettier-ignore
   it('inline keys need no network', async () => {
     const more = { keys: { jwks: { keys: [kube.jwk] } }, apiServer: undefined }
@@ -391,12 +394,12 @@ describe('where a cluster’s keys are read', () => {
 describe('in-cluster', () => {
   it('uses what the pod is given of its own cluster', async () => {
     const mount = '/var/run/secrets/kubernetes.io/serviceaccount'
-    const asked: unknown[] = []
+    const requests: unknown[] = []
     const parts = partsFor(
       {
         allows: () => false,
         fetchJson: (url, options) => {
-          asked.push([url, options.configured, options.caPem, options.headers?.authorization])
+          requests.push([url, options.configured, options.caPem, options.headers?.authorization])
           return outbound.fetchJson(url.replace('https://kubernetes.default.svc', kube.url), options)
         },
       },
@@ -408,7 +411,7 @@ describe('in-cluster', () => {
     const { singleUse: once } = await attestText(createAttestor(row, parts), kube.token(), new Date())
     expect(once?.id).toMatch(/^[0-9a-f-]{36}$/)
     const as = [true, kube.caPem, `Bearer ${kube.reviewer}`]
-    expect(asked).toEqual([
+    expect(requests).toEqual([
       ['https://kubernetes.default.svc/.well-known/openid-configuration', ...as],
       ['https://kubernetes.default.svc/openid/v1/jwks', ...as],
       ['https://kubernetes.default.svc/apis/authentication.k8s.io/v1/tokenreviews', ...as],

@@ -6,7 +6,7 @@ import { requiredMatch, widthFault } from '../../src/attest/presets.ts'
 import { type Match, matches } from '../../src/names/selectors.ts'
 import { attestText, audience, codeOf, craft, jwkOf, noNetwork, now, partsFor, plain, rs256, rsa } from './tokens.ts'
 
-const known = { attestors: new Map(), issuer: 'https://purser.example.org' }
+const configuration = { attestors: new Map(), issuer: 'https://purser.example.org' }
 const definitionParts = { audiences: [audience], readFile: async () => '' }
 
 async function attestorOf(
@@ -14,15 +14,15 @@ async function attestorOf(
   more: Record<string, unknown> = {},
 ) {
   const keys = { jwks: { keys: [jwkOf(rsa.publicKey, { kid: 'r1', alg: 'RS256' })] } }
-  const made = await checkDefinition(
+  const checked = await checkDefinition(
     { name: 'ci', kind: 'oidc', preset, audience, keys, ...more },
-    known,
+    configuration,
     definitionParts,
   )
-  const row = { ...made, id: 'att_1', revision: 1 }
+  const row = { ...checked, id: 'att_1', revision: 1 }
   const attestor = createAttestor(row, partsFor(noNetwork).parts)
   const attest = (claims: Record<string, unknown>) =>
-    attestText(attestor, craft({ alg: 'RS256', kid: 'r1' }, plain({ iss: made.issuer, ...claims }), rs256()), now)
+    attestText(attestor, craft({ alg: 'RS256', kid: 'r1' }, plain({ iss: checked.issuer, ...claims }), rs256()), now)
   return { row, attest, code: (claims: Record<string, unknown>) => codeOf(() => attest(claims)) }
 }
 
@@ -70,9 +70,9 @@ describe('github-actions', () => {
     ['an environment with a colon, where the ref belongs', { ref: 'refs/heads/x', environment: 'prod:ref:refs/heads/main', sub: 'repo:acme/shop:environment:prod%3Aref%3Arefs%2Fheads%2Fmain' }, 'no match'],
     ['a tag named main', { ref: 'refs/tags/main', ref_type: 'tag' }, 'no match'],
   ] // prettier-ignore
-  it.each(strangers)('is not taken for ours: %s', async (_, claims, how) => {
+  it.each(strangers)('is not taken for ours: %s', async (_, claims, expectedCode) => {
     const { attest, code } = await attestorOf('github-actions')
-    if (how === 'proof_rejected') return expect(await code({ ...github, ...claims })).toBe(how)
+    if (expectedCode === 'proof_rejected') return expect(await code({ ...github, ...claims })).toBe(expectedCode)
     const { selectors } = await attest({ ...github, ...claims })
     expect(matches(entry, selectors, false)).toBe(false)
   })
@@ -193,7 +193,7 @@ describe('google', () => {
 
   it('its issuer and the place of its keys are fixed', async () => {
     await expect(attestorOf('google', { issuer: 'https://accounts.google.com.evil.example' })).rejects.toMatchObject({ code: 'impossible' })
-    const { definition } = await checkDefinition({ name: 'g', kind: 'oidc', preset: 'google', audience }, known, definitionParts)
+    const { definition } = await checkDefinition({ name: 'g', kind: 'oidc', preset: 'google', audience }, configuration, definitionParts)
     expect(definition).toMatchObject({ issuer: 'https://accounts.google.com', keys: { jwksUrl: 'https://www.googleapis.com/oauth2/v3/certs' } })
   }) // prettier-ignore
 })
@@ -310,14 +310,14 @@ describe('Nomad, as a plain issuer', () => {
   const entry: Match = { 'oidc:nomad_namespace': 'default', 'oidc:nomad_job_id': 'app' }
   const definition = { name: 'n', kind: 'oidc', issuer: 'https://nomad.example', audience, spiffeIdPrefix: '/n/', keys: { jwks: { keys: [jwkOf(rsa.publicKey, { kid: 'r1' })] } }, maxTokenAgeSeconds: 60, singleUse: false, otherAudiences: 'refuse' }
   const attestor = createAttestor({ id: 'a', name: 'n', kind: 'oidc', spiffeIdPrefix: '/n/', definition, revision: 1 }, partsFor(noNetwork).parts)
-  const of = (claims: Record<string, unknown>) =>
+  const attestClaims = (claims: Record<string, unknown>) =>
     attestText(attestor, craft({ alg: 'RS256', kid: 'r1', typ: 'JWT' }, plain({ iss: 'https://nomad.example', ...nomad, ...claims }), rs256()), now)
 
   it.each([{ nomad_job_id: 'app-admin' }, { nomad_job_id: 'app/dispatch-1-2' }, { nomad_job_id: 'App' }, { nomad_namespace: 'prod' }, { nomad_job_id: ['app-admin'] }])('%j is another job', async (claims) => {
-    expect(matches(entry, (await of(claims)).selectors, false)).toBe(false)
+    expect(matches(entry, (await attestClaims(claims)).selectors, false)).toBe(false)
   })
   it('the default identity, without audience and end, is no proof', async () => {
-    expect(await codeOf(() => of({ aud: undefined, exp: undefined }))).toBe('proof_claims')
-    expect(await codeOf(() => of({ exp: undefined }))).toBe('proof_claims')
+    expect(await codeOf(() => attestClaims({ aud: undefined, exp: undefined }))).toBe('proof_claims')
+    expect(await codeOf(() => attestClaims({ exp: undefined }))).toBe('proof_claims')
   })
 }) // prettier-ignore

@@ -71,12 +71,12 @@ export async function codeOf(work: Promise<unknown> | (() => unknown)): Promise<
   return 'accepted'
 }
 
-export type Said = { event: string; note: string }
+export type LogLine = { event: string; note: string }
 
 export function partsFor(outbound: AttestorParts['outbound'], more: Partial<AttestorParts> = {}) {
-  const said: Said[] = []
+  const logLines: LogLine[] = []
   const say = (event: string, fields: { note?: string | undefined } = {}): void =>
-    void said.push({ event, note: fields.note ?? '' })
+    void logLines.push({ event, note: fields.note ?? '' })
   const clock = { at: 0 }
   const parts: AttestorParts = {
     outbound,
@@ -85,7 +85,7 @@ export function partsFor(outbound: AttestorParts['outbound'], more: Partial<Atte
     log: { info: say, warn: say },
     ...more,
   }
-  return { parts, said, clock }
+  return { parts, logLines, clock }
 }
 
 export const noNetwork: AttestorParts['outbound'] = {

@@ -87,10 +87,10 @@ describe('algorithms', () => {
       for (const alg of all) {
         const hash = `sha${alg.slice(2, 5)}`.replace(/shaDSA|shadsa/i, 'sha256')
         const key = kid === 'r1' ? rsa.privateKey : ec.privateKey
-        const made = craft({ alg, kid }, plain(), (input) =>
+        const token = craft({ alg, kid }, plain(), (input) =>
           sign(/^sha\d{3}$/.test(hash) ? hash : 'sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }),
         )
-        const code = await judge(made)
+        const code = await judge(token)
         expect([kid, alg, code === 'accepted']).toEqual([kid, alg, (kid === 'r1' ? 'RS256' : 'ES256') === alg])
       }
     }
@@ -238,21 +238,21 @@ describe('text', () => {
   it('no other text of the same bytes is accepted', async () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     const same = alphabet.split('').map((last) => signature.slice(0, -1) + last)
-    const others = same.filter((one) => one !== signature && Buffer.from(one, 'base64url').equals(Buffer.from(signature, 'base64url')))
+    const others = same.filter((encoding) => encoding !== signature && Buffer.from(encoding, 'base64url').equals(Buffer.from(signature, 'base64url')))
     expect(others.length).toBeGreaterThan(2)
     for (const other of others) expect(await judge(`${head}.${body}.${other}`)).toBe('proof_malformed')
   }) // prettier-ignore
 
   it('an ECDSA signature (r, n - s) verifies as well, so nothing is kept by a token’s text', async () => {
-    const made = craft({ alg: 'ES256', kid: 'e1' }, plain(), es256())
-    const bytes = Buffer.from(made.split('.')[2] ?? '', 'base64url')
+    const token = craft({ alg: 'ES256', kid: 'e1' }, plain(), es256())
+    const bytes = Buffer.from(token.split('.')[2] ?? '', 'base64url')
     const order = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
     const s = (order - BigInt(`0x${bytes.subarray(32).toString('hex')}`)).toString(16).padStart(64, '0')
-    const twin = `${made.split('.').slice(0, 2).join('.')}.${Buffer.concat([bytes.subarray(0, 32), Buffer.from(s, 'hex')]).toString('base64url')}`
+    const twin = `${token.split('.').slice(0, 2).join('.')}.${Buffer.concat([bytes.subarray(0, 32), Buffer.from(s, 'hex')]).toString('base64url')}`
     const attestor = attestorOf({ singleUse: true })
-    const [one, other] = [await attestText(attestor, made, now), await attestText(attestor, twin, now)]
-    expect(other.singleUse).toEqual(one.singleUse)
-    expect(other.instance).toEqual(one.instance)
+    const [first, second] = [await attestText(attestor, token, now), await attestText(attestor, twin, now)]
+    expect(second.singleUse).toEqual(first.singleUse)
+    expect(second.instance).toEqual(first.instance)
   }) // prettier-ignore
 
   it('signatures that are cut, longer, DER, or zero', async () => {
@@ -263,8 +263,8 @@ describe('text', () => {
     const der = (input: string): Buffer => sign('sha256', Buffer.from(input), ec.privateKey)
     expect(await judge(craft({ alg: 'ES256', kid: 'e1' }, plain(), der))).toBe('proof_signature')
     for (const zero of [Buffer.alloc(64), Buffer.alloc(63), Buffer.alloc(0)]) {
-      const made = craft({ alg: 'ES256', kid: 'e1' }, plain(), () => zero)
-      expect(['proof_signature', 'proof_malformed']).toContain(await judge(made))
+      const token = craft({ alg: 'ES256', kid: 'e1' }, plain(), () => zero)
+      expect(['proof_signature', 'proof_malformed']).toContain(await judge(token))
     }
   })
 
@@ -277,7 +277,7 @@ describe('text', () => {
 
 it('the same kid and sub at another issuer is no proof here', async () => {
   const other = { ...plain({ iss: 'https://b.example' }) }
-  const made = craft({ alg: 'RS256', kid: 'r1' }, other, rs256())
-  expect(await judge(made)).toBe('proof_issuer')
-  expect(await judge(made, { issuer: 'https://b.example', keys: { jwks: { keys: [jwkOf(createPublicKey(ec.privateKey), { kid: 'r1' })] } } })).toBe('proof_key_unknown')
+  const token = craft({ alg: 'RS256', kid: 'r1' }, other, rs256())
+  expect(await judge(token)).toBe('proof_issuer')
+  expect(await judge(token, { issuer: 'https://b.example', keys: { jwks: { keys: [jwkOf(createPublicKey(ec.privateKey), { kid: 'r1' })] } } })).toBe('proof_key_unknown')
 }) // prettier-ignore

@@ -10,14 +10,15 @@ const other = makeLog({ size: 300 })
 const identity = { trustDomain: 'prod.example', epoch: 1, vkeys: log.vkeys }
 
 function treeOf(size: number) {
-  const nothing = (): never => {
+  const readNothing = (): never => {
     throw new Error('nothing is read')
   }
-  const tree = createTree({ readTile: nothing, readLeaves: nothing })
+  const tree = createTree({ readTile: readNothing, readLeaves: readNothing })
   tree.append(log.leaves.slice(0, size))
   return tree
 }
-const judge = (note: string, size = 300, of = identity) => contradiction(treeOf(size), of, { where: 'log-head', note })
+const judge = (note: string, size = 300, log = identity) =>
+  contradiction(treeOf(size), log, { where: 'log-head', note })
 
 describe('a head that is known from elsewhere', () => {
   it.each([0, 1, 255, 256, 257, 300])('says nothing against a log that grew from its %i entries', async (size) => {

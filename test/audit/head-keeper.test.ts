@@ -15,20 +15,20 @@ import { makeLog } from '../sdk/verify/small-log.ts'
 
 const signed = makeLog({ size: 40 })
 const identity = { trustDomain: 'prod.example', epoch: 1, vkeys: signed.vkeys }
-const nothing = (): never => {
+const readNothing = (): never => {
   throw new Error('nothing is read')
 }
 const sizeOf = (note: string): number => parseCheckpoint(parseNote(note).text).size
 
 function treeOf(size: number) {
-  const tree = createTree({ readTile: nothing, readLeaves: nothing })
+  const tree = createTree({ readTile: readNothing, readLeaves: readNothing })
   tree.append(signed.leaves.slice(0, size))
   return tree
 }
 
 /** The log of one process, over a database whose head the test moves. */
 function createProcess(size: number) {
-  const tree = createTree({ readTile: nothing, readLeaves: nothing })
+  const tree = createTree({ readTile: readNothing, readLeaves: readNothing })
   const database = { epoch: 1, size, synchronous: false }
   let doubt: Doubt | undefined = { kind: 'unread', detail: 'new', permanent: false }
   const grow = (to: number): void => void tree.append(signed.leaves.slice(tree.size, to))
@@ -45,7 +45,7 @@ function createProcess(size: number) {
       signed: () => ({ size: tree.size, note: signed.checkpoint(tree.size) }),
       doubt: () => doubt,
       closed: () => doubt?.detail,
-      async confirm(_: number, to: number, check: (of: typeof tree) => Promise<Doubt | undefined>) {
+      async confirm(_: number, to: number, check: (log: typeof tree) => Promise<Doubt | undefined>) {
         if (doubt?.permanent) return
         if (to > tree.size) grow(to)
         doubt = await check(tree)
@@ -217,15 +217,15 @@ describe('a head object behind a URL', () => {
       }
       const note = (await request.toArray()).join('')
       await store.beforePut(note)
-      const { 'if-match': match, 'if-none-match': none } = request.headers
-      const asked = match !== undefined || none !== undefined
-      const holds = match === undefined ? none === undefined || store.note === '' : match === tag()
-      const status = !asked || (kind === 'conditional' && holds) ? 204 : kind === 'conditional' ? 412 : 501
+      const { 'if-match': match, 'if-none-match': noneMatch } = request.headers
+      const isConditional = match !== undefined || noneMatch !== undefined
+      const holds = match === undefined ? noneMatch === undefined || store.note === '' : match === tag()
+      const status = !isConditional || (kind === 'conditional' && holds) ? 204 : kind === 'conditional' ? 412 : 501
       if (status === 204) store.note = note
       store.answers.push(status)
       response.writeHead(status).end()
     }
-    return { store, answer: (...of: Parameters<typeof answer>) => void answer(...of) }
+    return { store, answer: (...args: Parameters<typeof answer>) => void answer(...args) }
   }
 
   it.each([

@@ -32,13 +32,13 @@ describeBothStores('one process’s view of the log', (open) => {
     return { first, leaves: items.map((item) => item.leaf), ...(missed && { missed }) }
   }
 
-  async function start(): Promise<Log & { said: string[]; catchUp: () => Promise<void> }> {
-    const said: string[] = []
+  async function start(): Promise<Log & { closings: string[]; catchUp: () => Promise<void> }> {
+    const closings: string[] = []
     const { size = 0 } = (await readHead(db.knex)) ?? {}
     const parts = { knex: db.knex, epoch: 1, size, trustDomain: 'example.org', signers: () => [signer] }
-    const log = await openLog({ ...parts, onClosed: ({ detail }) => said.push(detail) })
+    const log = await openLog({ ...parts, onClosed: ({ detail }) => closings.push(detail) })
     const catchUp = async () => log.confirm(1, (await readHead(db.knex))?.size ?? 0, async () => undefined)
-    return { ...log, said, catchUp }
+    return { ...log, closings, catchUp }
   }
 
   function holds(position: Position | undefined, leaf: Buffer | undefined): void {
@@ -81,7 +81,7 @@ describeBothStores('one process’s view of the log', (open) => {
     await log.confirm(1, size, async () => rollback('put back'))
     await log.confirm(1, size, async () => undefined)
     expect([log.doubt()?.detail, log.rolledBack()]).toEqual(['put back', true])
-    expect(log.said).toEqual(['unread', 'put back'])
+    expect(log.closings).toEqual(['unread', 'put back'])
   })
 
   it('gives each entry its place under a signed head, whoever appended between', async () => {

@@ -57,8 +57,8 @@ const change = ({ recorder }: Replica, id: string): Promise<{ index: number }> =
 function onceAt(proxy: Proxy, type: 'P' | 'S', start: string, inTransaction: boolean, action: Action): Promise<void> {
   return new Promise((resolve) => {
     proxy.judge = (message: Message) => {
-      const here = message.type === type && message.sql.startsWith(start) && message.inTransaction === inTransaction
-      if (!here) return 'pass'
+      const isMatch = message.type === type && message.sql.startsWith(start) && message.inTransaction === inTransaction
+      if (!isMatch) return 'pass'
       proxy.judge = () => 'pass'
       resolve()
       return action
@@ -67,8 +67,8 @@ function onceAt(proxy: Proxy, type: 'P' | 'S', start: string, inTransaction: boo
 }
 
 type Place = {
-  near: Replica
-  far: Replica
+  direct: Replica
+  proxied: Replica
   proxy: Proxy
   entries: () => Promise<string[]>
   /** Makes Postgres report a full disk, until the returned function is called. */
@@ -86,12 +86,12 @@ async function use(run: (place: Place) => Promise<void>): Promise<void> {
     issuer: 'https://lost.example',
     epoch: 1,
   })
-  const near = await openReplica(database.url)
-  const far = await openReplica(proxy.through(database.url))
+  const direct = await openReplica(database.url)
+  const proxied = await openReplica(proxy.through(database.url))
   try {
     await run({
-      near,
-      far,
+      direct,
+      proxied,
       proxy,
       async full() {
         await own.knex.raw(`create function "full"() returns trigger language plpgsql as
@@ -111,39 +111,39 @@ async function use(run: (place: Place) => Promise<void>): Promise<void> {
     })
   } finally {
     proxy.stop()
-    await Promise.all([near.stop(), far.stop(), own.close()])
+    await Promise.all([direct.stop(), proxied.stop(), own.close()])
     await database.drop()
   }
 }
 
 describe.concurrent('a lost answer', () => {
   it('of a batch is looked up: it was committed', () =>
-    use(async ({ far, proxy, entries }) => {
-      await note(far, 'before')
-      const lost = onceAt(proxy, 'S', 'select log_append', false, 'lose')
-      const appended = await Promise.all(['a', 'b', 'c'].map((id) => note(far, id)))
-      await lost
+    use(async ({ proxied, proxy, entries }) => {
+      await note(proxied, 'before')
+      const loss = onceAt(proxy, 'S', 'select log_append', false, 'lose')
+      const appended = await Promise.all(['a', 'b', 'c'].map((id) => note(proxied, id)))
+      await loss
       expect(await entries()).toEqual(['before', 'a', 'b', 'c'])
       expect(appended.map(({ index }) => index)).toEqual([1, 2, 3])
     }))
 
   it('of a batch that arrives after it was given up: it is appended once', () =>
-    use(async ({ far, proxy, entries }) => {
-      await note(far, 'before')
-      const lost = onceAt(proxy, 'P', 'select log_append', false, 'late')
-      const { index } = await note(far, 'once')
-      await lost
+    use(async ({ proxied, proxy, entries }) => {
+      await note(proxied, 'before')
+      const loss = onceAt(proxy, 'P', 'select log_append', false, 'late')
+      const { index } = await note(proxied, 'once')
+      await loss
       await pause(800)
       expect(await entries()).toEqual(['before', 'once'])
       expect(index).toBe(1)
     }))
 
   it('of a change is looked up, however long Postgres is out of reach meanwhile', () =>
-    use(async ({ far, proxy, entries }) => {
-      await change(far, 'before')
-      const lost = onceAt(proxy, 'S', 'COMMIT', true, 'lose')
-      const changed = change(far, 'changed')
-      await lost
+    use(async ({ proxied, proxy, entries }) => {
+      await change(proxied, 'before')
+      const loss = onceAt(proxy, 'S', 'COMMIT', true, 'lose')
+      const changed = change(proxied, 'changed')
+      await loss
       proxy.cut()
       setTimeout(() => proxy.mend(), 1_500)
       expect((await changed).index).toBe(1)
@@ -151,11 +151,11 @@ describe.concurrent('a lost answer', () => {
     }))
 
   it('of a change that was not committed: it is made again', () =>
-    use(async ({ far, proxy, entries }) => {
-      await change(far, 'before')
-      const lost = onceAt(proxy, 'S', 'select log_append', true, 'lose')
-      const changed = change(far, 'changed')
-      await lost
+    use(async ({ proxied, proxy, entries }) => {
+      await change(proxied, 'before')
+      const loss = onceAt(proxy, 'S', 'select log_append', true, 'lose')
+      const changed = change(proxied, 'changed')
+      await loss
       expect((await changed).index).toBe(1)
       expect(await entries()).toEqual(['before', 'changed'])
     }))
@@ -164,15 +164,15 @@ describe.concurrent('a lost answer', () => {
     ['a batch', false, note],
     ['a change', true, change],
   ] as const)('of %s holds nobody else up', (_, inTransaction, append) =>
-    use(async ({ near, far, proxy, entries }) => {
-      await append(far, 'before')
+    use(async ({ direct, proxied, proxy, entries }) => {
+      await append(proxied, 'before')
       const stalled = onceAt(proxy, 'S', 'select log_append', inTransaction, 'stall')
-      const lost = append(far, 'lost').catch((error: unknown) => error)
+      const reply = append(proxied, 'lost').catch((error: unknown) => error)
       await stalled
-      expect((await note(near, 'other')).index).toBe(1)
-      expect((await change(near, 'another')).index).toBe(2)
+      expect((await note(direct, 'other')).index).toBe(1)
+      expect((await change(direct, 'another')).index).toBe(2)
       proxy.mend()
-      const outcome = await lost
+      const outcome = await reply
       await pause(500)
       const lostEntries = outcome instanceof Error ? [] : ['lost']
       expect(await entries()).toEqual(['before', 'other', 'another', ...lostEntries])
@@ -180,30 +180,30 @@ describe.concurrent('a lost answer', () => {
   )
 
   it('for good ends in a refusal, and the replica is well again once Postgres is', () =>
-    use(async ({ far, proxy, entries }) => {
-      await note(far, 'before')
+    use(async ({ proxied, proxy, entries }) => {
+      await note(proxied, 'before')
       proxy.cut()
       const refused = await Promise.all(
-        [note, change].map((append) => append(far, 'cut off').catch((error: unknown) => error)),
+        [note, change].map((append) => append(proxied, 'cut off').catch((error: unknown) => error)),
       )
       expect(refused).toEqual([
         expect.objectContaining({ code: 'log_unavailable' }),
         expect.objectContaining({ code: 'log_unavailable' }),
       ])
       proxy.mend()
-      await note(far, 'after')
-      await change(far, 'after too')
+      await note(proxied, 'after')
+      await change(proxied, 'after too')
       expect((await entries()).filter((id) => id !== 'cut off')).toEqual(['before', 'after', 'after too'])
     }))
 
   it('because the log has no room ends in a refusal, and the replica is well again once it has', () =>
-    use(async ({ near, full, entries }) => {
+    use(async ({ direct, full, entries }) => {
       const free = await full()
       for (const append of [note, change])
-        await expect(append(near, 'no room')).rejects.toMatchObject({ code: 'log_unavailable' })
+        await expect(append(direct, 'no room')).rejects.toMatchObject({ code: 'log_unavailable' })
       await free()
-      await note(near, 'room')
-      await change(near, 'and more')
+      await note(direct, 'room')
+      await change(direct, 'and more')
       expect(await entries()).toEqual(['room', 'and more'])
     }))
 })

@@ -28,15 +28,15 @@ async function attest(purser: TestPurser, issuer: Issuer): Promise<Answer> {
   })
 }
 
-type Given = {
+type Credentials = {
   x509: { certificateChain: string; trustBundle: string }
   jwts: { token: string }[]
   accessToken: { token: string }
   receipt: { epoch: number; index: number }
 }
-const given = (answer: Answer): Given => {
+const credentialsOf = (answer: Answer): Credentials => {
   if (answer.status !== 200) throw new Error(answer.text)
-  return answer.body as unknown as Given
+  return answer.body as unknown as Credentials
 }
 
 describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
@@ -45,8 +45,8 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
   let issuer: Issuer
   let admin: string
   let vkeys: string[]
-  let before: Given
-  let lost: Given
+  let before: Credentials
+  let after: Credentials
   let epoch: NewEpoch
 
   beforeAll(async () => {
@@ -55,12 +55,12 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     purser = await place.start()
     ;({ admin, vkeys } = purser)
     await registerLab(purser, issuer)
-    before = given(await attest(purser, issuer))
+    before = credentialsOf(await attest(purser, issuer))
     await purser.stop()
     const putBack = await place.keep()
 
     purser = await place.start(admin)
-    lost = given(await attest(purser, issuer))
+    after = credentialsOf(await attest(purser, issuer))
     await purser.stop()
     await putBack()
   })
@@ -92,7 +92,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     // The last entry is older: the restart of the server is not recorded.
     const last = await offline.db.knex('log_entry').max({ idx: 'idx' }).first()
     expect(Number(last?.['idx'])).toBe(offline.head.size - 1)
-    expect(offline.head.size).toBeLessThanOrEqual(lost.receipt.index)
+    expect(offline.head.size).toBeLessThanOrEqual(after.receipt.index)
     await offline.db.close()
   })
 
@@ -100,8 +100,10 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     purser = await place.start(admin, {}, true)
     const ask = (options: RequestOptions): Promise<number | undefined> =>
       new Promise((resolve, reject) => {
-        const sent = request(`${purser.url}/readyz`, options, (response) => resolve(response.resume().statusCode))
-        sent.once('error', reject).end()
+        const sentRequest = request(`${purser.url}/readyz`, options, (response) =>
+          resolve(response.resume().statusCode),
+        )
+        sentRequest.once('error', reject).end()
       })
     await expect(ask({ ca: purser.roots })).rejects.toThrow(/certificate/)
     expect(await ask({ rejectUnauthorized: false })).toBe(503)
@@ -153,16 +155,16 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
       (await purser.call('POST', '/api/v1/log:open', undefined, { token: admin, headers: { 'purser-reason': 'x' } }))
         .status,
     ).toBe(409)
-    expect(given(await attest(purser, issuer)).receipt.epoch).toBe(2)
+    expect(credentialsOf(await attest(purser, issuer)).receipt.epoch).toBe(2)
     expect((await purser.call('GET', '/readyz')).status).toBe(200)
   })
 
   it('refuses what the lost time gave out, and what came before it', async () => {
-    const now = given(await attest(purser, issuer))
+    const now = credentialsOf(await attest(purser, issuer))
     const { body: jwks } = await purser.call('GET', '/keys')
     const kids = (jwks.keys as { kid: string }[]).map((key) => key.kid)
     const roots = (await purser.call('GET', '/ca.pem')).text
-    for (const old of [before, lost]) {
+    for (const old of [before, after]) {
       const self = await purser.call('GET', '/api/v1/credentials/self', undefined, { token: old.accessToken.token })
       expect([self.status, self.body.code]).toEqual([401, 'unauthenticated'])
       for (const { token } of old.jwts) expect(kids).not.toContain(decodeProtectedHeader(token).kid)
@@ -193,7 +195,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     expect(report.problems).toEqual([])
     expect(report.sections.map((section) => section.epoch)).toEqual([1, 2])
     expect(report.notExcluded.join('\n')).toContain('because they were lost, and says so')
-    const withLost = await verifyExport(lines, { vkeys: all, receipts: [lost.receipt] })
+    const withLost = await verifyExport(lines, { vkeys: all, receipts: [after.receipt] })
     expect(withLost.problems).toMatchObject([{ code: 'tail_cut', epoch: 1, index: head.size }])
   })
 })

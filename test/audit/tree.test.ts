@@ -119,8 +119,8 @@ describe('proofs of any size', () => {
 
   it('read O(log n) tiles and no leaves once tiles are written, and nothing when they are in memory', async () => {
     const stored = keep()
-    const grown = grow(createTree(stored.reads), 66_000, 3000, stored.write)
-    await grown.consistencyProof(12_345, 65_999)
+    const grownTree = grow(createTree(stored.reads), 66_000, 3000, stored.write)
+    await grownTree.consistencyProof(12_345, 65_999)
     expect(stored.counts).toEqual({ tiles: 0, leaves: 0 })
     const tree = await restoreTree(66_000, stored.reads, { cachedTiles: 1 })
     stored.counts.tiles = 0

@@ -180,7 +180,7 @@ describe('what an entry grants', () => {
 })
 
 it('tells everything that is wrong at once, and never the value', () => {
-  const found = checkWorkload(
+  const refusal = checkWorkload(
     {
       ...web,
       match: { 'k8s:ns': '*', 'k8s:what': 'secret-value' },
@@ -190,8 +190,8 @@ it('tells everything that is wrong at once, and never the value', () => {
     cluster,
     own,
   )
-  expect(found?.code).toBe('impossible')
-  expect(found?.errors.map((error) => error.pointer)).toEqual([
+  expect(refusal?.code).toBe('impossible')
+  expect(refusal?.errors.map((error) => error.pointer)).toEqual([
     '/match/k8s:ns',
     '/match/k8s:what',
     '/spiffeId',
@@ -200,7 +200,7 @@ it('tells everything that is wrong at once, and never the value', () => {
     '/grants/x509/maxLifetimeSeconds',
     '/grants/jwt/audiences/0',
   ])
-  expect(JSON.stringify(found)).not.toMatch(/secret-value|wrong\.example/i)
+  expect(JSON.stringify(refusal)).not.toMatch(/secret-value|wrong\.example/i)
 })
 
 it('holds at most as many problems as a reply may', () => {

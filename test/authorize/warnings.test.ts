@@ -15,8 +15,8 @@ const definition = (name: string, match: Match, more: Partial<WorkloadDefinition
 })
 const entry = (name: string, match: Match) =>
   entryOf({ id: name, name, attestorId: 'att_1', definition: definition(name, match), disabled: false, revision: 1 })
-const codes = (of: WorkloadDefinition, others: ReturnType<typeof entry>[] = []): string[] =>
-  warningsFor(of, others).map((one) => one.code)
+const codes = (definition: WorkloadDefinition, others: ReturnType<typeof entry>[] = []): string[] =>
+  warningsFor(definition, others).map((warning) => warning.code)
 
 describe('overlap', () => {
   const keys = constantFrom('k8s:ns', 'k8s:sa', 'k8s:node')
@@ -25,7 +25,7 @@ describe('overlap', () => {
   const match = dictionary(keys, oneof(value, constantFrom('*'), uniqueArray(value, { minLength: 1 })), { minKeys: 1 })
 
   it('holds exactly where some facts, each with one value, satisfy both', () => {
-    const everything = [...values, 'd'].flatMap((ns) =>
+    const allFacts = [...values, 'd'].flatMap((ns) =>
       [...values, 'd'].flatMap((sa) =>
         [...values, 'd'].map((node) =>
           createSelectors(Object.entries({ 'k8s:ns': ns, 'k8s:sa': sa, 'k8s:node': node })),
@@ -34,7 +34,7 @@ describe('overlap', () => {
     )
     assert(
       property(match, match, (a, b) => {
-        const both = everything.some((facts) => matches(a, facts, true) && matches(b, facts, true))
+        const both = allFacts.some((facts) => matches(a, facts, true) && matches(b, facts, true))
         expect(overlap(a, b)).toBe(both)
         expect(overlap(b, a)).toBe(both)
       }),
@@ -49,15 +49,15 @@ describe('overlap', () => {
 describe('warnings', () => {
   it('names the entries that the same instance can match, and not the others', () => {
     const others = [entry('all', { 'k8s:ns': 'prod' }), entry('api', { 'k8s:ns': 'prod', 'k8s:sa': 'api' })]
-    const found = warningsFor(definition('web', { 'k8s:ns': 'prod', 'k8s:sa': 'web' }), others)
-    expect(found.map((one) => [one.code, one.workload])).toEqual([['overlaps', 'all']])
+    const warnings = warningsFor(definition('web', { 'k8s:ns': 'prod', 'k8s:sa': 'web' }), others)
+    expect(warnings.map((warning) => [warning.code, warning.workload])).toEqual([['overlaps', 'all']])
   })
 
   it('stays readable where hundreds overlap', () => {
     const others = Array.from({ length: 300 }, (_, n) => entry(`w${n}`, { 'k8s:ns': 'prod' }))
-    const found = warningsFor(definition('web', { 'k8s:sa': 'web' }), others)
-    expect(found).toHaveLength(21)
-    expect(found.at(-1)?.detail).toBe('280 more entries overlap')
+    const warnings = warningsFor(definition('web', { 'k8s:sa': 'web' }), others)
+    expect(warnings).toHaveLength(21)
+    expect(warnings.at(-1)?.detail).toBe('280 more entries overlap')
   })
 
   const google = '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q'
@@ -78,7 +78,7 @@ describe('warnings', () => {
   })
 
   it('says that Microsoft Entra verifies RS256 alone', () => {
-    const of = (alg?: 'RS256' | 'ES256') =>
+    const codesFor = (alg?: 'RS256' | 'ES256') =>
       codes(
         definition(
           'web',
@@ -88,9 +88,9 @@ describe('warnings', () => {
           },
         ),
       )
-    expect(of()).toEqual(['needs_rs256'])
-    expect(of('ES256')).toEqual(['needs_rs256'])
-    expect(of('RS256')).toEqual([])
+    expect(codesFor()).toEqual(['needs_rs256'])
+    expect(codesFor('ES256')).toEqual(['needs_rs256'])
+    expect(codesFor('RS256')).toEqual([])
   })
 
   it('says what all workloads of a wide entry share, and what is not served yet', () => {

@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkBackup } from '../../src/cli/backup/check.ts'
 import { cli } from '../support/cli.ts'
-import { type Given, type Lab, createLab } from '../support/lab.ts'
+import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { createPlace } from '../support/place.ts'
 import type { TestPurser } from '../support/purser.ts'
 import { frontDoorStores } from '../support/stores.ts'
@@ -17,7 +17,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   let lab: Lab
-  let [before, after]: (Given | undefined)[] = []
+  let [before, after]: (IssuedCredentials | undefined)[] = []
   let lateToken = ''
   const run = (argv: string[]) => cli(argv, { env: place.env() })
   const put = (path: string, data: object, version: number) =>
@@ -31,7 +31,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     place = await createPlace(store)
     purser = await place.start()
     // Whichever server runs at the time.
-    lab = await createLab({ ...purser, call: (...asked) => purser.call(...asked) })
+    lab = await createLab({ ...purser, call: (...args) => purser.call(...args) })
     await purser.asAdmin('POST', '/api/v1/workloads', {
       name: 'shop',
       attestor: 'lab',
@@ -69,17 +69,20 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
   })
 
   it('a new epoch cuts the lost time off: tokens and sessions of before and of the lost time are refused', async () => {
-    const made = await run(['log', 'new-epoch', '--reason', 'restored from the backup of 23:00'])
-    expect({ code: made.code, lost: /lost +entries \d+ to \d+/.test(made.out) }).toEqual({ code: 0, lost: true })
+    const newEpoch = await run(['log', 'new-epoch', '--reason', 'restored from the backup of 23:00'])
+    expect({ code: newEpoch.code, lost: /lost +entries \d+ to \d+/.test(newEpoch.out) }).toEqual({
+      code: 0,
+      lost: true,
+    })
     const earlier = purser.admin
     purser = await place.start()
     expect((await purser.call('GET', '/api/v1/secrets', undefined, { token: earlier })).status).toBe(401)
     for (const token of [before?.accessToken, after?.accessToken, lateToken]) {
       expect((await purser.call('GET', '/api/v1/credentials/self', undefined, { token: token ?? '' })).status).toBe(401)
     }
-    for (const given of [before, after]) {
-      expect(await introspect(given?.jwt ?? '')).toBe(false)
-      expect(await introspect(given?.accessToken ?? '')).toBe(false)
+    for (const credentials of [before, after]) {
+      expect(await introspect(credentials?.jwt ?? '')).toBe(false)
+      expect(await introspect(credentials?.accessToken ?? '')).toBe(false)
     }
     const proof = { kind: 'jwt', token: await lab.issuer.token() }
     expect((await purser.call('POST', '/api/v1/credentials', { proof })).status).toBe(503)
@@ -87,23 +90,23 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
 
   it('backup check lists what needs attention', async () => {
     await purser.stop()
-    const tried: unknown[] = []
+    const attempts: unknown[] = []
     const findings = await check({
       works: async ({ kind, path, data }) => {
-        tried.push([kind, path, data])
+        attempts.push([kind, path, data])
         return false
       },
     })
-    expect(tried).toEqual([['webhook', 'prod/rotated', { password: `${canary}-rotated` }]])
-    const of = (name: string) => findings.filter((finding) => finding.check === name)
-    expect(of('epoch').map((one) => one.level)).toEqual(['ok', 'ok', 'note'])
-    expect(of('values')).toEqual([
+    expect(attempts).toEqual([['webhook', 'prod/rotated', { password: `${canary}-rotated` }]])
+    const findingsOf = (name: string) => findings.filter((finding) => finding.check === name)
+    expect(findingsOf('epoch').map((finding) => finding.level)).toEqual(['ok', 'ok', 'note'])
+    expect(findingsOf('values')).toEqual([
       expect.objectContaining({ level: 'ok', what: '3 live values decrypt with this root key' }),
     ])
-    expect(of('rotators')).toEqual([
+    expect(findingsOf('rotators')).toEqual([
       expect.objectContaining({ level: 'fail', what: expect.stringContaining('prod/rotated') }),
     ])
-    expect(of('versions')).toEqual([
+    expect(findingsOf('versions')).toEqual([
       expect.objectContaining({ level: 'note', what: expect.stringContaining('prod/a, prod/b') }),
     ])
     expect(JSON.stringify(findings)).not.toContain('hunter2')
@@ -167,7 +170,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
       word,
       ...(/^[\w+/=-]{43,64}$/.test(word) ? kinds.map((kind) => `purser_${kind}_${word}`) : []),
     ])
-    const usable = [...new Set(tokens)].filter((one) => /^[!-~]{8,200}$/.test(one))
+    const usable = [...new Set(tokens)].filter((token) => /^[!-~]{8,200}$/.test(token))
     expect(usable.length).toBeGreaterThan(200)
     const seen = new Map<number, number>()
     for (const token of usable) {

@@ -86,7 +86,7 @@ describe('from KV version 2', () => {
   it('asks why', async () => {
     const { code, err } = await cli(['secret', 'import', '--from-vault', vault.url], { env: env({ VAULT_TOKEN: 'x' }) })
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('--reason') })
-    expect(vault.asked).toEqual([])
+    expect(vault.requests).toEqual([])
   })
 
   it('a refused token, an unknown mount and an unreachable Vault end it with a message', async () => {
@@ -131,7 +131,7 @@ describe('from KV version 2', () => {
     const switchedOff = await run(['--from-vault', over.url], { VAULT_TOKEN: over.token }).finally(
       () => delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'],
     )
-    expect([switchedOff.code, over.asked]).toEqual([5, []])
+    expect([switchedOff.code, over.requests]).toEqual([5, []])
     const token = file('vault-token', `${over.token}\n`)
     const imported = await report(['--from-vault', over.url, '--token-file', token, '--namespace', 'team'], {
       VAULT_CACERT: cert,
@@ -247,11 +247,11 @@ describe('from KV version 2', () => {
     vault.next.push({ status: 429, headers: { 'retry-after': '0' } }, { status: 503 })
     expect((await from(['--prefix', 'res', '--dry-run'])).counts['created']).toBe(3)
 
-    const requestCount = vault.asked.length
+    const requestCount = vault.requests.length
     const breaking = run(['--from-vault', vault.url, '--mount', 'kv', '--prefix', 'res', '-o', 'json'], {
       VAULT_TOKEN: vault.token,
     })
-    while (!vault.asked.slice(requestCount).some((path) => path.endsWith('/res/a')))
+    while (!vault.requests.slice(requestCount).some((path) => path.endsWith('/res/a')))
       await new Promise((resolve) => setTimeout(resolve, 5))
     vault.next.push({ status: 501 })
     const { code, out } = await breaking

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Ran, cli } from '../support/cli.ts'
-import { type Given, type Lab, createLab } from '../support/lab.ts'
+import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
 let purser: TestPurser
@@ -103,7 +103,7 @@ describe('verify', () => {
   })
 
   test('a certificate, before and after it was revoked; a chain for programs', async () => {
-    const { chain, serialNumber }: Given = await lab.get()
+    const { chain, serialNumber }: IssuedCredentials = await lab.get()
     const path = await put(chain)
     const before = await run(['verify', path])
     expect(before).toMatchObject({ code: 0, err: '' })

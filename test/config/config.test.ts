@@ -168,9 +168,9 @@ test.each<[string, Record<string, string>, string]>([
   ['a root shorter than its issuing CA', { PURSER_CA_ROOT_SECONDS: '600000' }, 'the lifetime of an issuing CA'],
   ['a path of two lines', { PURSER_DATA_DIR: '/a\n/b' }, 'must be one line'],
 ])('refused: %s', (_what, env, words) => {
-  const found = faults({ env: { ...min, ...env } })
-  expect(found).toHaveLength(1)
-  expect(found[0]).toContain(words)
+  const messages = faults({ env: { ...min, ...env } })
+  expect(messages).toHaveLength(1)
+  expect(messages[0]).toContain(words)
 })
 
 test('what works but is probably not meant is a warning', () => {

@@ -42,8 +42,8 @@ test('what Kubernetes adds for a Service called purser is no fault, and a misspe
 })
 
 test('a setting that names a file has no second name that reads it from one', () => {
-  const given = { PURSER_TLS_CERT_FILE_FILE: '/x', PURSER_ROOT_KEY_FILE_FILE: '/x', PURSER_CONFIG_FILE: '/x' }
-  expect(faults({ env: { ...min, ...given } })).toHaveLength(3)
+  const env = { PURSER_TLS_CERT_FILE_FILE: '/x', PURSER_ROOT_KEY_FILE_FILE: '/x', PURSER_CONFIG_FILE: '/x' }
+  expect(faults({ env: { ...min, ...env } })).toHaveLength(3)
 })
 
 test('no name, and no place in the file, is described twice', () => {

@@ -25,7 +25,7 @@ export const read = (places: Places): Config => readConfig(sources(places))
 export const readStore = (places: Places) => readStoreConfig(sources(places))
 
 /** The faults, one line each; fails where there is none. */
-export function faults(places: Places, reader: (given: Places) => unknown = read): string[] {
+export function faults(places: Places, reader: (places: Places) => unknown = read): string[] {
   try {
     reader(places)
   } catch (error) {

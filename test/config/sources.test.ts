@@ -3,7 +3,7 @@ import { faults, min, read, rootKey } from './read.ts'
 
 test('flags win over the environment, that over the file, that over what the verb starts from', () => {
   const yaml = 'workers: 3\ndrainSeconds: 33\nlog: { level: debug }\n'
-  const given = {
+  const places = {
     overrides: { PURSER_WORKERS: '5', PURSER_LISTEN: '127.0.0.1:1' },
     env: {
       ...min,
@@ -15,7 +15,7 @@ test('flags win over the environment, that over the file, that over what the ver
     yaml,
     defaults: { PURSER_LOG_LEVEL: 'error', PURSER_TRUST_DOMAIN: 'dev.test', PURSER_LIMIT_BURST_SECONDS: '9' },
   }
-  expect(read(given)).toMatchObject({
+  expect(read(places)).toMatchObject({
     workers: 5,
     drainSeconds: 44,
     log: { level: 'debug' },
@@ -123,9 +123,9 @@ test.each([
   ['an environment name', 'PURSER_WORKERS: 1', ['/etc/purser.yaml:1 PURSER_WORKERS: is not a setting']],
   ['a name that every object has', '__proto__: { a: 1 }', ['/etc/purser.yaml:1 __proto__: is not a setting']],
 ])('the file: %s', (_what, yaml, expected) => {
-  const found = faults({ env: min, yaml })
-  if (yaml === 'a: [') expect(found[0]).toMatch(/^\/etc\/purser\.yaml:1: is not valid YAML \([A-Z_]+\)$/)
-  else expect(found).toEqual(expected)
+  const messages = faults({ env: min, yaml })
+  if (yaml === 'a: [') expect(messages[0]).toMatch(/^\/etc\/purser\.yaml:1: is not valid YAML \([A-Z_]+\)$/)
+  else expect(messages).toEqual(expected)
 })
 
 test('an anchor is refused: values are plain', () => {

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
-import { startLoad, written } from './support/load.ts'
+import { startLoad, summaryOf } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
@@ -34,16 +34,16 @@ it.each([
     const numbers = {
       exits: exits.join(' '),
       'slowest ms': slowest,
-      replies: written(load.counts),
-      changes: written(operator.counts),
+      replies: summaryOf(load.counts),
+      changes: summaryOf(operator.counts),
     }
     print(`drained over ${name}`, numbers, verdict)
     expect(verdict.problems).toEqual([])
     expect(exits).toEqual(exits.map(() => 0))
     // Refused connections do not count: nothing was sent on them.
-    expect([...load.counts.keys()].filter((what) => what !== 'refused').toSorted()).toEqual(['200', '401'])
-    expect([...operator.counts.keys()].filter((what) => what !== 'refused').toSorted()).toEqual(['200', '201'])
-    expect(verdict.issued).toBe(cluster.evidence.given.length)
+    expect([...load.counts.keys()].filter((outcome) => outcome !== 'refused').toSorted()).toEqual(['200', '401'])
+    expect([...operator.counts.keys()].filter((outcome) => outcome !== 'refused').toSorted()).toEqual(['200', '201'])
+    expect(verdict.issued).toBe(cluster.evidence.issuedReplies.length)
   } finally {
     await cluster.stop()
   }

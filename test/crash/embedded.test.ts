@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 import { openEmbedded } from '../../src/store/embedded.ts'
 import { startCluster } from './support/cluster.ts'
 import { judge } from './support/judge.ts'
-import { startLoad, written } from './support/load.ts'
+import { startLoad, summaryOf } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, countFor } from './support/print.ts'
 
@@ -31,8 +31,8 @@ it(`is killed ${kills} times under load`, async () => {
     const db = await openEmbedded({ dataDir: join(purser.dataDir, 'db') })
     const verdict = await judge(db.knex, cluster.evidence)
     await db.close()
-    const replies = written(load.counts)
-    print('embedded store, kill -9', { kills, replies, changes: written(operator.counts) }, verdict)
+    const replies = summaryOf(load.counts)
+    print('embedded store, kill -9', { kills, replies, changes: summaryOf(operator.counts) }, verdict)
     expect(verdict.problems).toEqual([])
     expect([...purser.deaths, ...purser.complaints]).toEqual([])
     expect(Object.fromEntries([...load.counts, ...operator.counts])).not.toHaveProperty('500')

@@ -26,12 +26,12 @@ async function newest(folder: string): Promise<number> {
 
 /** The build, when it is newer than every source; else the source itself. */
 async function server(): Promise<string[]> {
-  const built = await Promise.all(
+  const outputs = await Promise.all(
     ['dist/src/main.js', 'sdk/dist/verify/index.js'].map((file) => stat(join(root, file))),
   ).catch(() => [])
   const { mtimeMs: document } = await stat(join(root, 'openapi.yaml'))
   const sources = [document, ...(await Promise.all(['src', 'migrations', 'sdk/src'].map(newest)))]
-  if (built.length > 0 && Math.min(...built.map((file) => file.mtimeMs)) > Math.max(...sources))
+  if (outputs.length > 0 && Math.min(...outputs.map((file) => file.mtimeMs)) > Math.max(...sources))
     return [process.execPath, 'dist/src/main.js']
   return [process.execPath, '--conditions=purser-source', '--import', 'tsx', 'src/main.ts']
 }

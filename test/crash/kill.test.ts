@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
-import { startLoad, written } from './support/load.ts'
+import { startLoad, summaryOf } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
@@ -45,10 +45,14 @@ it(`kills replicas ${kills} times under load`, async () => {
     await load.granted(50)
     await Promise.all([load.stop(), operator.stop()])
     const verdict = await cluster.judge()
-    const replies = written(load.counts)
-    print('kill -9', { kills: killed, 'while starting': inStart, replies, changes: written(operator.counts) }, verdict)
+    const replies = summaryOf(load.counts)
+    print(
+      'kill -9',
+      { kills: killed, 'while starting': inStart, replies, changes: summaryOf(operator.counts) },
+      verdict,
+    )
     expect(verdict.problems).toEqual([])
-    expect(cluster.evidence.given.length).toBeGreaterThan(kills * 5)
+    expect(cluster.evidence.issuedReplies.length).toBeGreaterThan(kills * 5)
     expect(cluster.evidence.changed.length).toBeGreaterThan(kills / 4)
     expect(load.counts.get('lost')).toBeGreaterThan(0)
   } finally {

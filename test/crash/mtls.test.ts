@@ -86,9 +86,9 @@ async function call(
 ): Promise<string | undefined> {
   try {
     const headers = { authorization: `Bearer ${await purser.jwt('payments')}` }
-    const sent = request({ host: '127.0.0.1', port, agent, headers, timeout: 20_000 })
-    sent.end()
-    const [response] = (await once(sent, 'response')) as [NodeJS.ReadableStream & { statusCode: number }]
+    const outgoing = request({ host: '127.0.0.1', port, agent, headers, timeout: 20_000 })
+    outgoing.end()
+    const [response] = (await once(outgoing, 'response')) as [NodeJS.ReadableStream & { statusCode: number }]
     let text = ''
     for await (const chunk of response) text += String(chunk)
     return response.statusCode === 200 ? undefined : `${response.statusCode} ${text}`
@@ -116,11 +116,11 @@ it(`no request fails in ${seconds} s among ${2 * pairs} workloads`, { timeout: (
     const services = await Promise.all(pursers.slice(0, pairs).map(serve))
     const failures: string[] = []
     const stopping = new AbortController()
-    let sent = 0
+    let requestCount = 0
     const calling = pursers.slice(pairs).map(async (purser, n) => {
       const agent = purser.tls.agent({ accept: 'spiffe://crash.example/lab/web' })
       for (let at = n; !stopping.signal.aborted; at++) {
-        sent++
+        requestCount++
         const wrong = await call(purser, agent, services[at % pairs]?.port ?? 0)
         if (wrong !== undefined) failures.push(`${Math.round(performance.now() / 1000)} s: ${wrong}`)
         await pause(250)
@@ -148,14 +148,14 @@ it(`no request fails in ${seconds} s among ${2 * pairs} workloads`, { timeout: (
     const times = renewals.map((renewal) => renewal.renewed)
     print('mutual TLS through renewals', {
       workloads: pursers.length,
-      requests: sent,
+      requests: requestCount,
       failed: failures.length,
       'renewals each, least': Math.min(...times),
       max: Math.max(...times),
       'requests served': services.reduce((sum, { served }) => sum + served(), 0),
     })
     expect(failures.slice(0, 10)).toEqual([])
-    expect(sent).toBeGreaterThan(pairs * 10)
+    expect(requestCount).toBeGreaterThan(pairs * 10)
     // A busy machine renews late, but every workload has renewed and has seen the new root.
     expect(Math.min(...times)).toBeGreaterThanOrEqual(Math.floor((seconds - awayMs / 1000) / (lifetimeSeconds * 0.5)))
     expect(Math.min(...renewals.map((renewal) => renewal.roots.size))).toBeGreaterThan(1)

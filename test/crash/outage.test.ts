@@ -9,7 +9,7 @@ import { type Message, startProxy } from '../support/postgres-proxy.ts'
 import { makeTemplate } from '../support/template.ts'
 import { type Cluster, askOnce, labWorkloads, startCluster } from './support/cluster.ts'
 import { type Outcome, openConnection } from './support/connection.ts'
-import { type Want, startLoad, written } from './support/load.ts'
+import { type CredentialKind, startLoad, summaryOf } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
@@ -95,10 +95,10 @@ describe('Postgres', () => {
       const numbers = {
         'recovered after ms': recovery,
         'slowest reply ms': load.slowestMs(),
-        replies: written(load.counts),
-        refusals: written(watch.codes),
-        'reads refused': written(readers.codes),
-        changes: written(operator.counts),
+        replies: summaryOf(load.counts),
+        refusals: summaryOf(watch.codes),
+        'reads refused': summaryOf(readers.codes),
+        changes: summaryOf(operator.counts),
       }
       print(name, numbers, verdict)
       expect(verdict.problems).toEqual([])
@@ -136,7 +136,7 @@ describe('answers of Postgres are lost', () => {
     ['of group commits, after their COMMIT was sent', 'lose', inBatch, 10],
     ['of transactions, after their COMMIT was sent', 'lose', inChange, 4],
     ['of group commits that arrive when they were given up', 'late', beforeBatch, 20],
-  ] as const)('%s', async (name, action, matches, every) => {
+  ] as const)('%s', async (name, action, matches, interval) => {
     const proxies = await Promise.all([1, 2].map(() => startProxy(postgres.url)))
     const cluster = await startCluster({
       replicas: 2,
@@ -146,15 +146,15 @@ describe('answers of Postgres are lost', () => {
     try {
       const watch = collectOdd()
       // A late request can be refused for other reasons too, when a token or a policy changed meanwhile. Not in this test.
-      const late = action === 'late'
-      const want: Want[] = late ? ['x509', 'jwt'] : ['x509', 'jwt', 'accessToken']
-      const load = startLoad(cluster, { connections: 16, want, onOutcome: watch.onOutcome })
-      const operator = late ? undefined : startOperator(cluster, { name: 'op', pauseMs: 20 })
+      const isLate = action === 'late'
+      const kinds: CredentialKind[] = isLate ? ['x509', 'jwt'] : ['x509', 'jwt', 'accessToken']
+      const load = startLoad(cluster, { connections: 16, kinds, onOutcome: watch.onOutcome })
+      const operator = isLate ? undefined : startOperator(cluster, { name: 'op', pauseMs: 20 })
       let seen = 0
       let lost = 0
       for (const proxy of proxies) {
         proxy.judge = (message) => {
-          if (!matches(message) || ++seen % every !== 0) return 'pass'
+          if (!matches(message) || ++seen % interval !== 0) return 'pass'
           lost++
           return action
         }
@@ -166,9 +166,9 @@ describe('answers of Postgres are lost', () => {
       const verdict = await cluster.judge()
       const numbers = {
         lost,
-        replies: written(load.counts),
-        refusals: written(watch.codes),
-        changes: written(operator?.counts ?? new Map()),
+        replies: summaryOf(load.counts),
+        refusals: summaryOf(watch.codes),
+        changes: summaryOf(operator?.counts ?? new Map()),
       }
       print(`lost ${name}`, numbers, verdict)
       expect(verdict.problems).toEqual([])
@@ -177,7 +177,7 @@ describe('answers of Postgres are lost', () => {
       expect([...load.counts.keys()]).toEqual(['200'])
       if (operator) expect([...operator.counts.keys()].toSorted()).toEqual(['200', '201'])
       // Exactly once: as many entries as there were replies.
-      expect(verdict.issued).toBe(cluster.evidence.given.length)
+      expect(verdict.issued).toBe(cluster.evidence.issuedReplies.length)
       expect(verdict.changed).toBe(cluster.evidence.changed.length + labWorkloads.length)
     } finally {
       await cluster.stop()

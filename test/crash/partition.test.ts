@@ -5,7 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, inject, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
-import { startLoad, written } from './support/load.ts'
+import { startLoad, summaryOf } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, countFor } from './support/print.ts'
 import { type Message, startProxy } from '../support/postgres-proxy.ts'
@@ -25,8 +25,8 @@ const inBatch = ({ type, sql, inTransaction }: Message): boolean =>
 describe.each([
   ['a change', inChange],
   ['a group commit', inBatch],
-] as const)('in the middle of %s', (what, isMiddle) => {
-  it.each(['stopped', 'cut off'] as const)('a replica is %s', async (how) => {
+] as const)('in the middle of %s', (moment, isMiddle) => {
+  it.each(['stopped', 'cut off'] as const)('a replica is %s', async (fault) => {
     const proxy = await startProxy(inject('postgres').url)
     const cluster = await startCluster({ replicas: 3, through: (n, url) => (n === 2 ? proxy.through(url) : url) })
     const [replica, two, three] = cluster.replicas as [Replica, Replica, Replica]
@@ -39,7 +39,7 @@ describe.each([
         proxy.judge = (message) => {
           if (!isMiddle(message)) return 'pass'
           proxy.judge = () => 'pass'
-          if (how === 'stopped') three.pause()
+          if (fault === 'stopped') three.pause()
           else setImmediate(() => proxy.cut())
           resolve(performance.now())
           return 'stall'
@@ -58,10 +58,10 @@ describe.each([
       const numbers = {
         'others silent for ms': silence,
         'itself back after ms': recovery,
-        replies: written(load.counts),
-        changes: written(operator.counts),
+        replies: summaryOf(load.counts),
+        changes: summaryOf(operator.counts),
       }
-      print(`${how} in the middle of ${what}`, numbers, verdict)
+      print(`${fault} in the middle of ${moment}`, numbers, verdict)
       expect(verdict.problems).toEqual([])
       expect(silence).toBeLessThan(maxSeconds * 1000)
       expect(recovery).toBeLessThan(maxSeconds * 1000)

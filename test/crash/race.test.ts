@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Cluster, askOnce, audience, startCluster } from './support/cluster.ts'
 import { type Outcome, openConnection } from './support/connection.ts'
 import type { Entry } from './support/judge.ts'
-import { startLoad, written } from './support/load.ts'
+import { startLoad, summaryOf } from './support/load.ts'
 import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
 
@@ -23,25 +23,25 @@ const anyReplica = (): Replica => cluster.replicas[randomInt(cluster.replicas.le
 
 describe('a grant that is revoked while 64 connections use it', () => {
   it(`is in no entry after its index: a workload switched off ${flips} times`, async () => {
-    const load = startLoad(cluster, { connections: 64, subject: 'target', want: ['x509', 'jwt'] })
-    const off: { from: number; to: number }[] = []
+    const load = startLoad(cluster, { connections: 64, subject: 'target', kinds: ['x509', 'jwt'] })
+    const pauses: { from: number; to: number }[] = []
     for (let n = 0; n < flips; n++) {
       await load.granted(64)
       const disabled = await cluster.asAdmin('POST', '/api/v1/workloads/target:disable', undefined, anyReplica())
       await pause(randomInt(300))
       const enabled = await cluster.asAdmin('POST', '/api/v1/workloads/target:enable', undefined, anyReplica())
-      off.push({ from: indexOf(disabled.headers), to: indexOf(enabled.headers) })
+      pauses.push({ from: indexOf(disabled.headers), to: indexOf(enabled.headers) })
     }
     await load.granted(64)
     await load.stop()
     const verdict = await cluster.judge()
     const granted = grantedTo(verdict.log, 'target')
-    const wrong = granted.filter(({ index }) => off.some(({ from, to }) => index > from && index < to))
-    print('a workload switched off and on', { flips, replies: written(load.counts), wrong: wrong.length }, verdict)
+    const wrong = granted.filter(({ index }) => pauses.some(({ from, to }) => index > from && index < to))
+    print('a workload switched off and on', { flips, replies: summaryOf(load.counts), wrong: wrong.length }, verdict)
     expect(verdict.problems).toEqual([])
     expect(wrong).toEqual([])
     expect(decidedUnder(verdict.log, 'target')).toEqual([])
-    expect(off.every(({ from, to }) => from < to)).toBe(true)
+    expect(pauses.every(({ from, to }) => from < to)).toBe(true)
     expect(load.counts.get('401')).toBeGreaterThan(0)
   })
 
@@ -54,20 +54,20 @@ describe('a grant that is revoked while 64 connections use it', () => {
       const proof = await cluster.issuer.token({ jti: run, run })
       const first = await askOnce(anyReplica(), ask(proof))
       const { session }: { session: { id: string } } = JSON.parse(first.text)
-      const load = startLoad(cluster, { connections: 64, proof: () => proof, want: ['x509'] })
+      const load = startLoad(cluster, { connections: 64, proof: () => proof, kinds: ['x509'] })
       await load.granted(64)
       const revoked = await cluster.asAdmin('POST', '/api/v1/revocations', { session: session.id }, anyReplica())
       ended.set(run, indexOf(revoked.headers))
       await pause(200)
       await load.stop()
-      for (const [what, count] of load.counts) counts.set(what, (counts.get(what) ?? 0) + count)
+      for (const [outcome, count] of load.counts) counts.set(outcome, (counts.get(outcome) ?? 0) + count)
     }
     const verdict = await cluster.judge()
     // The instance must not return with another session either.
     const wrong = grantedTo(verdict.log, 'web').filter(
       ({ index, actor }) => index > (ended.get(String(actor.selectors?.['oidc:run'])) ?? Infinity),
     )
-    print('sessions revoked', { revoked: ended.size, replies: written(counts), wrong: wrong.length }, verdict)
+    print('sessions revoked', { revoked: ended.size, replies: summaryOf(counts), wrong: wrong.length }, verdict)
     expect(verdict.problems).toEqual([])
     expect(wrong).toEqual([])
     expect(counts.get('401')).toBeGreaterThan(0)
@@ -131,8 +131,8 @@ describe('a token that is taken once', () => {
   const statuses = (outcomes: Outcome[]): Map<string, number> => {
     const counts = new Map<string, number>()
     for (const outcome of outcomes) {
-      const what = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
-      counts.set(what, (counts.get(what) ?? 0) + 1)
+      const name = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
+      counts.set(name, (counts.get(name) ?? 0) + 1)
       if (outcome.kind === 'answered' && outcome.status === 200) cluster.evidence.take(outcome)
     }
     return counts
@@ -142,7 +142,7 @@ describe('a token that is taken once', () => {
     const proof = await token()
     const counts = statuses(await together(Array.from({ length: 200 }, () => ask(proof, newCsr()))))
     const verdict = await cluster.judge()
-    print('one token, 200 keys', { replies: written(counts) }, verdict)
+    print('one token, 200 keys', { replies: summaryOf(counts) }, verdict)
     expect(verdict.problems).toEqual([])
     expect(Object.fromEntries(counts)).toEqual({ 200: 1, 401: 199 })
     expect(grantedTo(verdict.log, 'build')).toHaveLength(1)
@@ -158,7 +158,7 @@ describe('a token that is taken once', () => {
       statuses(await together(Array.from({ length: 60 }, () => ask(proof, newCsr())))).get('401') ?? 0,
     )
     const verdict = await cluster.judge()
-    print('one token, one key', { replies: written(counts) }, verdict)
+    print('one token, one key', { replies: summaryOf(counts) }, verdict)
     expect(verdict.problems).toEqual([])
     expect(Object.fromEntries(counts)).toEqual({ 200: 60, others: 60 })
     expect(grantedTo(verdict.log, 'build')).toHaveLength(before + 60)

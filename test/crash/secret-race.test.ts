@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Cluster, askOnce, startCluster } from './support/cluster.ts'
 import { type Ask, openConnection } from './support/connection.ts'
 import type { Entry } from './support/judge.ts'
-import { written } from './support/load.ts'
+import { summaryOf } from './support/load.ts'
 import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
 
@@ -66,8 +66,8 @@ async function startReaders(connections: number): Promise<Readers> {
     const connection = openConnection(() => (cluster.replicas[n % cluster.replicas.length] as Replica).target())
     while (!stopping.signal.aborted) {
       const outcome = await connection.ask(await nextRequest(n))
-      const what = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
-      counts.set(what, (counts.get(what) ?? 0) + 1)
+      const name = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
+      counts.set(name, (counts.get(name) ?? 0) + 1)
       answers++
       if (outcome.kind === 'answered' && outcome.status === 200) cluster.evidence.take(outcome)
     }
@@ -143,7 +143,7 @@ describe('secrets that 64 connections read', () => {
     const verdict = await cluster.judge()
     const reads = readsOf(verdict.log)
     const wrong = reads.filter(({ index }) => withdrawn.some(({ from, to }) => index > from && index < to))
-    print('a grant of secrets taken away', { flips, replies: written(readers.counts), wrong: wrong.length }, verdict)
+    print('a grant of secrets taken away', { flips, replies: summaryOf(readers.counts), wrong: wrong.length }, verdict)
     expect(verdict.problems).toEqual([])
     expect(wrong).toEqual([])
     expect(outdatedDecisions(verdict.log)).toEqual([])
@@ -175,7 +175,7 @@ describe('secrets that 64 connections read', () => {
     const reads = readsOf(verdict.log).length
     print(
       'versions replaced under readers',
-      { reads, replies: written(readers.counts), writes: written(replies), wrong: wrong.length },
+      { reads, replies: summaryOf(readers.counts), writes: summaryOf(replies), wrong: wrong.length },
       verdict,
     )
     expect(verdict.problems).toEqual([])

@@ -8,7 +8,7 @@ import { expect, it } from 'vitest'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { rolesAt } from '../support/leases.ts'
 import type { TargetServer } from '../support/target.ts'
-import { written } from './support/load.ts'
+import { summaryOf } from './support/load.ts'
 import { print, countFor } from './support/print.ts'
 import { startBorrowers } from './support/secrets/borrowers.ts'
 import { judgeSecretLog } from './support/secrets/judge-log.ts'
@@ -19,7 +19,7 @@ import { startOperators } from './support/secrets/operators.ts'
 import { startPods } from './support/secrets/pods.ts'
 import {
   passTwoMinutes,
-  settled,
+  remainingAfter,
   unsettledKeys,
   unsettledLeases,
   unsettledRotations,
@@ -99,20 +99,22 @@ it(
       await Promise.all([borrowers.stop(), operators.stop()])
       await killBoth()
 
-      const left = async (): Promise<string[]> => [
+      const listRemaining = async (): Promise<string[]> => [
         ...(await unsettledRotations(knex)),
         ...(await unsettledLeases(knex)),
         ...(await unsettledKeys(knex)),
       ]
-      const problems = await settled(left, 60_000)
+      const problems = await remainingAfter(listRemaining, 60_000)
       // The job that searches for roles without a lease runs once a minute: waits for it only if there are such roles.
       phase('settling')
-      problems.push(...(await settled(() => judgeRoles(lab, knex), 75_000)))
+      problems.push(...(await remainingAfter(() => judgeRoles(lab, knex), 75_000)))
       await pods.stop()
       problems.push(...(await judgeTarget(lab, knex, logins.all())))
       await lab.operate('POST', '/api/v1/workloads/borrower:disable')
-      problems.push(...(await settled(async () => rolesAt(target), 60_000)).map((role) => `${role} outlived its entry`))
-      problems.push(...(await settled(() => unsettledLeases(knex), 10_000)))
+      problems.push(
+        ...(await remainingAfter(async () => rolesAt(target), 60_000)).map((role) => `${role} outlived its entry`),
+      )
+      problems.push(...(await remainingAfter(() => unsettledLeases(knex), 10_000)))
 
       phase('ending')
       const verdict = await cluster.judge()
@@ -126,12 +128,12 @@ it(
         kills: killed,
         'of both': together,
         reads: pods.reads(),
-        rotations: written(ends),
+        rotations: summaryOf(ends),
         leases: cluster.evidence.leases.length,
-        pods: written(pods.counts),
-        borrowers: written(borrowers.counts),
-        operators: written(operators.counts),
-        seconds: written(phases),
+        pods: summaryOf(pods.counts),
+        borrowers: summaryOf(borrowers.counts),
+        operators: summaryOf(operators.counts),
+        seconds: summaryOf(phases),
       }
       print('kill -9 while secrets change', numbers, { ...verdict, problems })
       expect(problems).toEqual([])

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { startCluster } from './support/cluster.ts'
-import { startLoad, written } from './support/load.ts'
+import { startLoad, summaryOf } from './support/load.ts'
 import { startOperator } from './support/operator.ts'
 import { print, countFor } from './support/print.ts'
 import type { Replica } from './support/replica.ts'
@@ -14,7 +14,7 @@ it(`keeps ${writes} concurrent writes in one order`, async () => {
   const cluster = await startCluster({ replicas: 3 })
   try {
     const started = performance.now()
-    const load = startLoad(cluster, { connections: 48, want: ['jwt', 'accessToken'], refuseEvery: 3 })
+    const load = startLoad(cluster, { connections: 48, kinds: ['jwt', 'accessToken'], refuseEvery: 3 })
     const operators = cluster.replicas.map((replica, n) =>
       startOperator(cluster, { name: `op${n}`, pauseMs: 0, replicas: [replica] }),
     )
@@ -33,8 +33,9 @@ it(`keeps ${writes} concurrent writes in one order`, async () => {
     const seconds = (performance.now() - started) / 1000
     const verdict = await cluster.judge()
     const changes = new Map<string, number>()
-    for (const { counts } of operators) for (const [what, n] of counts) changes.set(what, (changes.get(what) ?? 0) + n)
-    const numbers = { kills, seconds, replies: written(load.counts), changes: written(changes) }
+    for (const { counts } of operators)
+      for (const [outcome, n] of counts) changes.set(outcome, (changes.get(outcome) ?? 0) + n)
+    const numbers = { kills, seconds, replies: summaryOf(load.counts), changes: summaryOf(changes) }
     print('concurrent writes', numbers, verdict)
     expect(verdict.problems).toEqual([])
     expect(verdict.entries).toBeGreaterThan(writes)

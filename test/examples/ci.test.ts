@@ -34,7 +34,7 @@ let purser: TestPurser
 let github: Issuer
 let gitlab: Issuer
 
-const here = (): Env => ({ PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem') })
+const createEnv = (): Env => ({ PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem') })
 
 /** As the operator types them; but the stand-in's keys are given where the real one's would be fetched. */
 async function register(example: string, issuer: Issuer): Promise<void> {
@@ -44,7 +44,7 @@ async function register(example: string, issuer: Issuer): Promise<void> {
   expect(commands.map(([noun, verb]) => `${noun} ${verb}`)).toEqual(['attestor create', 'workload create'])
   for (const argv of commands) {
     const keys = argv[0] === 'attestor' ? ['--jwks-file', jwks] : []
-    const { code, err } = await cli([...argv, ...keys], { env: { ...here(), PURSER_API_TOKEN: purser.admin } })
+    const { code, err } = await cli([...argv, ...keys], { env: { ...createEnv(), PURSER_API_TOKEN: purser.admin } })
     expect({ code, err }).toEqual({ code: 0, err: '' })
   }
 }
@@ -85,7 +85,7 @@ async function runJob(example: string, command: string, env: Env): Promise<{ cod
 }
 
 /** What the job's environment gives, with the placeholders of this deployment filled in. */
-function filledIn(given: Env, deployUrl: string): Env {
+function filledIn(env: Env, deployUrl: string): Env {
   const values: Env = {
     PURSER_ADDR: purser.url,
     PURSER_CA_SHA256: '',
@@ -93,7 +93,7 @@ function filledIn(given: Env, deployUrl: string): Env {
     DEPLOY_URL: deployUrl,
   }
   return {
-    ...Object.fromEntries(Object.keys(given).map((name) => [name, values[name] ?? expect.fail(`${name} is new`)])),
+    ...Object.fromEntries(Object.keys(env).map((name) => [name, values[name] ?? expect.fail(`${name} is new`)])),
     PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'),
   }
 }

@@ -15,9 +15,9 @@ it('runs from the first to the last, and does what the page says', async () => {
   const script = ["trap 'kill $SERVER 2>/dev/null; wait' EXIT", ...page.blocks]
     .join('\n')
     .replaceAll(':8443', `:${port}`)
-  const ran = await runShell('sh', ['-eu', '-c', `${page.path}\n${script}`], { cwd: page.folder })
-  expect({ code: ran.code, err: ran.code === 0 ? '' : ran.err }).toEqual({ code: 0, err: '' })
-  const { out } = ran
+  const result = await runShell('sh', ['-eu', '-c', `${page.path}\n${script}`], { cwd: page.folder })
+  expect({ code: result.code, err: result.code === 0 ? '' : result.err }).toEqual({ code: 0, err: '' })
+  const { out } = result
   expect(out).toMatch(/web runs with a key of 32 characters/)
   expect(out).toMatch(/state +contained/)
 })

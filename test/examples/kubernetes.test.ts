@@ -109,7 +109,7 @@ it('is let in by the commands of the README, and no other account is', async () 
   const [inCluster = [], workload = [], byKeys = []] = commandsIn(page)
   // Where the tests run in no cluster, that is all that is wrong with the command.
   const { err: outside } = await cli(
-    inCluster.map((one) => (one === 'prod-eu' ? 'here' : one)),
+    inCluster.map((name) => (name === 'prod-eu' ? 'here' : name)),
     { env: operator },
   )
   expect(outside).toMatch(/^$|\n {2}\/apiServer: is "in-cluster", but this server does not run in a cluster: /)

@@ -26,8 +26,12 @@ it('runs from the first to the last, and does what the page says', async () => {
     ...page.blocks,
     'printf %s "$PURSER_API_TOKEN" > last-token; printf %s "$SUSPECT" > suspect-id',
   ]
-  const ran = await runShell('sh', ['-eu', '-c', lines.join('\n')], { cwd: page.folder })
-  expect({ code: ran.code, err: ran.code === 0 ? '' : ran.err, out: ran.code === 0 ? '' : ran.out }).toEqual({
+  const result = await runShell('sh', ['-eu', '-c', lines.join('\n')], { cwd: page.folder })
+  expect({
+    code: result.code,
+    err: result.code === 0 ? '' : result.err,
+    out: result.code === 0 ? '' : result.out,
+  }).toEqual({
     code: 0,
     err: '',
     out: '',
@@ -40,8 +44,8 @@ it('runs from the first to the last, and does what the page says', async () => {
   expect(fault(await ask('listWorkloads', { token: ci }))).toBe('403 forbidden')
   const limited = (JSON.parse(read('ci-token.json')) as { token: string }).token
   expect(fault(await ask('listWorkloads', { token: limited }))).toBe('200 ')
-  for (const gone of [read('ada-token'), read('short-token'), read('suspect-token')])
-    expect(fault(await ask('whoAmI', { token: gone }))).toBe('401 unauthenticated')
+  for (const token of [read('ada-token'), read('short-token'), read('suspect-token')])
+    expect(fault(await ask('whoAmI', { token: token }))).toBe('401 unauthenticated')
   const { items } = (await ask('listOperators', { token })).body as { items: { name: string; disabled: boolean }[] }
   expect(items.map(({ name, disabled }) => (disabled ? `${name} (disabled)` : name))).toEqual([
     'admin',
@@ -54,6 +58,6 @@ it('runs from the first to the last, and does what the page says', async () => {
   const entries = await readLog(purser)
   const revoked = entries.find(({ action, outcome }) => action === 'token.revoke' && outcome === 'granted')
   expect(revoked?.resource).toMatchObject({ id: read('suspect-id'), name: 'cleo' })
-  const text = `${ran.out}${ran.err}${JSON.stringify(entries)}`
+  const text = `${result.out}${result.err}${JSON.stringify(entries)}`
   for (const value of [token, leaked, ci, limited]) expect(text).not.toContain(value)
 })

@@ -35,17 +35,17 @@ it('has four commands', () => {
 })
 
 it('shows what it says', async () => {
-  const given = await step(0)
-  expect({ code: given.code, err: given.err }).toEqual({ code: 0, err: '' })
-  const reply: { session: { id: string }; receipt: { index: number } } = JSON.parse(given.out)
+  const issuance = await step(0)
+  expect({ code: issuance.code, err: issuance.err }).toEqual({ code: 0, err: '' })
+  const reply: { session: { id: string }; receipt: { index: number } } = JSON.parse(issuance.out)
   expect(reply).toMatchObject({
     x509: { certificateChain: expect.any(String) },
     jwts: [{ audience: ['orders'] }],
     secrets: [{ path: 'dev/web/database', data: { username: 'web', password: expect.any(String) } }],
   })
   const { index } = reply.receipt
-  const held = await step(1)
-  expect(held.out).toMatch(new RegExp(`^web +${reply.session.id} +1 +entry ${index} +verified$`, 'm'))
+  const listing = await step(1)
+  expect(listing.out).toMatch(new RegExp(`^web +${reply.session.id} +1 +entry ${index} +verified$`, 'm'))
   const verified = await step(2)
   expect(verified.code).toBe(4)
   expect(verified.out).toContain(`entry ${index}: entry_mismatch`)

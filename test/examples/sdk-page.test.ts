@@ -17,7 +17,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = readFileSync(join(root, 'docs/sdk.md'), 'utf8')
 const examples = [
   ...page.matchAll(/<!-- as (\w+)(, stays up|, beside it|, with a database)? -->\n\n```js\n([\s\S]*?)```/g),
-].map(([, as = '', how = '', code = ''], n) => ({ n: n + 1, as, how, code }))
+].map(([, as = '', flags = '', code = ''], n) => ({ n: n + 1, as, flags, code }))
 
 let dev: Dev
 let target: TargetServer
@@ -73,12 +73,12 @@ it('has an example in each block of code, and each says as whom it runs', () => 
 })
 
 /** Those that serve print that they are up; the others must end by themselves, and well, having said something. */
-it.each(examples)('example $n, as $as $how', async ({ as, how, code }) => {
+it.each(examples)('example $n, as $as $how', async ({ as, flags, code }) => {
   const child = run(as, code)
   let [out, err] = ['', '']
   child.stdout?.on('data', (text: string) => (out += text))
   child.stderr?.on('data', (text: string) => (err += text))
-  if (how === ', stays up') {
+  if (flags === ', stays up') {
     service?.kill('SIGKILL')
     service = child
     await Promise.race([vi.waitFor(() => expect(out).toBe('up\n'), { timeout: 60_000 }), once(child, 'exit')])
@@ -88,6 +88,6 @@ it.each(examples)('example $n, as $as $how', async ({ as, how, code }) => {
   const [exitCode] = (await once(child, 'close')) as [number]
   expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' })
   expect(out).not.toBe('')
-  if (how === ', with a database') expect(new Set(out.trim().split('\n')).size).toBeGreaterThan(1)
-  if (how === ', beside it') expect(out).toContain('hello, spiffe://dev.purser.local/dev/web')
+  if (flags === ', with a database') expect(new Set(out.trim().split('\n')).size).toBeGreaterThan(1)
+  if (flags === ', beside it') expect(out).toContain('hello, spiffe://dev.purser.local/dev/web')
 })

@@ -25,9 +25,9 @@ it('runs from the first to the last, and does what the page says', async () => {
   const env = [page.path, serverLine(purser)]
   let out = ''
   for (const block of page.blocks) {
-    const ran = await runShell('sh', ['-eu', '-c', [...env, block].join('\n')], { cwd: page.folder })
-    expect({ block, code: ran.code, err: ran.code === 0 ? '' : ran.err }).toEqual({ block, code: 0, err: '' })
-    out += ran.out
+    const result = await runShell('sh', ['-eu', '-c', [...env, block].join('\n')], { cwd: page.folder })
+    expect({ block, code: result.code, err: result.code === 0 ? '' : result.err }).toEqual({ block, code: 0, err: '' })
+    out += result.out
   }
   expect(readFileSync(join(page.folder, 'password'), 'utf8')).toBe('battery-staple')
   expect(JSON.parse(readFileSync(join(page.folder, 'first.json'), 'utf8'))).toEqual({

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { readCrl } from '@purser/sdk/checks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
-import { type Given, type Lab, createLab } from '../support/lab.ts'
+import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { openssl, opensslOutput, scratch } from '../support/openssl.ts'
 import { type Ask, createAsk } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -18,7 +18,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
   let purser: TestPurser
   let ask: Ask
   let lab: Lab
-  let early: Given
+  let early: IssuedCredentials
   let keyId: string
   let rootId: string
 
@@ -34,7 +34,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
   })
   afterAll(() => purser.stop())
 
-  const revoke = ({ serialNumber }: Given) => ask('createRevocation', { body: { serialNumber } })
+  const revoke = ({ serialNumber }: IssuedCredentials) => ask('createRevocation', { body: { serialNumber } })
   const fetchCrl = (path: string, tag?: string, at = purser): Promise<Response> =>
     fetch(`${at.url}/crl/${path}`, { headers: tag === undefined ? {} : { 'if-none-match': tag } })
   async function derOf(path: string, at = purser): Promise<Buffer> {
@@ -46,11 +46,11 @@ describe('GET /crl/{keyId}/{shard}', () => {
     (await fetchCrl(path, undefined, at)).headers.get('etag') ?? ''
   const read = async (path: string, at = purser) =>
     readCrl(await derOf(path, at), new X509Certificate(early.issuing), `${base}/crl/${path}`)
-  const pathOf = ({ serialNumber }: Given): string => `${keyId}/${shardOf(serialNumber)}`
-  const isListed = async (path: string, { serialNumber }: Given): Promise<boolean> =>
+  const pathOf = ({ serialNumber }: IssuedCredentials): string => `${keyId}/${shardOf(serialNumber)}`
+  const isListed = async (path: string, { serialNumber }: IssuedCredentials): Promise<boolean> =>
     (await read(path)).serials.has(serialNumber.replace(/^0+/, ''))
 
-  async function verify(issued: Given, crl: Buffer): Promise<string> {
+  async function verify(issued: IssuedCredentials, crl: Buffer): Promise<string> {
     const file = scratch()
     const pem = opensslOutput(['crl', '-inform', 'DER', '-in', file('crl.der', crl)])
     const roots = ['-CAfile', file('roots.pem', issued.roots), '-untrusted', file('issuing.pem', issued.issuing)]
@@ -58,7 +58,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
     const args = ['verify', ...check, ...roots, '-CRLfile', file('crl.pem', pem), file('leaf.pem', issued.leaf)]
     return openssl(args).output
   }
-  const pointOf = (issued: Given): string =>
+  const pointOf = (issued: IssuedCredentials): string =>
     /URI:(\S+)/.exec(opensslOutput(['x509', '-noout', '-ext', 'crlDistributionPoints'], issued.leaf))?.[1] ?? ''
 
   it.each(['64', '-1', '1.5', '05', '0x1', 'x', '999999999999'])('does not exist for %s', async (shard) => {
@@ -131,7 +131,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
   })
 
   /** A certificate of another shard. */
-  async function other(shard: number): Promise<Given> {
+  async function other(shard: number): Promise<IssuedCredentials> {
     const issued = await lab.get()
     return shardOf(issued.serialNumber) === shard ? other(shard) : issued
   }

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
-import { type Given, type Lab, createLab } from '../support/lab.ts'
+import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { openssl, opensslOutput, scratch } from '../support/openssl.ts'
 import { type Ask, createAsk } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -44,7 +44,7 @@ describe('GET /crl/{keyId}', () => {
   }
 
   /** As a verifier that reads CRLs of the leaf, or of the whole chain, sees it. */
-  async function verify(given: Given, depth: '-crl_check' | '-crl_check_all'): Promise<string> {
+  async function verify(given: IssuedCredentials, depth: '-crl_check' | '-crl_check_all'): Promise<string> {
     const file = scratch()
     const [issuing, root] = [await active('issuing-ca'), await active('root-ca')]
     const crls = (await crl(issuing.id)).pem + (depth === '-crl_check_all' ? (await crl(root.id)).pem : '')

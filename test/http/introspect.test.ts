@@ -3,7 +3,7 @@ import { Client } from 'pg'
 import { SignJWT, decodeJwt, decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
-import { type Given, type Lab, createLab } from '../support/lab.ts'
+import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { frontDoorStores } from '../support/stores.ts'
@@ -15,7 +15,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   let purser: TestPurser
   let ask: Ask
   let lab: Lab
-  let given: Given
+  let given: IssuedCredentials
 
   beforeAll(async () => {
     purser = await startPurser({ store, now: clock.now })

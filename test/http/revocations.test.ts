@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
-import { type Given, type Lab, createLab } from '../support/lab.ts'
+import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
 import type { Answer, TestPurser } from '../support/purser.ts'
 import { startPurser } from '../support/purser.ts'
@@ -34,13 +34,13 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   }
   const isActive = async (token: string): Promise<boolean> =>
     (await ask('introspectToken', { body: { token } })).body.active === true
-  const alive = async (given: Given): Promise<{ jwt: boolean; accessToken: boolean }> => ({
+  const alive = async (given: IssuedCredentials): Promise<{ jwt: boolean; accessToken: boolean }> => ({
     jwt: await isActive(given.jwt),
     accessToken: await isActive(given.accessToken),
   })
   const both = { jwt: true, accessToken: true }
   /** Another pod of the same workload. */
-  const elsewhere = (): Promise<Given> => lab.get({ sub: 'web', jti: undefined })
+  const elsewhere = (): Promise<IssuedCredentials> => lab.get({ sub: 'web', jti: undefined })
 
   it('requires exactly one subject, and accepts `since` only with a SPIFFE ID', async () => {
     expect(fault(await revoke({}))).toMatch(/^400 invalid_request/)
@@ -128,7 +128,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   it('includes credentials that the session is issued meanwhile', async () => {
     const instance = { jti: 'busy' }
     const { session } = await lab.get(instance)
-    const given: Given[] = []
+    const given: IssuedCredentials[] = []
     const done = new AbortController()
     const asking = Array.from({ length: 8 }, async () => {
       while (!done.signal.aborted) {

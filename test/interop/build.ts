@@ -53,13 +53,13 @@ const MINUTE = 60_000
  */
 export async function buildPeers(say: (line: string) => void): Promise<Peers> {
   return {
-    checker: await built(checker, say),
-    etcd: await built(etcd, say),
-    kubeApiserver: await built(kubeApiserver, say),
+    checker: await buildOnce(checker, say),
+    etcd: await buildOnce(etcd, say),
+    kubeApiserver: await buildOnce(kubeApiserver, say),
   }
 }
 
-async function built(peer: Peer, say: (line: string) => void): Promise<string> {
+async function buildOnce(peer: Peer, say: (line: string) => void): Promise<string> {
   const source = fileURLToPath(new URL(peer.folder, import.meta.url))
   const version = peer.follows === undefined ? '' : requiredVersion(source, peer.follows)
   const ldflags = `-s -w ${peer.ldflags?.(version) ?? ''}`.trim()

@@ -34,7 +34,7 @@ async function bundleOf(certPem: string): Promise<string> {
 }
 const bundle = await bundleOf(authority.certPem)
 
-const refused = (why: string) => ({ error: expect.stringContaining(why) })
+const refused = (reason: string) => ({ error: expect.stringContaining(reason) })
 
 describe('x509svid', () => {
   it('reads an SVID and follows it to its bundle', async () => {
@@ -48,8 +48,8 @@ describe('x509svid', () => {
     expect(await check('x509svid', { ...web, trustDomain, bundle: elsewhere })).toEqual(refused('unknown authority'))
     const swapped = { certPem: web.certPem, keyPem: stranger.keyPem }
     expect(await check('x509svid', { ...swapped, trustDomain, bundle })).toEqual(refused('private key'))
-    const late = { ...web, at: '2200-01-01T00:00:00Z' }
-    expect(await check('x509svid', { ...late, trustDomain, bundle })).toEqual(refused('expired'))
+    const expired = { ...web, at: '2200-01-01T00:00:00Z' }
+    expect(await check('x509svid', { ...expired, trustDomain, bundle })).toEqual(refused('expired'))
   })
 
   it.each([
@@ -58,9 +58,9 @@ describe('x509svid', () => {
     ['another trust domain', [...leafLines, 'subjectAltName=URI:spiffe://other.org/web'], 'trust domain'],
     ['a CA', ['basicConstraints=CA:TRUE', leafLines[1] ?? '', `subjectAltName=URI:${id}`], 'CA flag'],
     ['no digitalSignature', ['keyUsage=critical,keyAgreement', `subjectAltName=URI:${id}`], 'digitalSignature'],
-  ])('refuses a leaf with %s', async (name, lines, why) => {
+  ])('refuses a leaf with %s', async (name, lines, reason) => {
     const bad = authority.issue(name.replaceAll(' ', '-'), lines)
-    expect(await check('x509svid', { ...bad, trustDomain, bundle })).toEqual(refused(why))
+    expect(await check('x509svid', { ...bad, trustDomain, bundle })).toEqual(refused(reason))
   })
 })
 
@@ -189,11 +189,11 @@ describe('inclusion and consistency', () => {
   const three = sha256(Buffer.of(1), two, c)
   const base64 = (bytes: Buffer) => bytes.toString('base64')
   const included = { index: 1, size: 3, leaf: base64(leaf), proof: [a, c].map(base64), root: base64(three) }
-  const grown = { size1: 2, size2: 3, proof: [base64(c)], root1: base64(two), root2: base64(three) }
+  const extension = { size1: 2, size2: 3, proof: [base64(c)], root1: base64(two), root2: base64(three) }
 
   it('hold for the tree that they are of', async () => {
     expect(await check('inclusion', included)).toEqual({ proven: true })
-    expect(await check('consistency', grown)).toEqual({ proven: true })
+    expect(await check('consistency', extension)).toEqual({ proven: true })
   })
 
   it('fail for any other', async () => {
@@ -201,8 +201,8 @@ describe('inclusion and consistency', () => {
     expect(await check('inclusion', { ...included, index: 3 })).toEqual(refused('index'))
     expect(await check('inclusion', { ...included, leaf: base64(c) })).toEqual(refused('root'))
     expect(await check('inclusion', { ...included, proof: [base64(a)] })).toEqual(refused('proof size'))
-    expect(await check('consistency', { ...grown, root1: base64(a) })).toEqual(refused('root'))
-    expect(await check('consistency', { ...grown, size1: 3, size2: 2 })).toEqual(refused('size'))
+    expect(await check('consistency', { ...extension, root1: base64(a) })).toEqual(refused('root'))
+    expect(await check('consistency', { ...extension, size1: 3, size2: 2 })).toEqual(refused('size'))
   })
 
   it('cannot be asked without all that is needed', async () => {

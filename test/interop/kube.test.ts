@@ -49,7 +49,7 @@ async function review(kube: Kube, token: string, audiences: string[]): Promise<R
 }
 
 /** A deletion is seen late when the server looked at its own cache first: see deletePod. */
-const soon = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 20_000, interval: 250 })
+const eventually = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 20_000, interval: 250 })
 
 const extra = (name: string) => `authentication.kubernetes.io/${name}`
 
@@ -101,7 +101,7 @@ describe('a token by TokenRequest', () => {
     const pod = await east.createPod({ ns, name: 'short-lived', sa: 'web' })
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: [AUDIENCE], boundPod: pod })
     await east.deletePod(ns, 'short-lived')
-    await soon(async () => {
+    await eventually(async () => {
       const status = await review(east, token, [AUDIENCE])
       expect(status.authenticated).toBeUndefined()
       expect(status.error).toContain('invalidated')
@@ -114,10 +114,10 @@ describe('a token by TokenRequest', () => {
     await east.deleteServiceAccount(ns, 'phoenix')
     const second = await east.createServiceAccount(ns, 'phoenix')
     expect(second.uid).not.toBe(first.uid)
-    await soon(async () => expect((await review(east, token, [AUDIENCE])).authenticated).toBeUndefined())
+    await eventually(async () => expect((await review(east, token, [AUDIENCE])).authenticated).toBeUndefined())
 
     const fresh = await east.tokenRequest({ ns, sa: 'phoenix', audiences: [AUDIENCE] })
-    await soon(async () => expect((await review(east, fresh, [AUDIENCE])).user?.uid).toBe(second.uid))
+    await eventually(async () => expect((await review(east, fresh, [AUDIENCE])).user?.uid).toBe(second.uid))
   })
 
   it('means nothing to a second cluster with the same names', async () => {

@@ -75,7 +75,7 @@ const present = (token: string): Promise<Answer> =>
     accessToken: {},
   })
 const sessionOf = ({ body }: Answer): string => (body.session as { id: string }).id
-const who = (answer: Answer) =>
+const identityOf = (answer: Answer) =>
   purser.call('GET', '/api/v1/credentials/self', undefined, {
     token: (answer.body.accessToken as { token: string }).token,
   })
@@ -84,7 +84,7 @@ async function reasonOf(answer: Answer): Promise<string | undefined> {
   return entries.find((entry) => entry.action === 'credentials.issue')?.reason
 }
 /** The API server keeps its own answers for about ten seconds. */
-const soon = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 25_000, interval: 500 })
+const eventually = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 25_000, interval: 500 })
 
 describe.each(ways)('by %s', (way, _verify, name) => {
   it('all is well', async () => {
@@ -99,7 +99,7 @@ describe.each(ways)('by %s', (way, _verify, name) => {
     expect([fault(answer), fault(two)]).toEqual(['200 ', '200 '])
     expect(answer.body.spiffeId).toBe(`spiffe://example.org/east-${way}/ns/shop/sa/web`)
     expect(sessionOf(two)).toBe(sessionOf(answer))
-    const { body } = await who(answer)
+    const { body } = await identityOf(answer)
     expect(body.selectors).toMatchObject({
       'k8s:ns': ns,
       'k8s:sa': 'web',
@@ -141,7 +141,7 @@ describe('a deleted pod', () => {
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: [name], boundPod: pod })
     expect(fault(await present(token))).toBe('200 ')
     await east.deletePod(ns, `gone-${way}`)
-    await soon(async () => {
+    await eventually(async () => {
       const answer = await present(token)
       expect(fault(answer)).toBe('401 attestation_failed')
       expect(await reasonOf(answer)).toBe('proof_rejected')
@@ -162,21 +162,21 @@ describe('a recreated service account', () => {
     const pod = await east.createPod({ ns, name: `${sa}-1`, sa })
     const token = await east.tokenRequest({ ns, sa, audiences: [name], boundPod: pod })
     const old = await present(token)
-    expect(fault(await who(old))).toBe('200 ')
+    expect(fault(await identityOf(old))).toBe('200 ')
     await east.deleteServiceAccount(ns, sa)
     const { uid } = await east.createServiceAccount(ns, sa)
     // A token made within the second in which we met the older account might be one of before.
     await new Promise((resolve) => setTimeout(resolve, 1500))
     const pod2 = await east.createPod({ ns, name: `${sa}-2`, sa })
-    await soon(async () => {
+    await eventually(async () => {
       const fresh = await present(await east.tokenRequest({ ns, sa, audiences: [name], boundPod: pod2 }))
       expect(fault(fresh)).toBe('200 ')
-      expect((await who(fresh)).body.selectors).toMatchObject({ 'k8s:sa-uid': uid })
+      expect((await identityOf(fresh)).body.selectors).toMatchObject({ 'k8s:sa-uid': uid })
     })
-    expect(fault(await who(old))).toBe('401 unauthenticated')
-    const late = await present(token)
-    expect(fault(late)).toBe('401 attestation_failed')
-    expect(['identity_superseded', 'proof_rejected']).toContain(await reasonOf(late))
+    expect(fault(await identityOf(old))).toBe('401 unauthenticated')
+    const reply = await present(token)
+    expect(fault(reply)).toBe('401 attestation_failed')
+    expect(['identity_superseded', 'proof_rejected']).toContain(await reasonOf(reply))
     const changes = (await readLog(purser)).filter((entry) => entry.action === 'identity.change' && entry.resource?.id === uid) // prettier-ignore
     expect(changes).toHaveLength(1)
   })

@@ -14,7 +14,7 @@ let purser: TestPurser
 let issuer: Issuer
 let bundle: string
 
-type Given = {
+type Credentials = {
   x509: { certificateChain: string; serialNumber: string; notAfter: string; privateKey?: string }
   jwts: { token: string; jti: string; audience: string[] }[]
 }
@@ -26,14 +26,14 @@ const keys: Record<string, () => KeyObject> = {
 }
 const certificates = (chain: string): string[] => chain.split(/(?<=-----END CERTIFICATE-----\n)/).filter(Boolean)
 
-async function issue(privateKey: KeyObject): Promise<Given> {
+async function issue(privateKey: KeyObject): Promise<Credentials> {
   const answer = await purser.call('POST', '/api/v1/credentials', {
     proof: { kind: 'jwt', token: await issuer.token() },
     x509: { csr: createCsr(privateKey) },
     jwts: [{ audience: ['payments'] }, { audience: ['cloud'] }],
   })
   if (answer.status !== 200) throw new Error(answer.text)
-  return answer.body as unknown as Given
+  return answer.body as unknown as Credentials
 }
 
 beforeAll(async () => {
@@ -85,7 +85,7 @@ describe('go-spiffe', () => {
 
 const https =
   'CRLs are on the one listener, which speaks TLS alone: RFC 5280 leaves the scheme open, browsers want http'
-const sent = 'the chain is always sent along, and SPIFFE clients never fetch issuers or ask OCSP'
+const reason = 'the chain is always sent along, and SPIFFE clients never fetch issuers or ask OCSP'
 const publicWeb = 'a rule of the CA/Browser Forum for the public web, which this CA does not serve'
 const spiffe = 'an X.509-SVID is named by a URI (SPIFFE X.509-SVID, section 2)'
 
@@ -95,9 +95,9 @@ const explained: Record<string, string> = {
   e_sub_cert_crl_distribution_points_does_not_contain_url: https,
   e_sub_ca_crl_distribution_points_does_not_contain_url: https,
   w_distribution_point_missing_ldap_or_uri: https,
-  e_sub_cert_aia_missing: sent,
-  w_sub_cert_aia_does_not_contain_issuing_ca_url: sent,
-  w_sub_ca_aia_missing: sent,
+  e_sub_cert_aia_missing: reason,
+  w_sub_cert_aia_does_not_contain_issuing_ca_url: reason,
+  w_sub_ca_aia_missing: reason,
   e_ext_san_uniform_resource_identifier_present: spiffe,
   e_dnsname_not_valid_tld: 'names inside a cluster end in no public domain',
   e_sub_cert_cert_policy_empty: publicWeb,

@@ -52,16 +52,16 @@ describe('entries that are updated', () => {
           }
         }
         updated.append(later)
-        const listed = expected.filter(({ until }) => until > now).map(({ revoked }) => revoked)
+        const current = expected.filter(({ until }) => until > now).map(({ revoked }) => revoked)
         for (const scope of ['whole', ...Array(crlShards).keys()] as const) {
-          const inScope = listed.filter(({ serial }) => scope === 'whole' || crlShardOf(serial) === scope)
+          const inScope = current.filter(({ serial }) => scope === 'whole' || crlShardOf(serial) === scope)
           const { entries, count, lastAt } = updated.contentOf(scope, now)
           expect(count).toBe(inScope.length)
           expect(lastAt).toBeGreaterThanOrEqual(Math.max(0, ...inScope.map(({ at }) => at.getTime())))
           // The order of entries is that of shards, and within a shard that of the additions.
           const inOrder = inScope.toSorted((a, b) => crlShardOf(a.serial) - crlShardOf(b.serial))
-          const built = buildCrl({ ...head, revoked: inOrder }).der
-          expect((await signCrl(head, entries)).equals(built)).toBe(true)
+          const expectedDer = buildCrl({ ...head, revoked: inOrder }).der
+          expect((await signCrl(head, entries)).equals(expectedDer)).toBe(true)
         }
       }),
       { numRuns: 60 },
@@ -120,6 +120,6 @@ describe('a shard', () => {
 test('RSA keys sign in the thread pool too', async () => {
   const issuer = testCa(start, { issuingKeys: rsaPair() }).issuing
   const der = await signCrl({ ...head, issuer }, [])
-  const built = buildCrl({ ...head, issuer, revoked: [] })
-  expect(der.equals(built.der)).toBe(true)
+  const expected = buildCrl({ ...head, issuer, revoked: [] })
+  expect(der.equals(expected.der)).toBe(true)
 })

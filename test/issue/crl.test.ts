@@ -42,10 +42,10 @@ test('serials, times and reasons are shown as they were given', () => {
   const revoked = reasons.map((reason, i) => ({ serial: newSerial(), at: secondsFrom(thisUpdate, -i), reason }))
   const plain = { serial: newSerial(), at: new Date('2026-01-02T03:04:05Z') }
   const { pem } = buildCrl({ issuer: issuing, number: 2n ** 70n, thisUpdate, nextUpdate, revoked: [plain, ...revoked] })
-  const shown = show(pem)
-  for (const { serial } of [plain, ...revoked]) expect(shown).toContain(serial.toString('hex').toUpperCase())
-  expect(shown).toContain('Revocation Date: Jan  2 03:04:05 2026 GMT')
-  expect(shown.match(/X509v3 CRL Reason Code:\s+(.+)/g)).toHaveLength(reasons.length)
+  const output = show(pem)
+  for (const { serial } of [plain, ...revoked]) expect(output).toContain(serial.toString('hex').toUpperCase())
+  expect(output).toContain('Revocation Date: Jan  2 03:04:05 2026 GMT')
+  expect(output.match(/X509v3 CRL Reason Code:\s+(.+)/g)).toHaveLength(reasons.length)
   for (const words of [
     'Key Compromise',
     'CA Compromise',
@@ -53,7 +53,7 @@ test('serials, times and reasons are shown as they were given', () => {
     'Cessation Of Operation',
     'Privilege Withdrawn',
   ]) {
-    expect(shown).toContain(words)
+    expect(output).toContain(words)
   }
   expect(opensslOutput(['crl', '-noout', '-crlnumber'], pem)).toContain((2n ** 70n).toString(16).toUpperCase())
 })

@@ -62,15 +62,15 @@ describe('spoilt requests', () => {
 })
 
 function spoil(bytes: Buffer, list: { at: number; kind: string; byte: number }[]): Buffer {
-  let spoilt = Buffer.from(bytes)
+  let mutation = Buffer.from(bytes)
   for (const { at, kind, byte } of list) {
-    const i = at % spoilt.length
-    if (kind === 'set') spoilt[i] = byte
-    else if (kind === 'flip') spoilt[i]! ^= 1 << (byte % 8)
+    const i = at % mutation.length
+    if (kind === 'set') mutation[i] = byte
+    else if (kind === 'flip') mutation[i]! ^= 1 << (byte % 8)
     else {
       const added = kind === 'insert' ? Buffer.of(byte) : Buffer.alloc(0)
-      spoilt = Buffer.concat([spoilt.subarray(0, i), added, spoilt.subarray(kind === 'insert' ? i : i + 1)])
+      mutation = Buffer.concat([mutation.subarray(0, i), added, mutation.subarray(kind === 'insert' ? i : i + 1)])
     }
   }
-  return spoilt
+  return mutation
 }

@@ -13,11 +13,11 @@ const ca = testCa(now)
 const issuer = createX509Issuer({ trustDomain: 'example.org', issuer: ca.issuing, count: () => 0 })
 
 /** A key with its certificate, as TLS takes them. */
-function leaf(of: 'server' | 'svid', names: string[] = [], end = 600) {
+function leaf(kind: 'server' | 'svid', names: string[] = [], end = 600) {
   const { privateKey } = ecPair()
   const parts = { key: readCsr(createCsr(privateKey)), serial: newSerial(), now, notAfter: secondsFrom(now, end) }
   const issued =
-    of === 'server'
+    kind === 'server'
       ? issuer.issueServerCertificate({ ...parts, names })
       : issuer.issueSvid({ ...parts, spiffeId: 'spiffe://example.org/web', dnsNames: names })
   return { key: privateKey.export({ type: 'pkcs8', format: 'pem' }), cert: issued.pem + ca.issuing.pem }

@@ -51,11 +51,11 @@ const honest = {
 function lint(
   swapped: Partial<typeof honest> & { more?: Asn1[] },
   parts: Partial<CertificateParts> = {},
-  wanted: Partial<LeafProfile> = {},
+  changes: Partial<LeafProfile> = {},
   issuer: CertificateIssuer = issuing,
 ): void {
   const { more = [], ...extensions } = swapped
-  const decided = { ...profile, ...wanted }
+  const decided = { ...profile, ...changes }
   buildCertificate(
     {
       serial: decided.serial,
@@ -139,9 +139,9 @@ describe('refused before the signature: another field than was decided', () => {
 })
 
 describe('refused before the signature: a decision outside of the profile', () => {
-  const changed = (wanted: Partial<LeafProfile>): void => {
-    const { spiffeId, dnsNames, ipAddresses } = { ...profile, ...wanted }
-    lint({ san: subjectAltName({ uri: spiffeId, dns: dnsNames, ip: ipAddresses }, true) }, {}, wanted)
+  const changed = (changes: Partial<LeafProfile>): void => {
+    const { spiffeId, dnsNames, ipAddresses } = { ...profile, ...changes }
+    lint({ san: subjectAltName({ uri: spiffeId, dns: dnsNames, ip: ipAddresses }, true) }, {}, changes)
   }
 
   test.each([
@@ -204,7 +204,7 @@ describe('refused before the signature: a decision outside of the profile', () =
     ['an end after the CA', { notAfter: secondsFrom(issuing.notAfter, 1) }],
     ['a begin before the CA', { notBefore: secondsFrom(issuing.notBefore, -1) }],
     ['Purser’s own certificate for a workload', { purpose: 'server' }],
-  ])('%s', (_, wanted) => {
-    expect(() => changed(wanted)).toThrow(LintError)
+  ])('%s', (_, changes) => {
+    expect(() => changed(changes)).toThrow(LintError)
   })
 })

@@ -52,8 +52,8 @@ test.each([
   const { pem } = issuer.issueSvid(request({ key: readCsr(createCsr(keys.privateKey)) }))
   expect(verify(pem)).toEqual({ ok: true, output: 'stdin: OK\n' })
   const [, extensions = ''] = text(pem).split('X509v3 extensions:')
-  const shown = extensions.split('Signature Algorithm')[0]?.replaceAll(/[0-9A-F]{2}(:[0-9A-F]{2}){19}/g, 'keyid')
-  expect(shown?.replaceAll(/\s+/g, ' ').trim()).toBe(
+  const shownText = extensions.split('Signature Algorithm')[0]?.replaceAll(/[0-9A-F]{2}(:[0-9A-F]{2}){19}/g, 'keyid')
+  expect(shownText?.replaceAll(/\s+/g, ' ').trim()).toBe(
     'X509v3 Basic Constraints: critical CA:FALSE ' +
       `X509v3 Key Usage: critical ${usage} ` +
       'X509v3 Extended Key Usage: TLS Web Server Authentication, TLS Web Client Authentication ' +
@@ -75,16 +75,16 @@ test.each([
 })
 
 test('the reply names what the log records', () => {
-  const wanted = request()
-  const issued = issuer.issueSvid(wanted)
+  const svidRequest = request()
+  const issued = issuer.issueSvid(svidRequest)
   const parsed = new X509Certificate(issued.pem)
   expect(parsed.raw.equals(issued.der)).toBe(true)
-  expect(issued.serialNumber).toBe(wanted.serial.toString('hex'))
+  expect(issued.serialNumber).toBe(svidRequest.serial.toString('hex'))
   expect(issued.serialNumber).toBe(parsed.serialNumber.toLowerCase())
   expect(issued.sha256).toBe(parsed.fingerprint256.replaceAll(':', '').toLowerCase())
   expect(issued.notAfter).toEqual(new Date(parsed.validTo))
   expect(issued.notBefore).toEqual(new Date(parsed.validFrom))
-  const keyId = createHash('sha256').update(wanted.key.spki).digest('hex').slice(0, 40)
+  const keyId = createHash('sha256').update(svidRequest.key.spki).digest('hex').slice(0, 40)
   expect(text(issued.pem).replaceAll(':', '').toLowerCase()).toContain(keyId)
 })
 
@@ -100,8 +100,8 @@ test('a revoked serial is refused with the CRL, another is not', () => {
 
 describe('times', () => {
   const at = new Date('2026-11-24T12:00:00.900Z')
-  const early = testCa(at)
-  const issue = (notAfter: Date, wanted = at) => issuerOf(early).issueSvid(request({ now: wanted, notAfter }))
+  const earlyCa = testCa(at)
+  const issue = (notAfter: Date, signedAt = at) => issuerOf(earlyCa).issueSvid(request({ now: signedAt, notAfter }))
 
   test('begin ten seconds ago, and end with the second that was allowed', () => {
     const { notBefore, notAfter } = issue(new Date('2026-11-24T13:00:00.999Z'))
@@ -110,13 +110,13 @@ describe('times', () => {
   })
 
   test('never begin before the issuing CA', () => {
-    const { notBefore } = issue(secondsFrom(at, 60), secondsFrom(early.issuing.notBefore, 3))
-    expect(notBefore).toEqual(early.issuing.notBefore)
+    const { notBefore } = issue(secondsFrom(at, 60), secondsFrom(earlyCa.issuing.notBefore, 3))
+    expect(notBefore).toEqual(earlyCa.issuing.notBefore)
   })
 
   test('never end after the issuing CA, nor now or before', () => {
-    expect(issue(early.issuing.notAfter).notAfter).toEqual(early.issuing.notAfter)
-    for (const end of [secondsFrom(early.issuing.notAfter, 1), at, secondsFrom(at, -1), secondsFrom(at, 0.05)]) {
+    expect(issue(earlyCa.issuing.notAfter).notAfter).toEqual(earlyCa.issuing.notAfter)
+    for (const end of [secondsFrom(earlyCa.issuing.notAfter, 1), at, secondsFrom(at, -1), secondsFrom(at, 0.05)]) {
       expect(() => issue(end)).toThrow(LintError)
     }
   })
@@ -132,7 +132,14 @@ test('of a request, nothing but the key gets into the certificate', () => {
     'nameConstraints=permitted;DNS:evil.test',
   ]
   const subject = ['-subj', '/O=evil/CN=evil-admin']
-  const csr = opensslOutput(['req', '-new', '-key', key, ...subject, ...wishes.flatMap((wish) => ['-addext', wish])])
+  const csr = opensslOutput([
+    'req',
+    '-new',
+    '-key',
+    key,
+    ...subject,
+    ...wishes.flatMap((extension) => ['-addext', extension]),
+  ])
   expect(openssl(['req', '-noout', '-text'], csr).output).toContain('evil')
   const { pem } = issuer.issueSvid(request({ key: readCsr(csr), dnsNames: [] }))
   expect(text(pem)).not.toMatch(
@@ -147,8 +154,8 @@ test.each<[string, Partial<X509SvidRequest>]>([
   ['a wildcard', { dnsNames: ['*.prod.svc'] }],
   ['a DNS name in other letters', { dnsNames: ['wéb'] }],
   ['a serial that is too short', { serial: Buffer.alloc(15, 1) }],
-])('%s is not signed', (_, wanted) => {
-  expect(() => issuer.issueSvid(request(wanted))).toThrow()
+])('%s is not signed', (_, change) => {
+  expect(() => issuer.issueSvid(request(change))).toThrow()
 })
 
 test('a leaf cannot be an issuer: verifiers refuse what it signs', () => {

@@ -111,10 +111,10 @@ describe.each(frontDoorStores)('the life of keys (%s)', (store) => {
   })
 
   it('records every key that was made, as an act of the system', async () => {
-    const made = (await readLog(purser)).filter((entry) => entry.action === 'key.create')
-    expect(made.every((entry) => entry.actor.kind === 'system')).toBe(true)
+    const entries = (await readLog(purser)).filter((entry) => entry.action === 'key.create')
+    expect(entries.every((entry) => entry.actor.kind === 'system')).toBe(true)
     // Log key and root once; of the others the first and three more.
-    expect(made).toHaveLength(2 + 3 * 4)
+    expect(entries).toHaveLength(2 + 3 * 4)
   })
 
   it('publishes public members alone, as the clouds read them', async () => {

@@ -61,13 +61,13 @@ describe('three replicas on one Postgres', () => {
     const [first, second] = await replicas(clock, 2)
     if (!first || !second) throw new Error('none')
     const lab = await createLab(first, clock)
-    const given = await lab.get()
+    const credentials = await lab.get()
     await first.asAdmin('POST', '/api/v1/keys/keyring:rotate', {})
     await first.asAdmin('POST', '/api/v1/keys/jwt:rotate', { compromised: true })
     const introspect = async (token: string): Promise<unknown> =>
       (await second.call('POST', '/api/v1/introspect', { token }, { token: second.admin })).body.active
     // Withdrawn at the first, it is refused at the second within a second.
-    await expect.poll(() => introspect(given.jwt), { timeout: 5_000, interval: 50 }).toBe(false)
+    await expect.poll(() => introspect(credentials.jwt), { timeout: 5_000, interval: 50 }).toBe(false)
 
     const now = clock.seconds()
     const proof = { kind: 'jwt', token: await lab.issuer.token({ iat: now, exp: now + 600 }) }
@@ -77,6 +77,6 @@ describe('three replicas on one Postgres', () => {
     expect(await introspect(token)).toBe(true)
     await second.asAdmin('POST', '/api/v1/keys/ca:rotate', { compromised: true })
     await second.asAdmin('POST', '/api/v1/keys/log:rotate', {})
-    expect((await lab.get()).issuing).not.toBe(given.issuing)
+    expect((await lab.get()).issuing).not.toBe(credentials.issuing)
   })
 })

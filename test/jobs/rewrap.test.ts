@@ -20,10 +20,10 @@ async function started(options: Parameters<typeof startPurser>[0]): Promise<Test
   return purser
 }
 
-async function replica(of: TestPurser): Promise<TestPurser> {
-  const { database, rootKey } = of.config
+async function replica(original: TestPurser): Promise<TestPurser> {
+  const { database, rootKey } = original.config
   if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-  return started({ again: { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: of.admin } })
+  return started({ again: { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: original.admin } })
 }
 
 const put = (purser: TestPurser, path: string, data: object, version: number) =>
@@ -41,8 +41,8 @@ const versionsOf = (purser: TestPurser): Promise<Row[]> =>
   purser.knex('secret_version').orderBy('secret_id').orderBy('version')
 const keyring = async (purser: TestPurser) =>
   ((await purser.asAdmin('GET', '/api/v1/keys')).body['items'] as Record<string, unknown>[])
-    .filter((one) => one['kind'] === 'keyring')
-    .map((one) => [one['id'], one['state'], one['values']])
+    .filter((line) => line['kind'] === 'keyring')
+    .map((line) => [line['id'], line['state'], line['values']])
 const rewraps = async (purser: TestPurser) => (await readLog(purser)).filter((entry) => entry.action === 'key.rewrap')
 const valuesLeft = async (purser: TestPurser): Promise<unknown> =>
   (await purser.metrics()).find((metric) => metric.name === 'purser_keyring_values_left')?.values[0]?.value
@@ -72,8 +72,8 @@ describe.each(frontDoorStores)('on %s', (store) => {
       before.map((row) => (row.wrapping_key_id === null ? null : id)),
     )
     expect(after.map((row) => row.ciphertext)).toEqual(before.map((row) => row.ciphertext))
-    const kept = before.filter((row) => row.data_key !== null).map((row) => row.data_key.toString('hex'))
-    for (const row of after) expect(kept).not.toContain(row.data_key?.toString('hex'))
+    const dataKeys = before.filter((row) => row.data_key !== null).map((row) => row.data_key.toString('hex'))
+    for (const row of after) expect(dataKeys).not.toContain(row.data_key?.toString('hex'))
     expect(await purser.knex('secret').select('id', 'revision', 'changed').orderBy('id')).toEqual(revisions)
     expect(await keyring(purser)).toEqual([[id, 'active', 5]])
     expect(await valuesLeft(purser)).toBe(0)
@@ -91,9 +91,9 @@ describe.each(frontDoorStores)('on %s', (store) => {
     const purser = await started({ store })
     for (let n = 0; n < 3; n++) await put(purser, `prod/s${n}`, { n }, 0)
     const rows = await versionsOf(purser)
-    const [one, other] = rows
-    if (!one || !other) throw new Error('no rows')
-    await purser.knex('secret_version').where({ secret_id: one.secret_id }).update({ data_key: other.data_key })
+    const [first, second] = rows
+    if (!first || !second) throw new Error('no rows')
+    await purser.knex('secret_version').where({ secret_id: first.secret_id }).update({ data_key: second.data_key })
     const id = await rotate(purser)
     await purser.runJobs()
     await purser.runJobs()
@@ -102,7 +102,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
     expect((await rewraps(purser)).map((entry) => entry.outcome)).toEqual(['granted'])
     expect(purser.logs.filter((line) => line.includes('key.rewrap_failed'))).toHaveLength(1)
 
-    await purser.knex('secret_version').where({ secret_id: one.secret_id }).update({ data_key: one.data_key })
+    await purser.knex('secret_version').where({ secret_id: first.secret_id }).update({ data_key: first.data_key })
     await purser.runJobs()
     expect((await rewraps(purser)).at(-1)).toMatchObject({ outcome: 'completed', detail: { values: 3 } })
   })
@@ -130,8 +130,10 @@ describe.each(frontDoorStores)('on %s', (store) => {
     stop.abort()
     await writer
     // The filler was copied to places that its data key isn't bound to.
-    const left = (await versionsOf(purser)).filter((row) => row.wrapping_key_id !== null && row.wrapping_key_id !== id)
-    expect(left.map((row) => row.version)).toEqual(filler.map((row) => row.version))
+    const remaining = (await versionsOf(purser)).filter(
+      (row) => row.wrapping_key_id !== null && row.wrapping_key_id !== id,
+    )
+    expect(remaining.map((row) => row.version)).toEqual(filler.map((row) => row.version))
     expect((await get(purser, 'prod/other')).status).toBe(200)
     expect((await get(purser, 'prod/many')).body['data']).toEqual({ n: 0 })
   })

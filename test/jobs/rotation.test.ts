@@ -27,22 +27,22 @@ async function replicas(clock: Clock, count: number, env: Record<string, string>
   return running
 }
 
-type Told = { path: string; version: number; data: unknown; rotationId: string; attempt: number }
+type WebhookRequest = { path: string; version: number; data: unknown; rotationId: string; attempt: number }
 
 /** Confirms what it is told; `hold` keeps its answers back. */
 async function startTarget(): Promise<{
   origin: string
-  told: Told[]
+  requests: WebhookRequest[]
   meanwhile: (work: (() => Promise<void>) | undefined) => void
 }> {
-  const told: Told[] = []
+  const requests: WebhookRequest[] = []
   let between: (() => Promise<void>) | undefined
   target = createServer((request, response) => {
     let text = ''
     request.on('data', (chunk: Buffer) => (text += chunk.toString()))
     request.on('end', () => {
-      const body: Told = JSON.parse(text)
-      told.push(body)
+      const body: WebhookRequest = JSON.parse(text)
+      requests.push(body)
       void (between?.() ?? Promise.resolve()).then(() =>
         response
           .writeHead(200, { 'content-type': 'application/json' })
@@ -52,7 +52,7 @@ async function startTarget(): Promise<{
   })
   await new Promise<void>((resolve) => target?.listen(0, '127.0.0.1', resolve))
   const origin = `http://127.0.0.1:${(target.address() as AddressInfo).port}`
-  return { origin, told, meanwhile: (work) => void (between = work) }
+  return { origin, requests, meanwhile: (work) => void (between = work) }
 }
 
 const webhookPolicy = (origin: string, more: object = {}) => ({
@@ -79,7 +79,7 @@ const once = ['secret.rotate intended', 'secret.rotate completed', 'secret.retir
 describe('three replicas on one Postgres', () => {
   it('begin each due rotation once, tell its target once, and end it once', async () => {
     const clock = createClock(new Date('2026-11-25T12:00:30Z'))
-    const { origin, told } = await startTarget()
+    const { origin, requests } = await startTarget()
     const all = await replicas(clock, 3, { PURSER_FETCH_ALLOW: origin })
     const [first] = all
     if (!first) throw new Error('none')
@@ -105,7 +105,7 @@ describe('three replicas on one Postgres', () => {
         .toEqual(paths.map(() => done))
     }
     // Each target was told one value for each version, and never twice.
-    const calls = told.map(({ path, version }) => `${path} ${version}`)
+    const calls = requests.map(({ path, version }) => `${path} ${version}`)
     expect(calls.toSorted()).toEqual(paths.flatMap((path) => [`${path} 2`, `${path} 3`]).toSorted())
   })
 })
@@ -113,27 +113,27 @@ describe('three replicas on one Postgres', () => {
 describe('a rotation that stopped', () => {
   it('after its value was staged goes on elsewhere, with that value', async () => {
     const clock = createClock()
-    const { origin, told } = await startTarget()
+    const { origin, requests } = await startTarget()
     const [first, second] = await replicas(clock, 2, { PURSER_FETCH_ALLOW: origin })
     if (!first || !second) throw new Error('none')
     await keep(first, 'prod/db', webhookPolicy(origin))
     await rotate(first, 'prod/db')
-    await expect.poll(() => second.runJobs().then(() => told.length), { timeout: 10_000 }).toBeGreaterThan(0)
+    await expect.poll(() => second.runJobs().then(() => requests.length), { timeout: 10_000 }).toBeGreaterThan(0)
     clock.advance(1)
     await expect.poll(() => second.runJobs().then(() => outcomes(first, 'prod/db')), { timeout: 10_000 }).toEqual(once)
   })
 
   it('between the effect and its record is taken up when the claim has run out, and told the same value', async () => {
     const clock = createClock()
-    const { origin, told, meanwhile } = await startTarget()
+    const { origin, requests, meanwhile } = await startTarget()
     const [first, second] = await replicas(clock, 2, { PURSER_FETCH_ALLOW: origin })
     if (!first || !second) throw new Error('none')
     await keep(first, 'prod/db', webhookPolicy(origin))
     // As if the process that was told had died: while its target answers, its claim runs out and another one finishes.
-    let taken = false
+    let isTaken = false
     meanwhile(async () => {
-      if (taken) return
-      taken = true
+      if (isTaken) return
+      isTaken = true
       clock.advance(200)
       await expect
         .poll(() => second.runJobs().then(async () => (await stateOf(second, 'prod/db')).state), { timeout: 20_000 })
@@ -144,10 +144,10 @@ describe('a rotation that stopped', () => {
     await expect.poll(async () => (await stateOf(first, 'prod/db')).state, { timeout: 10_000 }).not.toBe('pending')
     clock.advance(2)
     await expect.poll(() => first.runJobs().then(() => outcomes(first, 'prod/db')), { timeout: 10_000 }).toEqual(once)
-    expect(told).toHaveLength(2)
-    expect(told[0]?.data).toEqual(told[1]?.data)
-    expect(new Set(told.map((told) => told.rotationId)).size).toBe(1)
-    expect(told.map((told) => told.attempt)).toEqual([1, 2])
+    expect(requests).toHaveLength(2)
+    expect(requests[0]?.data).toEqual(requests[1]?.data)
+    expect(new Set(requests.map((request) => request.rotationId)).size).toBe(1)
+    expect(requests.map((request) => request.attempt)).toEqual([1, 2])
   })
 
   it('with its claim held by a process that is gone ends in a stated state, at every step', async () => {
@@ -198,8 +198,8 @@ describe('a schedule', () => {
     clock.advance(3600 + 1200)
     await purser.runJobs()
     expect(await outcomes(purser, 'prod/db')).toEqual(['secret.rotate failed'])
-    const missed = (await readLog(purser)).at(-1)
-    expect(missed?.detail).toEqual({
+    const entry = (await readLog(purser)).at(-1)
+    expect(entry?.detail).toEqual({
       requestedBy: 'schedule',
       error: 'missed: its window has passed',
       nextAt: '2026-11-25T14:00:00.000Z',
@@ -235,8 +235,8 @@ describe('a schedule', () => {
 it('delays grow to an hour, and are not all the same', () => {
   const low = () => Buffer.from([0, 0])
   const high = () => Buffer.from([255, 255])
-  const grown = [1, 2, 3, 8, 12, 100, 5000].map((n) => delayAfter(n, low))
-  expect(grown).toEqual([1, 2, 4, 128, 1800, 1800, 1800])
+  const delays = [1, 2, 3, 8, 12, 100, 5000].map((n) => delayAfter(n, low))
+  expect(delays).toEqual([1, 2, 4, 128, 1800, 1800, 1800])
   expect(delayAfter(5000, high)).toBeLessThanOrEqual(3600)
   expect(delayAfter(1, high)).toBeLessThanOrEqual(2)
 })

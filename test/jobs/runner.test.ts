@@ -49,14 +49,14 @@ test('one that failed rests before its next turn', async () => {
 })
 
 test('a run that takes longer than its interval is not overtaken', async () => {
-  let [under, max, count] = [0, 0, 0]
+  let [active, max, count] = [0, 0, 0]
   const job: Job = {
     name: 'slow',
     everySeconds: 0.005,
     async run() {
-      max = Math.max(max, ++under)
+      max = Math.max(max, ++active)
       await pause(30)
-      under--
+      active--
       count++
     },
   }
@@ -67,24 +67,24 @@ test('a run that takes longer than its interval is not overtaken', async () => {
 })
 
 test('stopping waits for the run under way, and begins no other', async () => {
-  let [begun, ended] = [0, 0]
+  let [started, ended] = [0, 0]
   let release = (): void => undefined
-  const held = new Promise<void>((resolve) => (release = resolve))
+  const gate = new Promise<void>((resolve) => (release = resolve))
   const job: Job = {
     name: 'held',
     everySeconds: never,
     async run() {
-      begun++
-      await held
+      started++
+      await gate
       ended++
     },
   }
   const { running } = start([job])
   const all = running.runAll()
-  await expect.poll(() => begun).toBe(1)
+  await expect.poll(() => started).toBe(1)
   const stopped = running.stop()
   release()
   await Promise.all([stopped, all])
   await running.runAll()
-  expect([begun, ended]).toEqual([1, 1])
+  expect([started, ended]).toEqual([1, 1])
 })

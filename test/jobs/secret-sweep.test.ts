@@ -37,7 +37,7 @@ describe.each(frontDoorStores)('the sweep of secrets on %s', (store) => {
       },
       { 'if-match': `"${version}"` },
     )
-  const kept = async (): Promise<string[]> =>
+  const storedVersions = async (): Promise<string[]> =>
     (
       await purser
         .knex('secret_version as v')
@@ -59,19 +59,19 @@ describe.each(frontDoorStores)('the sweep of secrets on %s', (store) => {
     await put('prod/young', 0, 5 * day)
     clock.advance(7 * day)
     await purser.runJobs()
-    expect(await kept()).toEqual(['prod/a/1', 'prod/a/2', 'prod/b/1', 'prod/b/2', 'prod/young/1'])
+    expect(await storedVersions()).toEqual(['prod/a/1', 'prod/a/2', 'prod/b/1', 'prod/b/2', 'prod/young/1'])
     clock.advance(2 * 3600 + 1)
     await purser.runJobs()
     await purser.runJobs()
-    expect(await kept()).toEqual(['prod/a/2', 'prod/young/1'])
-    const said = (await readLog(purser)).filter((entry) => entry.action === 'secret.destroy')
-    expect(said.map((entry) => [entry.actor.kind, entry.resource?.name, entry.detail])).toEqual(
+    expect(await storedVersions()).toEqual(['prod/a/2', 'prod/young/1'])
+    const entries = (await readLog(purser)).filter((entry) => entry.action === 'secret.destroy')
+    expect(entries.map((entry) => [entry.actor.kind, entry.resource?.name, entry.detail])).toEqual(
       expect.arrayContaining([
         ['system', 'prod/a', { versions: [1], expired: true }],
         ['system', 'prod/b', { versions: [1, 2], expired: true }],
       ]),
     )
-    expect(said).toHaveLength(2)
+    expect(entries).toHaveLength(2)
     const { body } = await purser.asAdmin('GET', '/api/v1/secrets/prod/b:versions')
     expect(body['items']).toEqual([
       expect.objectContaining({ version: 2, destroyedAt: expect.any(String) }),

@@ -49,10 +49,10 @@ describe.each(frontDoorStores)('a key with certificates of several workloads (%s
       resource: { kind: 'public-key', id: expect.stringMatching(/^[0-9a-f]{64}$/) },
       detail: { workloads: ['api', 'web'] },
     })
-    const named = JSON.stringify(alert?.detail)
+    const detail = JSON.stringify(alert?.detail)
     for (const { serialNumber, session } of [first, second]) {
-      expect(named).toContain(serialNumber)
-      expect(named).toContain(session)
+      expect(detail).toContain(serialNumber)
+      expect(detail).toContain(session)
     }
     expect(purser.logs.join('')).toContain('key.shared')
   })

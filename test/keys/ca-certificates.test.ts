@@ -41,12 +41,12 @@ test('a root says what SPIFFE asks of it, and no more', () => {
 
 test('an issuing CA signs leaves only, and names its issuer, its CRL and its trust domain', () => {
   const { root, issuing } = testCa(now)
-  const shown = text(issuing.pem)
-  expect(shown).toContain('CA:TRUE, pathlen:0')
-  expect(shown).toContain('URI:http://purser.test/crl/root')
-  expect(shown).toContain('URI:spiffe://example.org')
-  expect(shown).toMatch(/X509v3 Basic Constraints: critical[^]*X509v3 Key Usage: critical/)
-  expect(shown).not.toMatch(/Name Constraints|Extended Key Usage/)
+  const output = text(issuing.pem)
+  expect(output).toContain('CA:TRUE, pathlen:0')
+  expect(output).toContain('URI:http://purser.test/crl/root')
+  expect(output).toContain('URI:spiffe://example.org')
+  expect(output).toMatch(/X509v3 Basic Constraints: critical[^]*X509v3 Key Usage: critical/)
+  expect(output).not.toMatch(/Name Constraints|Extended Key Usage/)
   expect(issuing.certificate.issuer).toBe(root.certificate.subject)
   expect(issuing.keyId.equals(root.keyId)).toBe(false)
 })
@@ -69,10 +69,10 @@ test('a trust domain of 255 bytes fits: the common name is cut at 64, the SAN is
 test('an issuing CA never outlives its root', () => {
   const { root } = testCa(now)
   const parts = { trustDomain: 'example.org', root, publicKey: ecPair().publicKey, serial: newSerial() }
-  const late = { notBefore: now, notAfter: secondsFrom(root.notAfter, 1) }
-  const early = { notBefore: secondsFrom(root.notBefore, -1), notAfter: root.notAfter }
-  expect(() => createIssuingCertificate({ ...parts, ...late })).toThrow(RangeError)
-  expect(() => createIssuingCertificate({ ...parts, ...early })).toThrow(RangeError)
+  const tooLate = { notBefore: now, notAfter: secondsFrom(root.notAfter, 1) }
+  const tooEarly = { notBefore: secondsFrom(root.notBefore, -1), notAfter: root.notAfter }
+  expect(() => createIssuingCertificate({ ...parts, ...tooLate })).toThrow(RangeError)
+  expect(() => createIssuingCertificate({ ...parts, ...tooEarly })).toThrow(RangeError)
 })
 
 test('a root that ends after 2049 says so in GeneralizedTime, and verifies', () => {
@@ -153,10 +153,10 @@ test.each([
   ['Ed25519', edPair()],
 ])('the request to an upstream CA verifies and asks for a CA: %s', (_, keys) => {
   const { pem } = buildCaCsr({ trustDomain: 'example.org', keys })
-  const shown = openssl(['req', '-verify', '-noout', '-text'], pem)
-  expect(shown.ok).toBe(true)
-  expect(shown.output).toContain('self-signature verify OK')
-  expect(shown.output).toContain('CA:TRUE, pathlen:0')
-  expect(shown.output).toContain('Certificate Sign, CRL Sign')
-  expect(shown.output).toContain('URI:spiffe://example.org')
+  const verification = openssl(['req', '-verify', '-noout', '-text'], pem)
+  expect(verification.ok).toBe(true)
+  expect(verification.output).toContain('self-signature verify OK')
+  expect(verification.output).toContain('CA:TRUE, pathlen:0')
+  expect(verification.output).toContain('Certificate Sign, CRL Sign')
+  expect(verification.output).toContain('URI:spiffe://example.org')
 })

@@ -19,7 +19,7 @@ async function oneKey() {
   const mac = newMacKey({ keyring, trustDomain: 'example.org', randomBytes }, endlessFrom(now))
   return { first, keyring, mac }
 }
-const known = (...rows: KeyRow[]): { keys: Map<string, KeyRow> } => ({
+const keysOf = (...rows: KeyRow[]): { keys: Map<string, KeyRow> } => ({
   keys: new Map(rows.map((row) => [row.id, row])),
 })
 
@@ -35,7 +35,7 @@ describe('what does not open', () => {
   test('a private key in the row of another, or under a wrapping key that is not there', async () => {
     const { keyring, mac } = await oneKey()
     const other = newMacKey({ keyring, trustDomain: 'example.org', randomBytes }, endlessFrom(now))
-    const sign = (row: KeyRow) => createKeys(keyring).signing(known(row), 'mac', now)
+    const sign = (row: KeyRow) => createKeys(keyring).signing(keysOf(row), 'mac', now)
     expect(() => sign({ ...mac, wrapped: other.wrapped })).toThrow('does not open')
     expect(() => sign({ ...mac, id: other.id })).toThrow('does not open')
     expect(() => sign({ ...mac, wrappingKeyId: 'kek_9' })).toThrow('no key kek_9')
@@ -45,7 +45,7 @@ describe('what does not open', () => {
 
 test('rotating wraps every key again, and a keyring that learns of it opens them', async () => {
   const { first, keyring, mac } = await oneKey()
-  const before = createKeys(keyring).signing(known(mac), 'mac', now).key
+  const before = createKeys(keyring).signing(keysOf(mac), 'mac', now).key
   const upstream: KeyRow = { ...mac, id: 'upstream-1', kind: 'root-ca', wrapped: Buffer.alloc(0) }
   const { row, rewrapped } = await rotateKeyring(
     rootKey,
@@ -56,15 +56,15 @@ test('rotating wraps every key again, and a keyring that learns of it opens them
     secondsFrom(now, 5),
   )
   expect(rewrapped.map((key) => [key.id, key.wrappingKeyId])).toEqual([[mac.id, 'kek_2']])
-  const [moved] = rewrapped
-  if (!moved) throw new Error('nothing was wrapped again')
+  const [rewrappedKey] = rewrapped
+  if (!rewrappedKey) throw new Error('nothing was wrapped again')
 
   expect([keyring.currentId, keyring.has('kek_2')]).toEqual(['kek_1', false])
   const fresh = createKeys(keyring)
-  expect(() => fresh.signing(known(moved), 'mac', now)).toThrow('no key kek_2')
+  expect(() => fresh.signing(keysOf(rewrappedKey), 'mac', now)).toThrow('no key kek_2')
   await keyring.add([first, row])
   expect(keyring.currentId).toBe('kek_2')
-  expect(fresh.signing(known(moved), 'mac', now).key.equals(before)).toBe(true)
+  expect(fresh.signing(keysOf(rewrappedKey), 'mac', now).key.equals(before)).toBe(true)
 })
 
 test('the newest wraps, also where the clock was set back since', async () => {
@@ -81,6 +81,6 @@ test('a log key signs the sizes of its range and no other', async () => {
   const next = newLogKey(maker, endlessFrom(now), 1, 15)
   const other = newLogKey(maker, endlessFrom(now), 2, 0)
   const keys = createKeys(keyring)
-  const signers = (size: number) => keys.logSigners(known(next, other, old), 'example.org/log/1', 1, size).length
+  const signers = (size: number) => keys.logSigners(keysOf(next, other, old), 'example.org/log/1', 1, size).length
   expect([0, 14, 15, 20, 21].map(signers)).toEqual([1, 1, 2, 2, 1])
 })

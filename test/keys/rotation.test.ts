@@ -46,17 +46,17 @@ const firstKeys = (): KeyRow[] => [
 
 const actions = (rows: KeyRow[], now: Date): Action[] => planRotation(rows, lifetimes, now).actions
 const kinds = (list: Action[]): string[] => list.map((action) => (action.do === 'make' ? action.kind : action.do))
-const without = (rows: KeyRow[], kind: KeyKind): KeyRow[] => rows.filter((row) => row.kind !== kind)
+const withoutKind = (rows: KeyRow[], kind: KeyKind): KeyRow[] => rows.filter((row) => row.kind !== kind)
 
 describe('what goes wrong', () => {
   test('without any key of a kind, the next one signs at once', () => {
-    expect(actions(without(firstKeys(), 'jwt-es256'), at(5))).toEqual([
+    expect(actions(withoutKind(firstKeys(), 'jwt-es256'), at(5))).toEqual([
       { do: 'make', kind: 'jwt-es256', activeAt: at(5) },
     ])
   })
 
   test('no issuing CA is made where there is no root of ours', () => {
-    expect(actions(without(without(firstKeys(), 'issuing-ca'), 'root-ca'), at(5))).toEqual([])
+    expect(actions(withoutKind(withoutKind(firstKeys(), 'issuing-ca'), 'root-ca'), at(5))).toEqual([])
   })
 
   test('under a root that ends first, no further issuing CA is made again and again, and an operator is told', () => {
@@ -90,7 +90,7 @@ describe('what goes wrong', () => {
   })
 
   test('a withdrawn key and one that only waits for an upstream CA are as good as none', () => {
-    const rows = without(firstKeys(), 'jwt-rs256')
+    const rows = withoutKind(firstKeys(), 'jwt-rs256')
     rows.push(row('jwt-rs256', { ...timesFor('jwt', lifetimes, start, 0), withdrawnAt: at(1) }))
     const requested = row('issuing-ca', { activeAt: endless, goneAt: at(50_000) })
     delete requested.chain
@@ -103,7 +103,7 @@ describe('what goes wrong', () => {
     delete imported.issuerKeyId
     const rows = [...firstKeys(), imported]
     expect(kinds(actions(rows, at(450)))).not.toContain('issuing-ca')
-    const alone = without(firstKeys(), 'issuing-ca').concat(imported)
+    const alone = withoutKind(firstKeys(), 'issuing-ca').concat(imported)
     expect(planRotation(alone, lifetimes, at(450)).warnings).toEqual([
       { what: 'chain_ends', keyId: imported.id, at: at(800) },
     ])
@@ -119,7 +119,7 @@ describe('what goes wrong', () => {
   })
 
   test('a root is made by nobody but an operator', () => {
-    expect(kinds(actions(without(firstKeys(), 'root-ca'), at(950)))).not.toContain('root-ca')
+    expect(kinds(actions(withoutKind(firstKeys(), 'root-ca'), at(950)))).not.toContain('root-ca')
   })
 })
 
@@ -138,7 +138,7 @@ test('nothing is due before a publication ahead of retirement, then one key of e
 test('an older log key ends when its overlap is over, and never the only one', () => {
   const [old, next] = [row('log', { epoch: 2, retireAt: at(100) }), row('log', { epoch: 2, fromSize: 7 })]
   const before = row('log', { epoch: 1, retireAt: at(50) })
-  const logs = (list: KeyRow[], now: Date): Action[] => actions([...without(firstKeys(), 'log'), ...list], now)
+  const logs = (list: KeyRow[], now: Date): Action[] => actions([...withoutKind(firstKeys(), 'log'), ...list], now)
   expect(logs([before, old, next], at(99))).toEqual([])
   expect(logs([before, old, next], at(100))).toEqual([{ do: 'end-log-key', id: old.id }])
   expect(logs([before, old], at(100))).toEqual([])
@@ -182,17 +182,19 @@ test('whenever the job runs: a key always signs, after a publication, and stays 
           const until = Math.min(now + max, (key.goneAt.getTime() - start.getTime()) / 1000)
           signed.push({ key: key.id, kind, until })
         }
-        for (const one of signed.filter((credential) => credential.until > now)) {
-          expect(publishedKeys(known, one.kind, at(now)).map((published) => published.id)).toContain(one.key)
+        for (const credential of signed.filter((credential) => credential.until > now)) {
+          expect(publishedKeys(known, credential.kind, at(now)).map((published) => published.id)).toContain(
+            credential.key,
+          )
         }
-        const shown = ['root-ca' as const, ...jwt].flatMap((kind) =>
+        const publishedIds = ['root-ca' as const, ...jwt].flatMap((kind) =>
           publishedKeys(known, kind, at(now)).map((key) => key.id),
         )
         const next = bundleSequence(known, at(now))
         expect(next).toBeGreaterThanOrEqual(sequence)
-        expect(next !== sequence).toBe(shown.sort().join() !== contents)
+        expect(next !== sequence).toBe(publishedIds.sort().join() !== contents)
         sequence = next
-        contents = shown.sort().join()
+        contents = publishedIds.sort().join()
         carryOut(rows, at(now))
         expect(actions(rows, at(now))).toEqual([])
       }

@@ -137,11 +137,11 @@ describe('patterns', () => {
     const pattern = fc.tuple(segments, fc.boolean()).map(([all, subtree]) => (subtree ? [...all, '**'] : all).join('/'))
     const prefix = fc.tuple(fc.array(fc.constantFrom('a', 'b', 'ab', ''), { maxLength: 3 }), fc.boolean())
     fc.assert(
-      fc.property(pattern, prefix, (text, [begun, whole]) => {
-        const under = begun.join('/') + (whole && begun.length > 0 ? '/' : '')
+      fc.property(pattern, prefix, (text, [segments, whole]) => {
+        const folder = segments.join('/') + (whole && segments.length > 0 ? '/' : '')
         const covers = parsePathPattern(text)
-        const expected = paths.some((path) => path.path.startsWith(under) && matchPath(covers, path))
-        expect(mayCoverUnder(covers, under), `${text} under ${under}`).toBe(expected)
+        const expected = paths.some((path) => path.path.startsWith(folder) && matchPath(covers, path))
+        expect(mayCoverUnder(covers, folder), `${text} under ${folder}`).toBe(expected)
       }),
       { numRuns: 5000 },
     )

@@ -154,9 +154,9 @@ describe('matching', () => {
     if (keys.length === 0) return false
     for (const key of keys) {
       const have = facts.get(key) ?? new Set()
-      const want = match[key]
-      if (want === '*' && !wide) return false
-      if (want === '*' ? have.size === 0 : ![want].flat().some((value) => have.has(value ?? ''))) return false
+      const expected = match[key]
+      if (expected === '*' && !wide) return false
+      if (expected === '*' ? have.size === 0 : ![expected].flat().some((value) => have.has(value ?? ''))) return false
     }
     return true
   }

@@ -13,17 +13,17 @@ describe('the text of a password (RFC 8265 section 4.2)', () => {
       '\ud55c\uae00 \ube44\ubc00\ubc88\ud638',
       '\u1112\u1161\u11ab\u1100\u1173\u11af \u1107\u1175\u1106\u1175\u11af\u1107\u1165\u11ab\u1112\u1169',
     ],
-  ])('is the same for %s', (_, one, other) => {
-    expect(readPassword(one).text).toBe(readPassword(other).text)
-    expect(readPassword(one).text).toBeDefined()
+  ])('is the same for %s', (_, first, second) => {
+    expect(readPassword(first).text).toBe(readPassword(second).text)
+    expect(readPassword(first).text).toBeDefined()
   })
 
   it.each([
     ['upper and lower case', 'Seven Swans', 'seven swans'],
     ['a space at the end', 'seven swans', 'seven swans '],
     ['compatible letters', 'ﬁne password', 'fine password'],
-  ])('differs by %s', (_, one, other) => {
-    expect(readPassword(one).text).not.toBe(readPassword(other).text)
+  ])('differs by %s', (_, first, second) => {
+    expect(readPassword(first).text).not.toBe(readPassword(second).text)
   })
 
   it.each([
@@ -91,12 +91,12 @@ describe('hashes', () => {
   const passwords = createPasswords()
 
   it('have a salt of their own, verify, and are current', async () => {
-    const [one, other] = [await passwords.hash('seven swans'), await passwords.hash('seven swans')]
-    expect(one).toMatch(/^\$argon2id\$v=19\$m=65536,t=3,p=1\$/)
-    expect(one).not.toBe(other)
-    expect(isOutdated(one)).toBe(false)
-    expect(await passwords.verify('seven swans', one, false)).toBe(true)
-    expect(await passwords.verify('seven swang', one, false)).toBe(false)
+    const [first, second] = [await passwords.hash('seven swans'), await passwords.hash('seven swans')]
+    expect(first).toMatch(/^\$argon2id\$v=19\$m=65536,t=3,p=1\$/)
+    expect(first).not.toBe(second)
+    expect(isOutdated(first)).toBe(false)
+    expect(await passwords.verify('seven swans', first, false)).toBe(true)
+    expect(await passwords.verify('seven swang', first, false)).toBe(false)
   })
 
   it('verify under earlier parameters, which are outdated', async () => {

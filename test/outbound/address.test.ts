@@ -128,9 +128,9 @@ describe('PURSER_FETCH_ALLOW', () => {
     ['https://169.254.169.254/latest', true],
     ['https://[fd00:ec2::254]/', true],
     ['nonsense', false],
-  ])('%s: %s', (url, listed) => {
-    expect(isListed(rules, url)).toBe(listed)
-    if (listed) expect(readTarget(url, false, rules).reach).toBe('any')
+  ])('%s: %s', (url, expected) => {
+    expect(isListed(rules, url)).toBe(expected)
+    if (expected) expect(readTarget(url, false, rules).reach).toBe('any')
   })
 
   test('nothing is listed by an empty list', () => {

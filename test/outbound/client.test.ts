@@ -17,7 +17,7 @@ afterAll(() => {
   outbound.close()
 })
 
-const here = (port: number, path = '/'): string => `https://127.0.0.1:${String(port)}${path}`
+const urlOf = (port: number, path = '/'): string => `https://127.0.0.1:${String(port)}${path}`
 const options = (more: Partial<FetchOptions> = {}): FetchOptions => ({ configured: true, caPem: ids.ca, ...more })
 
 async function failure(fetching: Promise<unknown>): Promise<OutboundError> {
@@ -31,7 +31,7 @@ async function failure(fetching: Promise<unknown>): Promise<OutboundError> {
 }
 
 const failed = async (port: number, more: Partial<FetchOptions> = {}): Promise<OutboundError> =>
-  failure(outbound.fetchBytes(here(port), options(more)))
+  failure(outbound.fetchBytes(urlOf(port), options(more)))
 
 function withResolver(resolve: Resolve, allow: string[] = []): Outbound {
   const outbound = createOutbound({ allow, resolve })
@@ -60,7 +60,7 @@ describe('what is sent', () => {
       response.setHeader('set-cookie', 'a=b; Path=/').end('yes')
     })
     for (const path of ['/a?b=c', '/again']) {
-      const reply = await outbound.fetchBytes(here(server.port, path), options())
+      const reply = await outbound.fetchBytes(urlOf(server.port, path), options())
       expect([reply.status, reply.body.toString()]).toEqual([200, 'yes'])
     }
     const names = server.seen.map(({ rawHeaders }) => rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()).toSorted()) // prettier-ignore
@@ -73,7 +73,7 @@ describe('what is sent', () => {
   test('has the body, method and headers of the caller', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.writeHead(201).end('{"ok":true}'))
     const reply = await outbound.fetchJson(
-      here(server.port),
+      urlOf(server.port),
       options({ method: 'POST', body: '{"é":1}', headers: { authorization: 'Bearer ours', 'Content-Type': 'application/json' } }), // prettier-ignore
     )
     expect([reply.status, reply.json]).toEqual([201, { ok: true }])
@@ -99,7 +99,7 @@ describe('redirects', () => {
   test.each([300, 301, 302, 303, 304, 305, 307, 308, 399])('%i is an error, and nobody else hears of us', async (status) => {
     const otherTls = await httpsServer(ids.good, (_request, response) => response.end())
     const otherPlain = await httpServer((_request, response) => response.end())
-    for (const location of [here(otherTls.port), `http://127.0.0.1:${String(otherPlain.port)}/`, `http://169.254.169.254/`, '/again']) {
+    for (const location of [urlOf(otherTls.port), `http://127.0.0.1:${String(otherPlain.port)}/`, `http://169.254.169.254/`, '/again']) {
       const server = await httpsServer(ids.good, (_request, response) => response.writeHead(status, { location }).end('moved'))
       const error = await failed(server.port, { headers: { authorization: 'Bearer hunter2' } })
       expect([error.code, error.status]).toEqual(['redirect', status])
@@ -114,12 +114,12 @@ describe('redirects', () => {
 describe('answers of any size', () => {
   test('64 MiB are not read', async () => {
     const piece = Buffer.alloc(65_536, 'a')
-    let written = 0
+    let writtenBytes = 0
     let closed: Promise<unknown> = Promise.resolve()
     const server = await httpsServer(ids.good, (_request, response) => {
       const more = (): void => {
-        while (written < 67_108_864 && !response.destroyed) {
-          written += piece.length
+        while (writtenBytes < 67_108_864 && !response.destroyed) {
+          writtenBytes += piece.length
           if (!response.write(piece)) {
             response.once('drain', more)
             return
@@ -134,7 +134,7 @@ describe('answers of any size', () => {
     })
     expect((await failed(server.port)).code).toBe('too_large')
     await closed
-    expect(written).toBeLessThan(16_777_216)
+    expect(writtenBytes).toBeLessThan(16_777_216)
   })
 
   test('nor is one byte of an answer that says it is too large', async () => {
@@ -153,8 +153,8 @@ describe('answers of any size', () => {
     })
     for (const path of ['/told', '/untold']) {
       const size = (bytes: number) => options({ maxBytes: 1000, headers: { 'x-size': String(bytes) } })
-      expect((await outbound.fetchBytes(here(server.port, path), size(1000))).body.length).toBe(1000)
-      expect((await failure(outbound.fetchBytes(here(server.port, path), size(1001)))).code).toBe('too_large')
+      expect((await outbound.fetchBytes(urlOf(server.port, path), size(1000))).body.length).toBe(1000)
+      expect((await failure(outbound.fetchBytes(urlOf(server.port, path), size(1001)))).code).toBe('too_large')
     }
   })
 
@@ -283,20 +283,20 @@ describe('answers that are wrong', () => {
   })
 
   test('a port where nobody is', async () => {
-    const gone = await httpsServer(ids.good, () => undefined)
+    const server = await httpsServer(ids.good, () => undefined)
     const silent = createServer()
     await new Promise<void>((resolve) => void silent.listen(0, '127.0.0.1', resolve))
     const address = silent.address()
     await new Promise((resolve) => silent.close(resolve))
     expect((await failed(typeof address === 'object' ? (address?.port ?? 1) : 1)).code).toBe('unreachable')
-    expect(gone.connections()).toBe(0)
+    expect(server.connections()).toBe(0)
   })
 
   test('a name that is none', async () => {
-    const lost = withResolver((_host, callback) => {
+    const outbound = withResolver((_host, callback) => {
       callback(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }), [])
     })
-    const error = await failure(lost.fetchBytes('https://issuer.test/', options()))
+    const error = await failure(outbound.fetchBytes('https://issuer.test/', options()))
     expect([error.code, error.detail]).toEqual(['unreachable', 'no answer (ENOTFOUND)'])
   })
 
@@ -309,7 +309,7 @@ describe('answers that are wrong', () => {
     'no strict JSON: %j',
     async (body) => {
       const server = await httpsServer(ids.good, (_request, response) => response.end(body))
-      const error = await failure(outbound.fetchJson(here(server.port), options()))
+      const error = await failure(outbound.fetchJson(urlOf(server.port), options()))
       expect(error.code).toBe('bad_body')
       expect(error.message).not.toContain('hunter2')
     },
@@ -317,8 +317,8 @@ describe('answers that are wrong', () => {
 
   test('JSON of other people may hold large integers and many members', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end(`{"n":12345678901234567890,"a":[${'0,'.repeat(4000)}0]}`)) // prettier-ignore
-    expect((await outbound.fetchJson(here(server.port), options())).json).toMatchObject({ n: 12345678901234567000 })
-    expect((await failure(outbound.fetchJson(here(server.port), { ...options(), json: { maxMembers: 10 } }))).code).toBe('bad_body') // prettier-ignore
+    expect((await outbound.fetchJson(urlOf(server.port), options())).json).toMatchObject({ n: 12345678901234567000 })
+    expect((await failure(outbound.fetchJson(urlOf(server.port), { ...options(), json: { maxMembers: 10 } }))).code).toBe('bad_body') // prettier-ignore
   })
 })
 
@@ -328,8 +328,8 @@ describe('certificates', () => {
     ['otherCa', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
     ['expired', 'CERT_HAS_EXPIRED'],
     ['clientOnly', 'INVALID_PURPOSE'],
-  ])('%s: %s', async (which, fault) => {
-    const identity = ids[which]
+  ])('%s: %s', async (identityName, fault) => {
+    const identity = ids[identityName]
     if (typeof identity === 'string') throw new Error('no identity')
     const server = await httpsServer(identity, (_request, response) => response.end())
     const error = await failed(server.port, { headers: { authorization: 'Bearer ours' } })
@@ -339,7 +339,7 @@ describe('certificates', () => {
 
   test('roots of the system alone, or roots that are no PEM, trust nobody here', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end())
-    expect((await failure(outbound.fetchBytes(here(server.port), { configured: true }))).code).toBe('tls')
+    expect((await failure(outbound.fetchBytes(urlOf(server.port), { configured: true }))).code).toBe('tls')
     for (const caPem of ['', 'garbage', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'])
       expect(['tls', 'bad_request']).toContain((await failed(server.port, { caPem })).code)
     expect(server.seen).toEqual([])
@@ -371,8 +371,8 @@ describe('where it goes', () => {
     }
     const several = withResolver(answering('93.184.216.34', '127.0.0.1'))
     expect((await failure(several.fetchBytes(url, options({ configured: false })))).code).toBe('not_allowed')
-    const none = withResolver(answering())
-    expect((await failure(none.fetchBytes(url, options({ configured: false })))).code).toBe('not_allowed')
+    const outbound = withResolver(answering())
+    expect((await failure(outbound.fetchBytes(url, options({ configured: false })))).code).toBe('not_allowed')
     expect(server.connections()).toBe(0)
   }) // prettier-ignore
 
@@ -387,9 +387,9 @@ describe('where it goes', () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
     const url = `https://issuer.test:${String(server.port)}/`
     for (const entry of ['issuer.test', url.slice(0, -1)]) {
-      const listed = withResolver(answering('127.0.0.1'), [entry])
-      expect(listed.allows(url)).toBe(true)
-      expect((await listed.fetchBytes(url, options({ configured: false }))).body.toString()).toBe('in')
+      const outbound = withResolver(answering('127.0.0.1'), [entry])
+      expect(outbound.allows(url)).toBe(true)
+      expect((await outbound.fetchBytes(url, options({ configured: false }))).body.toString()).toBe('in')
     }
     const other = withResolver(answering('127.0.0.1'), ['https://issuer.test:1'])
     expect(other.allows(url)).toBe(false)
@@ -421,9 +421,9 @@ describe('where it goes', () => {
     const server = await httpServer((_request, response) => response.end('in'))
     const origin = `http://127.0.0.1:${String(server.port)}`
     for (const configured of [true, false]) expect((await failure(outbound.fetchBytes(`${origin}/`, options({ configured })))).code).toBe('not_https') // prettier-ignore
-    const listed = withResolver(answering('127.0.0.1'), [origin])
-    expect((await listed.fetchBytes(`${origin}/a`, options({ configured: false }))).body.toString()).toBe('in')
-    expect((await failure(listed.fetchBytes(`http://localhost:${String(server.port)}/`, options()))).code).toBe('not_https') // prettier-ignore
+    const listedOutbound = withResolver(answering('127.0.0.1'), [origin])
+    expect((await listedOutbound.fetchBytes(`${origin}/a`, options({ configured: false }))).body.toString()).toBe('in')
+    expect((await failure(listedOutbound.fetchBytes(`http://localhost:${String(server.port)}/`, options()))).code).toBe('not_https') // prettier-ignore
     expect(server.connections()).toBe(1)
   })
 
@@ -435,7 +435,7 @@ describe('where it goes', () => {
 describe('kept connections', () => {
   test('are used again', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
-    for (let n = 0; n < 5; n++) await outbound.fetchBytes(here(server.port), options())
+    for (let n = 0; n < 5; n++) await outbound.fetchBytes(urlOf(server.port), options())
     expect([server.seen.length, server.connections()]).toEqual([5, 1])
   })
 
@@ -456,7 +456,7 @@ describe('kept connections', () => {
       if (server.seen.length >= 64) for (const answer of waiting.splice(0)) answer()
     })
     const replies = await Promise.all(
-      Array.from({ length: 70 }, () => outbound.fetchBytes(here(server.port), options())),
+      Array.from({ length: 70 }, () => outbound.fetchBytes(urlOf(server.port), options())),
     )
     expect(replies.map(({ body }) => body.toString())).toEqual(replies.map(() => 'in'))
     expect(server.maxOpen()).toBe(64)
@@ -479,15 +479,15 @@ describe('kept connections', () => {
 
   test('that the other side closed cost a GET nothing', async () => {
     const { server, requests } = await dropping()
-    for (let n = 0; n < 3; n++) expect((await outbound.fetchBytes(here(server.port), options())).body.toString()).toBe('in') // prettier-ignore
+    for (let n = 0; n < 3; n++) expect((await outbound.fetchBytes(urlOf(server.port), options())).body.toString()).toBe('in') // prettier-ignore
     expect(requests()).toBeGreaterThan(3)
   })
 
   test('a POST is never sent twice', async () => {
     const { server, requests } = await dropping()
     const post = options({ method: 'POST', body: 'x' })
-    expect((await outbound.fetchBytes(here(server.port), post)).body.toString()).toBe('in')
-    expect((await failure(outbound.fetchBytes(here(server.port), post))).code).toBe('unreachable')
+    expect((await outbound.fetchBytes(urlOf(server.port), post)).body.toString()).toBe('in')
+    expect((await failure(outbound.fetchBytes(urlOf(server.port), post))).code).toBe('unreachable')
     expect(requests()).toBe(2)
   })
 
@@ -495,14 +495,14 @@ describe('kept connections', () => {
     let connections = 0
     const server = await rawTlsServer(ids.good, (socket) => {
       const first = connections++ === 0
-      let answered = false
+      let isAnswered = false
       socket.on('data', () => {
-        if (!first || answered) socket.destroy()
+        if (!first || isAnswered) socket.destroy()
         else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nin')
-        answered = true
+        isAnswered = true
       })
     })
-    await outbound.fetchBytes(here(server.port), options())
+    await outbound.fetchBytes(urlOf(server.port), options())
     expect((await failed(server.port)).code).toBe('unreachable')
     expect(connections).toBe(2)
   })

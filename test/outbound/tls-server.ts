@@ -36,14 +36,14 @@ export function makeIdentities(): Identities {
   try {
     authority('ca')
     authority('other')
-    const here = 'DNS:localhost,DNS:issuer.test,IP:127.0.0.1,IP:::1'
+    const localNames = 'DNS:localhost,DNS:issuer.test,IP:127.0.0.1,IP:::1'
     return {
       ca: read('ca.pem'),
-      good: leaf('good', 'ca', here, '2'),
+      good: leaf('good', 'ca', localNames, '2'),
       otherName: leaf('otherName', 'ca', 'DNS:elsewhere.test', '2'),
-      otherCa: leaf('otherCa', 'other', here, '2'),
-      expired: leaf('expired', 'ca', here, '-1'),
-      clientOnly: leaf('clientOnly', 'ca', here, '2', 'clientAuth'),
+      otherCa: leaf('otherCa', 'other', localNames, '2'),
+      expired: leaf('expired', 'ca', localNames, '-1'),
+      clientOnly: leaf('clientOnly', 'ca', localNames, '2', 'clientAuth'),
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -37,7 +37,7 @@ it('ends with 0, and shows each step within 80 columns and 65 lines', () => {
   // The new version was fetched, and said to be in use, before the old one was retired.
   const at = '\\d\\d:\\d\\d:\\d\\d'
   const rows = [...stdout.matchAll(new RegExp(`^ {2}(\\d+) +${at} +(secret\\..*)$`, 'gm'))]
-  expect(rows.map(([, , what = '']) => what.split(/ {2,}/))).toEqual([
+  expect(rows.map(([, , outcome = '']) => outcome.split(/ {2,}/))).toEqual([
     ['secret.rotate', 'intended', 'admin', 'version 2'],
     ['secret.rotate', 'completed', 'system', 'version 2'],
     ['secret.read', 'granted', 'orders', 'version 2'],

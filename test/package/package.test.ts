@@ -31,7 +31,7 @@ let example: string
 
 beforeAll(async () => {
   // Packing builds what is packed: nothing is left of an earlier build.
-  for (const built of ['dist', 'sdk/dist']) await rm(join(root, built), { recursive: true, force: true })
+  for (const folder of ['dist', 'sdk/dist']) await rm(join(root, folder), { recursive: true, force: true })
   dir = await mkdtemp(join(tmpdir(), 'purser-package-'))
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: join(root, 'sdk') })
   packed = (JSON.parse(stdout) as [Packed])[0]
@@ -101,11 +101,11 @@ const nodes: [string, string][] = [[`Node.js ${process.versions.node}`, process.
 if (existsSync(newest)) nodes.push(['the newest Node.js', newest])
 else process.stdout.write('SKIPPED the newest Node.js: run npm ci --prefix test/tools on a platform that it names\n')
 
-const shown = `
+const printing = `
 console.log(JSON.stringify({ token: typeof token, chain: certificateChain.slice(0, 27), key: privateKey.slice(0, 27), roots: trustBundle.slice(0, 27) }))`
 
 const forms: [string, string, (code: string) => string][] = [
-  ['an ES module', 'main.mjs', (code) => code + shown],
+  ['an ES module', 'main.mjs', (code) => code + printing],
   [
     // Node.js loads ES modules by require() since 20.19 and 22.12.
     'CommonJS',
@@ -113,7 +113,7 @@ const forms: [string, string, (code: string) => string][] = [
     (code) => {
       const [, names = '', from = ''] = /^import (\{.*\}) from '([^']+)'$/m.exec(code) ?? []
       const body = code.replace(/^import .*$/m, '')
-      return `const ${names} = require('${from}')\n;(async () => {${body}${shown}\n})()`
+      return `const ${names} = require('${from}')\n;(async () => {${body}${printing}\n})()`
     },
   ],
 ]

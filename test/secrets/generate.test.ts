@@ -64,7 +64,7 @@ describe('passwords', () => {
         async (characters, length) => {
           const { p } = await make({ p: { length, characters: characters.join('') } })
           expect(String(p)).toHaveLength(length)
-          expect(Array.from(String(p)).every((one) => characters.includes(one))).toBe(true)
+          expect(Array.from(String(p)).every((character) => characters.includes(character))).toBe(true)
         },
       ),
     )
@@ -77,16 +77,16 @@ describe('passwords', () => {
     const characters = printable.slice(0, 62).join('')
     const { p } = await generateData({ p: { length: 62 * 4 * 10, characters } }, {}, inTurn)
     const counts = new Map<string, number>()
-    for (const one of Array.from(String(p))) counts.set(one, (counts.get(one) ?? 0) + 1)
+    for (const character of Array.from(String(p))) counts.set(character, (counts.get(character) ?? 0) + 1)
     expect([counts.size, new Set(counts.values())]).toEqual([62, new Set([40])])
   })
 
   it('are different each time', async () => {
-    const made = await Promise.all(
+    const results = await Promise.all(
       Array.from({ length: 50 }, () => make({ p: { length: 32, alphabet: 'alphanumeric' }, id: { uuid: true } })),
     )
-    expect(new Set(made.map((data) => data['p'])).size).toBe(50)
-    expect(new Set(made.map((data) => data['id'])).size).toBe(50)
+    expect(new Set(results.map((data) => data['p'])).size).toBe(50)
+    expect(new Set(results.map((data) => data['id'])).size).toBe(50)
   })
 })
 
@@ -111,6 +111,6 @@ it.each([
 })
 
 it('members that no field names stay', async () => {
-  const made = await make({ password: { length: 32, alphabet: 'hex' } }, { user: 'app', password: 'old' })
-  expect(made).toEqual({ user: 'app', password: expect.stringMatching(/^[0-9a-f]{32}$/) })
+  const result = await make({ password: { length: 32, alphabet: 'hex' } }, { user: 'app', password: 'old' })
+  expect(result).toEqual({ user: 'app', password: expect.stringMatching(/^[0-9a-f]{32}$/) })
 })

@@ -55,17 +55,17 @@ it.each([
     to(3, { alike: [1] }),
     false,
   ],
-] as const)('%s', (_, held, move, expected) => {
-  expect(hasMoved([...held], move)).toBe(expected)
+] as const)('%s', (_, rows, move, expected) => {
+  expect(hasMoved([...rows], move)).toBe(expected)
 })
 
 it('is so once any fetch was of the version or a newer one, in whatever order', () => {
-  const held = array(
+  const consumers = array(
     record({ version: integer({ min: 1, max: 6 }), fetchedAt: integer({ min: 0, max: 50 }).map(at) }),
     { minLength: 1 },
   )
   assert(
-    property(held, integer({ min: 2, max: 6 }), (rows, version) => {
+    property(consumers, integer({ min: 2, max: 6 }), (rows, version) => {
       expect(hasMoved(rows, to(version))).toBe(rows.some((row) => row.version >= version))
     }),
   )

@@ -3,8 +3,8 @@ import { assert, constantFrom, date, integer, nat, property, uint8Array } from '
 import { describe, expect, it } from 'vitest'
 import { type Schedule, checkSchedule, nextRun } from '../../src/secrets/rotation/schedule.ts'
 
-const none = () => Buffer.alloc(4)
-const next = (schedule: Schedule, after: string, random = none) =>
+const zeros = () => Buffer.alloc(4)
+const next = (schedule: Schedule, after: string, random = zeros) =>
   nextRun(schedule, new Date(after), random)?.toISOString()
 const berlin = (cron: string): Schedule => ({ cron, timeZone: 'Europe/Berlin' })
 
@@ -45,8 +45,8 @@ describe('next', () => {
         const at = nextRun({ cron: '0 12 * * *', jitterSeconds }, new Date('2026-11-25T00:00:00Z'), () =>
           Buffer.from(bytes),
         )
-        const late = ((at?.getTime() ?? 0) - Date.parse('2026-11-25T12:00:00Z')) / 1000
-        expect(late >= 0 && late < jitterSeconds && Number.isInteger(late)).toBe(true)
+        const delay = ((at?.getTime() ?? 0) - Date.parse('2026-11-25T12:00:00Z')) / 1000
+        expect(delay >= 0 && delay < jitterSeconds && Number.isInteger(delay)).toBe(true)
       }),
     )
   })
@@ -56,7 +56,7 @@ describe('next', () => {
     const moment = date({ min: new Date('2020-01-01'), max: new Date('2035-01-01'), noInvalidDate: true })
     assert(
       property(moment, constantFrom(...zones), nat(59), nat(23), (after, timeZone, minute, hour) => {
-        const at = nextRun({ cron: `${minute} ${hour} * * *`, timeZone }, after, none)
+        const at = nextRun({ cron: `${minute} ${hour} * * *`, timeZone }, after, zeros)
         if (!at) throw new Error('never')
         expect(at.getTime()).toBeGreaterThan(after.getTime())
         expect(at.getTime() - after.getTime()).toBeLessThanOrEqual(49 * 3600_000)
@@ -66,7 +66,7 @@ describe('next', () => {
           minute: '2-digit',
           hourCycle: 'h23',
         })
-        const wanted = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`
+        const expected = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`
         // The one exception is the hour that the clocks skip, in spring.
         const offsetsDiffer =
           new Set(
@@ -77,7 +77,7 @@ describe('next', () => {
                   .split('GMT')[1],
             ),
           ).size > 1
-        expect(format.format(at) === wanted || offsetsDiffer).toBe(true)
+        expect(format.format(at) === expected || offsetsDiffer).toBe(true)
       }),
       { numRuns: 300 },
     )

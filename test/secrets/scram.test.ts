@@ -27,10 +27,13 @@ describe('a SCRAM-SHA-256 verifier', () => {
   it('is new each time, and in the form that Postgres keeps', async () => {
     const password = newPassword(randomBytes)
     expect(password).toMatch(/^[\w-]{32}$/)
-    const [one, two] = await Promise.all([scramVerifier(password, randomBytes), scramVerifier(password, randomBytes)])
-    expect(one).not.toBe(two)
-    expect(one).toMatch(/^SCRAM-SHA-256\$4096:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/)
-    expect(one).not.toContain(password)
+    const [first, second] = await Promise.all([
+      scramVerifier(password, randomBytes),
+      scramVerifier(password, randomBytes),
+    ])
+    expect(first).not.toBe(second)
+    expect(first).toMatch(/^SCRAM-SHA-256\$4096:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/)
+    expect(first).not.toContain(password)
   })
 
   it('is made of no password that needs preparation', async () => {

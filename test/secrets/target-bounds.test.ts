@@ -13,7 +13,7 @@ it('no statement begins once a connection has lasted its time, and what it was i
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
   const where = { host: target.host, port: target.port, database: 'orders', tls: { insecure: true } }
-  const late = withConnection(where, target.admin, (session) =>
+  const result = withConnection(where, target.admin, (session) =>
     session.together(async () => {
       await session.run('create role half_done nologin')
       vi.advanceTimersByTime(29_000)
@@ -22,7 +22,7 @@ it('no statement begins once a connection has lasted its time, and what it was i
       await session.run('alter role half_done login')
     }),
   )
-  await expect(late).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('slow') })
+  await expect(result).rejects.toMatchObject({ fault: 'failed', message: expect.stringContaining('slow') })
   await expect
     .poll(() => target.sql(`select 1 from pg_stat_activity where application_name = 'purser' and state <> 'idle'`))
     .toEqual([])

@@ -10,7 +10,7 @@ import { newPassword, scramVerifier } from '../../src/secrets/databases/scram.ts
 import { hostileNames } from '../support/hostile-names.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
 
-const soon = () => new Date(Date.now() + 600_000)
+const inTenMinutes = () => new Date(Date.now() + 600_000)
 
 describe('a role at a target', () => {
   let target: TargetServer
@@ -28,7 +28,7 @@ describe('a role at a target', () => {
       grants: [{ schema: 'shop', objects: 'tables' as const, privileges: ['select', 'insert'] }],
       ...more,
     }
-    await asAdmin((session) => createRole(session, definition, { username, verifier, expiresAt: soon() }))
+    await asAdmin((session) => createRole(session, definition, { username, verifier, expiresAt: inTenMinutes() }))
     return { password, verifier }
   }
   /** Everything about roles and rights that the server knows. */

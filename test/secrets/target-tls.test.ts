@@ -46,10 +46,10 @@ describe('a connection to a target', () => {
     const address = silent.address()
     const port = typeof address === 'object' && address ? address.port : 0
     try {
-      const asked = withConnection({ host: '127.0.0.1', port, database: 'x', tls: {} }, target.admin, (session) =>
+      const session = withConnection({ host: '127.0.0.1', port, database: 'x', tls: {} }, target.admin, (session) =>
         session.run('select 1'),
       )
-      await expect(asked).rejects.toMatchObject({ fault: 'unreachable' })
+      await expect(session).rejects.toMatchObject({ fault: 'unreachable' })
     } finally {
       silent.close()
     }

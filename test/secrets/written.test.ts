@@ -32,9 +32,9 @@ it('finds the state of the last write of a path, at the version that the writer 
 it.each([
   ['may be refused for its rotator', state({ rotator: 'postgres' })],
   ['destroys a version', state({}, [3, 2, 1, 0, -1])],
-])('leaves a write to the database that %s', (_, kept) => {
+])('leaves a write to the database that %s', (_, mode) => {
   const states = createWrittenStates()
-  states.keep('a/b', kept)
+  states.keep('a/b', mode)
   expect(states.find('a/b', 3)).toBeUndefined()
 })
 

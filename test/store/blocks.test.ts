@@ -54,7 +54,7 @@ describe('blocks of selectors in memory', () => {
     at: new Date(0),
     revocation: 'con_1',
   })
-  const found = (table: BlockTable, selectors: Record<string, string | string[]>): string[] =>
+  const names = (table: BlockTable, selectors: Record<string, string | string[]>): string[] =>
     table.ofSelectors('att_1', selectors).map((row) => row.value)
 
   it('cover instances of their attestor that have all of them', () => {
@@ -62,9 +62,9 @@ describe('blocks of selectors in memory', () => {
     table.set(block('node', { 'k8s:node': 'worker-7', 'k8s:ns': 'prod' }, hourMs))
     table.set(block('tag', { 'docker:tag': 'b' }, hourMs))
     table.set(block('elsewhere', { 'k8s:node': 'worker-7' }, hourMs, 'att_2'))
-    expect(found(table, { 'k8s:node': 'worker-7', 'k8s:ns': 'prod', 'k8s:sa': 'web' })).toEqual(['node'])
-    expect(found(table, { 'k8s:node': 'worker-7' })).toEqual([])
-    expect(found(table, { 'docker:tag': ['a', 'b'] })).toEqual(['tag'])
+    expect(names(table, { 'k8s:node': 'worker-7', 'k8s:ns': 'prod', 'k8s:sa': 'web' })).toEqual(['node'])
+    expect(names(table, { 'k8s:node': 'worker-7' })).toEqual([])
+    expect(names(table, { 'docker:tag': ['a', 'b'] })).toEqual(['tag'])
   })
 
   it('are forgotten after their end', () => {
@@ -72,8 +72,8 @@ describe('blocks of selectors in memory', () => {
     const selectors = { 'k8s:ns': 'prod' }
     table.set(block('ns', selectors, 2 * hourMs))
     table.set(block('ns', selectors, hourMs))
-    expect(found(table, selectors)).toEqual(['ns'])
+    expect(names(table, selectors)).toEqual(['ns'])
     table.forget(new Date(1.5 * hourMs))
-    expect(found(table, selectors)).toEqual([])
+    expect(names(table, selectors)).toEqual([])
   })
 })

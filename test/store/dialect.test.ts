@@ -162,11 +162,11 @@ describeBothStores('the dialect', (openStore) => {
 
   it('does not call a failed transaction committed', async () => {
     const { knex } = db
-    const swallowed = knex.transaction(async (tx) => {
+    const transaction = knex.transaction(async (tx) => {
       await tx('item').insert({ id: 1 })
       await caught(tx('item').insert({ id: 1 }))
     })
-    expect(await caught(swallowed)).toMatchObject({ code: '25P02' })
+    expect(await caught(transaction)).toMatchObject({ code: '25P02' })
     expect(await knex('item').pluck('id')).toEqual([])
     expect(await knex('item').insert({ id: 1 }).returning('id')).toEqual([{ id: 1 }])
   })
@@ -191,14 +191,14 @@ describeBothStores('the dialect', (openStore) => {
 
   it('notifies after the commit, never after a rollback, only on the channel, until unlistened', async () => {
     const { knex, listen } = db
-    const heard: string[] = []
+    const payloads: string[] = []
     let seen = (): void => undefined
     const last = new Promise<void>((resolve) => (seen = resolve))
-    const unlisten = await listen('Items "odd"', (payload) => heard.push(payload))
+    const unlisten = await listen('Items "odd"', (payload) => payloads.push(payload))
     await listen('last', () => seen())
     await knex.transaction(async (tx) => {
       await tx.raw('select pg_notify(?, ?)', ['Items "odd"', 'one'])
-      heard.push('before the commit')
+      payloads.push('before the commit')
     })
     await caught(
       knex.transaction(async (tx) => {
@@ -210,13 +210,13 @@ describeBothStores('the dialect', (openStore) => {
     await knex.raw('select pg_notify(?, ?)', ['Items "odd"', 'two'])
     await knex.raw('select pg_notify(?, ?)', ['last', ''])
     await last
-    expect(heard).toEqual(['before the commit', 'one', 'two'])
+    expect(payloads).toEqual(['before the commit', 'one', 'two'])
     await unlisten()
     const again = new Promise<void>((resolve) => (seen = resolve))
     await knex.raw('select pg_notify(?, ?)', ['Items "odd"', 'three'])
     await knex.raw('select pg_notify(?, ?)', ['last', ''])
     await again
-    expect(heard).toHaveLength(3)
+    expect(payloads).toHaveLength(3)
   })
 
   it('lets each statement of a function see what others committed while it waited for the lock', async () => {

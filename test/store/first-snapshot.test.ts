@@ -44,9 +44,9 @@ describeBothStores('a first snapshot', (open) => {
       const snapshots = await openSnapshots(db, { now: Date.now, onError: () => undefined, crlShardAbove: max })
       for (let elapsed = 0; elapsed <= 10; elapsed++) {
         snapshots.forgetEnded({ blocks: new Date(start + elapsed * hour), apiTokens: new Date(start) })
-        const left = all.filter((end) => end > elapsed).length
+        const remaining = all.filter((end) => end > elapsed).length
         const isMore = snapshots.current().blocks.revokedCertificates() > max
-        expect({ max, elapsed, isMore }).toEqual({ max, elapsed, isMore: left > max })
+        expect({ max, elapsed, isMore }).toEqual({ max, elapsed, isMore: remaining > max })
       }
       await snapshots.stop()
     }

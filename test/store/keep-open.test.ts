@@ -7,12 +7,12 @@ describeBothStores('a transaction that waits', (open) => {
   test('is kept open for longer than Postgres lets one idle', async () => {
     const { knex } = await open()
     const done = await knex.transaction(async (tx) => {
-      const waited = await keepOpen(
+      const result = await keepOpen(
         tx,
         pause(2_500).then(() => 'found'),
       )
       const { rows } = await tx.raw<{ rows: { n: number }[] }>('select 1 as n')
-      return [waited, rows[0]?.n]
+      return [result, rows[0]?.n]
     })
     expect(done).toEqual(['found', 1])
   })

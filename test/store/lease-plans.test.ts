@@ -42,9 +42,9 @@ beforeEach(() => (statements = []))
 afterAll(() => purser?.stop())
 
 /** The number of rows that the scans of a plan read. */
-function touched(plan: Plan): number {
+function rowsOfPlan(plan: Plan): number {
   const own = plan['Relation Name'] === undefined ? 0 : ((plan['Actual Rows'] ?? 0) + (plan['Rows Removed by Filter'] ?? 0)) * (plan['Actual Loops'] ?? 1) // prettier-ignore
-  return own + (plan.Plans ?? []).reduce((sum, child) => sum + touched(child), 0)
+  return own + (plan.Plans ?? []).reduce((sum, child) => sum + rowsOfPlan(child), 0)
 }
 
 /** The maximum number of rows that a reading statement on leases touches. */
@@ -57,7 +57,7 @@ async function maxTouched(): Promise<{ rows: number; sql: string; count: number 
     const connection = await purser.knex.client.acquireConnection()
     const { rows } = await connection.query({ text, values: bindings ?? [], queryMode: 'extended' })
     await purser.knex.client.releaseConnection(connection)
-    const rowsOf = touched(rows[0]['QUERY PLAN'][0].Plan)
+    const rowsOf = rowsOfPlan(rows[0]['QUERY PLAN'][0].Plan)
     if (rowsOf >= max.rows) max = { ...max, rows: rowsOf, sql }
   }
   return max
@@ -103,8 +103,8 @@ it('what is due is found among what is not: over in time, its session given up, 
   const { rows, sql } = await maxTouched()
   // Reads a page of expired leases, or ended sessions with their leases, but no others.
   expect({ rows: rows <= (many * 2) / 9 + page * 2, sql }).toEqual({ rows: true, sql })
-  const left = await purser.knex('lease').where({ state: 'active' }).count({ n: '*' })
-  expect(Number(left[0]?.['n'])).toBe(many + (many * 2) / 3)
+  const active = await purser.knex('lease').where({ state: 'active' }).count({ n: '*' })
+  expect(Number(active[0]?.['n'])).toBe(many + (many * 2) / 3)
   statements = []
   await purser.runJobs()
   statements = statements.filter(({ sql }) => !sql.includes('count(*)'))

@@ -134,12 +134,12 @@ describe('a migration beside a replica that serves', () => {
 
   it('waits for appends, and they for it: no deadlock ends either', async () => {
     const { replica, migrating } = await serving()
-    const over = new AbortController()
+    const ending = new AbortController()
     const append = async (): Promise<void> => {
-      while (!over.signal.aborted) await appendItems(replica.knex, randomUUID(), 1, [item()])
+      while (!ending.signal.aborted) await appendItems(replica.knex, randomUUID(), 1, [item()])
     }
     const appends = Promise.all([append(), append(), append()])
-    const applied = migrate(migrating, [...migrations, session]).finally(() => over.abort())
+    const applied = migrate(migrating, [...migrations, session]).finally(() => ending.abort())
     const [names] = await Promise.all([applied, appends])
     expect(names).toEqual(['900-session'])
   })

@@ -21,18 +21,18 @@ const backend = async (knex: Knex): Promise<number> => (await knex.raw('select p
 async function startProxy(url: string): Promise<{ url: string; cut(): void; stop(): void }> {
   const to = new URL(url)
   const sockets: Socket[] = []
-  const server = createServer((near) => {
-    const far = connect(Number(to.port || 5432), to.hostname)
-    for (const socket of [near, far]) sockets.push(socket.on('error', () => undefined))
-    near.pipe(far).pipe(near)
+  const server = createServer((client) => {
+    const upstream = connect(Number(to.port || 5432), to.hostname)
+    for (const socket of [client, upstream]) sockets.push(socket.on('error', () => undefined))
+    client.pipe(upstream).pipe(client)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  const near = new URL(url)
-  near.host = `127.0.0.1:${address.port}`
+  const proxied = new URL(url)
+  proxied.host = `127.0.0.1:${address.port}`
   return {
-    url: near.href,
+    url: proxied.href,
     cut() {
       for (const socket of sockets) socket.unpipe().pause()
     },
@@ -220,33 +220,33 @@ describe('the Postgres store, when the server fails', () => {
   it('listens again after a crash and tells of the gap, once per channel subscriber', async () => {
     const errors: unknown[] = []
     const db = openPostgres({ url: server.url, onError: (error) => errors.push(error) })
-    const heard: string[] = []
+    const events: string[] = []
     await db.listen(
       'a',
-      (payload) => heard.push(`a ${payload}`),
-      () => heard.push('gap a'),
+      (payload) => events.push(`a ${payload}`),
+      () => events.push('gap a'),
     )
     await db.listen(
       'b',
-      (payload) => heard.push(`b ${payload}`),
-      () => heard.push('gap b'),
+      (payload) => events.push(`b ${payload}`),
+      () => events.push('gap b'),
     )
     const unlisten = await db.listen(
       'c',
-      () => heard.push('c'),
-      () => heard.push('gap c'),
+      () => events.push('c'),
+      () => events.push('gap c'),
     )
     await unlisten()
     await server.stopHard()
     expect(isConnectionError(await caught(db.knex.raw(`select 1`)))).toBe(true)
     // Subscribed while the server is down: notified once it is up.
-    const later = db.listen('d', (payload) => heard.push(`d ${payload}`))
+    const later = db.listen('d', (payload) => events.push(`d ${payload}`))
     await server.start()
     await later
-    while (!heard.includes('gap b')) await setTimeout(20)
+    while (!events.includes('gap b')) await setTimeout(20)
     for (const channel of ['a', 'b', 'c', 'd']) await db.knex.raw(`select pg_notify(?, 'again')`, [channel])
-    while (!heard.includes('d again')) await setTimeout(20)
-    expect(heard).toEqual(['gap a', 'gap b', 'a again', 'b again', 'd again'])
+    while (!events.includes('d again')) await setTimeout(20)
+    expect(events).toEqual(['gap a', 'gap b', 'a again', 'b again', 'd again'])
     expect(errors.length).toBeGreaterThan(0)
     await db.close()
   })
@@ -254,13 +254,13 @@ describe('the Postgres store, when the server fails', () => {
   it('tells a subscriber that throws, and hears on', async () => {
     const errors: unknown[] = []
     const db = openPostgres({ url: server.url, onError: (error) => errors.push(error) })
-    const heard: string[] = []
+    const payloads: string[] = []
     await db.listen('a', () => {
       throw new Error('subscriber')
     })
-    await db.listen('a', (payload) => heard.push(payload))
+    await db.listen('a', (payload) => payloads.push(payload))
     await db.knex.raw(`select pg_notify('a', 'one')`)
-    while (heard.length === 0) await setTimeout(10)
+    while (payloads.length === 0) await setTimeout(10)
     expect(errors).toEqual([new Error('subscriber')])
     await db.close()
   })

@@ -23,10 +23,10 @@ it('does not wait for the head lock where no commit waits for a standby', async 
 
 it('confirms once for looks at the same time, and not again before the log has grown', async () => {
   const read = createReplicatedHead(db.knex, () => 0)
-  const sent: string[] = []
-  const watched = ({ sql }: { sql: string }) => void sent.push(sql)
+  const statements: string[] = []
+  const watched = ({ sql }: { sql: string }) => void statements.push(sql)
   db.knex.on('query', watched)
-  const confirmations = () => sent.filter((sql) => sql.includes('for update')).length
+  const confirmations = () => statements.filter((sql) => sql.includes('for update')).length
   await Promise.all([read(), read(), read()])
   await read()
   expect(confirmations()).toBe(1)

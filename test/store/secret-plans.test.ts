@@ -51,9 +51,9 @@ it('a page of all secrets, of a prefix, and the next page', async () => {
   const all = { from: '', before: endOfPrefix('') }
   expect(await rowsRead((tx) => listSecrets(tx, all, 50))).toBeLessThan(200)
   expect(await rowsRead((tx) => listSecrets(tx, { ...all, from: afterPath('app-5/db') }, 50))).toBeLessThan(200)
-  const one = { from: 'app-77/', before: endOfPrefix('app-77/') }
-  expect(await listSecrets(db.knex, one, 50)).toMatchObject([{ path: 'app-77/db' }])
-  expect(await rowsRead((tx) => listSecrets(tx, one, 50))).toBeLessThan(10)
+  const range = { from: 'app-77/', before: endOfPrefix('app-77/') }
+  expect(await listSecrets(db.knex, range, 50)).toMatchObject([{ path: 'app-77/db' }])
+  expect(await rowsRead((tx) => listSecrets(tx, range, 50))).toBeLessThan(10)
 })
 
 function write(n: number, expected: number) {

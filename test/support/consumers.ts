@@ -41,7 +41,7 @@ export async function createPods(
 }
 
 async function startPod(purser: TestPurser, clock: Clock, issuer: Issuer, sub: string): Promise<Pod> {
-  let held: ReturnType<Pod['held']>
+  let current: ReturnType<Pod['held']>
   const now = clock.seconds()
   const proof = { kind: 'jwt', token: await issuer.token({ sub, iat: now, exp: now + 600 }) }
   const { status, body, text } = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {} })
@@ -52,11 +52,11 @@ async function startPod(purser: TestPurser, clock: Clock, issuer: Issuer, sub: s
   return {
     session,
     token,
-    held: () => held,
+    held: () => current,
     async fetch(rest = 'db') {
       const answer = await purser.call('GET', `/api/v1/secrets/prod/${rest}`, undefined, { token })
       const { version, data } = answer.body
-      if (answer.status === 200) held = { version: Number(version), data: data as Record<string, unknown> }
+      if (answer.status === 200) current = { version: Number(version), data: data as Record<string, unknown> }
       return answer
     },
     ack: async (version, path = 'prod/db') =>

@@ -19,10 +19,10 @@ export async function startNetwork(to: string): Promise<Network> {
       return
     }
     const upstream = connect(Number(port), hostname)
-    for (const one of [socket, upstream]) {
-      sockets.add(one)
-      one.on('error', () => undefined)
-      one.on('close', () => sockets.delete(one))
+    for (const end of [socket, upstream]) {
+      sockets.add(end)
+      end.on('error', () => undefined)
+      end.on('close', () => sockets.delete(end))
     }
     socket.pipe(upstream).pipe(socket)
     socket.on('close', () => upstream.destroy())

@@ -28,8 +28,8 @@ export type Diagnosis = Ran & { first: string }
 
 /** `first` is the first line, its columns set apart by two spaces. */
 export async function diagnose(env: Env, ...argv: string[]): Promise<Diagnosis> {
-  const ran = await cli(['doctor', ...argv], { env })
-  return { ...ran, first: (ran.out.split('\n')[0] ?? '').replaceAll(/ {2,}/g, '  ') }
+  const result = await cli(['doctor', ...argv], { env })
+  return { ...result, first: (result.out.split('\n')[0] ?? '').replaceAll(/ {2,}/g, '  ') }
 }
 
 export async function findingsOf(env: Env, ...argv: string[]): Promise<Finding[]> {

@@ -24,24 +24,24 @@ const escaped = (text: string): string =>
  */
 export function encodingsOf(text: string): Map<string, Buffer> {
   const bytes = Buffer.from(text, 'utf8')
-  const found = new Map<string, Buffer>()
-  const add = (name: string, needle: string | Buffer): void => void found.set(name, Buffer.from(needle as string))
+  const needles = new Map<string, Buffer>()
+  const add = (name: string, needle: string | Buffer): void => void needles.set(name, Buffer.from(needle as string))
   add('plain', text)
   add('upper case', text.toUpperCase())
   add('lower case', text.toLowerCase())
   add('backwards', text.split('').toReversed().join(''))
-  base64Of(bytes).forEach((one, n) => {
-    add(`base64 at ${n}`, one)
-    add(`base64url at ${n}`, one.replaceAll('+', '-').replaceAll('/', '_'))
+  base64Of(bytes).forEach((encoding, n) => {
+    add(`base64 at ${n}`, encoding)
+    add(`base64url at ${n}`, encoding.replaceAll('+', '-').replaceAll('/', '_'))
   })
   add('hex', bytes.toString('hex'))
   add('HEX', bytes.toString('hex').toUpperCase())
   add('percent', [...bytes].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''))
   add('PERCENT', [...bytes].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''))
   add('JSON escapes', escaped(text))
-  found.set('UTF-16LE', Buffer.from(text, 'utf16le'))
-  found.set('UTF-16BE', Buffer.from(text, 'utf16le').swap16())
-  return found
+  needles.set('UTF-16LE', Buffer.from(text, 'utf16le'))
+  needles.set('UTF-16BE', Buffer.from(text, 'utf16le').swap16())
+  return needles
 }
 
 /** Unkeyed hashes of the whole text, by which a guess can be confirmed. */

@@ -37,11 +37,11 @@ export function watch(
     outgoing.on('response', (message) => {
       let text = ''
       let rest = ''
-      let over = false
+      let isOver = false
       const events: Event[] = []
       const ended = new Promise<void>((done) => {
         message.on('close', () => {
-          over = true
+          isOver = true
           done()
         })
       })
@@ -59,7 +59,7 @@ export function watch(
         events,
         body: () => text,
         ended,
-        isEnded: () => over,
+        isEnded: () => isOver,
         lastId: () => events.findLast((event) => event.id !== undefined)?.id,
         message,
         cut: () => void message.destroy(),
@@ -74,8 +74,8 @@ function readEvent(block: string): Event[] {
     const at = line.indexOf(': ')
     return [line.slice(0, at), line.slice(at + 2)]
   })
-  const of = (name: string): string | undefined => fields.find(([one]) => one === name)?.[1]
-  const [name, data, id] = [of('event'), of('data'), of('id')]
+  const fieldOf = (name: string): string | undefined => fields.find(([key]) => key === name)?.[1]
+  const [name, data, id] = [fieldOf('event'), fieldOf('data'), fieldOf('id')]
   if (name === undefined || data === undefined) return []
   return [{ name, data: JSON.parse(data) as Record<string, unknown>, ...(id !== undefined && { id }) }]
 }

@@ -5,15 +5,15 @@ import type { Knex } from '../../src/store/database.ts'
  * Leases of the database `orders` and the workload `shop`, each with a session of its own.
  * @param over a third of them is due: over in time, their sessions ended, or never given out
  */
-export async function fillLeases(knex: Knex, { many, over }: { many: number; over: boolean }): Promise<void> {
+export async function fillLeases(knex: Knex, { many, withDue }: { many: number; withDue: boolean }): Promise<void> {
   // A statement of the server's own connections may take six seconds.
-  for (let from = 0; from < many; from += 10_000) await fill(knex, from + 1, Math.min(many, from + 10_000), over)
+  for (let from = 0; from < many; from += 10_000) await fill(knex, from + 1, Math.min(many, from + 10_000), withDue)
   await knex.raw('analyze session, lease')
 }
 
-async function fill(knex: Knex, from: number, to: number, over: boolean): Promise<void> {
-  const prefix = over ? 'b' : 'a'
-  const third = over ? 'n % 3 = 0' : 'false'
+async function fill(knex: Knex, from: number, to: number, withDue: boolean): Promise<void> {
+  const prefix = withDue ? 'b' : 'a'
+  const third = withDue ? 'n % 3 = 0' : 'false'
   await knex.raw(
     `insert into session (id, instance, generation, workload_id, attestor_id, spiffe_id, selectors, started_at, expires_at, ended_at, end_reason)
      select 'ses_' || ? || lpad(to_hex(n), 31, '0'), decode(lpad(to_hex(n), 64, ?), 'hex'), 1, w.id, a.id,

@@ -12,13 +12,13 @@ export async function waiters(knex: Knex): Promise<number> {
 /** Sends requests of which each waits for the head lock before the next is sent, then lets go of it. */
 export async function inOrder<T extends unknown[]>(
   { knex }: Pick<TestPurser, 'knex'>,
-  ...asked: { [N in keyof T]: () => Promise<T[N]> }
+  ...requests: { [N in keyof T]: () => Promise<T[N]> }
 ): Promise<T> {
   const tx = await knex.transaction()
   await tx('log_head').forUpdate().first()
   const answers: Promise<unknown>[] = []
   try {
-    for (const ask of asked) {
+    for (const ask of requests) {
       answers.push(ask())
       const until = Date.now() + 1500
       while ((await waiters(knex)) < answers.length && Date.now() < until) await pause(10)

@@ -28,8 +28,8 @@ export async function createIssuer(
     token(claims = {}, header = {}) {
       const now = Math.floor(Date.now() / 1000)
       const payload = { iss: issuer, aud: audience, sub: 'web', iat: now, exp: now + 600, jti: randomUUID(), ...claims }
-      const kept = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined))
-      return new SignJWT(kept).setProtectedHeader({ alg, kid, ...header }).sign(privateKey)
+      const definedClaims = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined))
+      return new SignJWT(definedClaims).setProtectedHeader({ alg, kid, ...header }).sign(privateKey)
     },
   }
 }

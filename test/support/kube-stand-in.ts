@@ -47,7 +47,7 @@ export type KubeStandIn = Awaited<ReturnType<typeof startKubeStandIn>>
 export async function startKubeStandIn({
   identity,
   caPem,
-  issuer: given,
+  issuer: configuredIssuer,
   reviewer = 'eyJhbGciOiJub25lIn0.e30.cmV2aWV3ZXI',
 }: Options) {
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -68,7 +68,7 @@ export async function startKubeStandIn({
   const send = (response: ServerResponse, status: number, value: unknown, type = 'application/json'): void =>
     void response.writeHead(status, { 'content-type': type }).end(JSON.stringify(value))
 
-  function review(token: string, wanted: string[]): Review {
+  function review(token: string, audiences: string[]): Review {
     const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>
     const kube = (claims['kubernetes.io'] ?? {}) as {
       namespace?: string
@@ -76,15 +76,15 @@ export async function startKubeStandIn({
       pod?: { name: string; uid: string }
       node?: { name: string }
     }
-    const both = [claims.aud].flat().filter((one) => wanted.includes(String(one)))
-    const gone = [kube.pod?.uid, kube.serviceaccount?.uid].some((uid) => uid !== undefined && state.gone.has(uid))
+    const both = [claims.aud].flat().filter((audience) => audiences.includes(String(audience)))
+    const isGone = [kube.pod?.uid, kube.serviceaccount?.uid].some((uid) => uid !== undefined && state.gone.has(uid))
     const base = {
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'TokenReview',
       metadata: { creationTimestamp: null },
-      spec: { token, audiences: wanted },
+      spec: { token, audiences: audiences },
     }
-    if (both.length === 0 || gone || claims.iss !== (given ?? url))
+    if (both.length === 0 || isGone || claims.iss !== (configuredIssuer ?? url))
       return {
         ...base,
         status: { user: {}, error: '[invalid bearer token, service account token has been invalidated]' },
@@ -115,7 +115,7 @@ export async function startKubeStandIn({
       return send(response, authorization === undefined ? 403 : 401, { kind: 'Status' })
     if (path === '/.well-known/openid-configuration')
       return send(response, 200, {
-        issuer: given ?? url,
+        issuer: configuredIssuer ?? url,
         jwks_uri: state.jwksUri ?? `${url}/openid/v1/jwks`,
         response_types_supported: ['id_token'],
       })
@@ -147,7 +147,7 @@ export async function startKubeStandIn({
 
   return {
     url,
-    issuer: given ?? url,
+    issuer: configuredIssuer ?? url,
     caPem,
     reviewer,
     jwk,
@@ -163,7 +163,7 @@ export async function startKubeStandIn({
         exp: iat + (options.life ?? 3600),
         iat,
         nbf: iat,
-        iss: given ?? url,
+        iss: configuredIssuer ?? url,
         jti: randomUUID(),
         sub: `system:serviceaccount:${ns}:${sa}`,
         'kubernetes.io': {

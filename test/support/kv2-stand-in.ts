@@ -17,7 +17,7 @@ export type Kv2StandIn = {
   denied: Set<string>
   /** Replies that are given before anything else, each once. */
   next: { status: number; headers?: Record<string, string> }[]
-  asked: string[]
+  requests: string[]
   stop: () => Promise<void>
 }
 
@@ -31,7 +31,7 @@ export async function startKv2(
   const secrets: Kv2StandIn['secrets'] = new Map()
   const denied: Kv2StandIn['denied'] = new Set()
   const next: Kv2StandIn['next'] = []
-  const asked: string[] = []
+  const requests: string[] = []
 
   function answer(response: ServerResponse, status: number, body: object, headers: Record<string, string> = {}): void {
     response.writeHead(status, { 'cache-control': 'no-store', 'content-type': 'application/json', ...headers })
@@ -47,11 +47,11 @@ export async function startKv2(
     warnings: null,
     auth: null,
   })
-  const metadataOf = (one: Version, version: number): object => ({
+  const metadataOf = (stored: Version, version: number): object => ({
     created_time: created,
     custom_metadata: null,
-    deletion_time: one.deletion_time ?? '',
-    destroyed: one.destroyed ?? false,
+    deletion_time: stored.deletion_time ?? '',
+    destroyed: stored.destroyed ?? false,
     version,
   })
 
@@ -62,15 +62,15 @@ export async function startKv2(
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '', 'http://stand-in')
-    asked.push(`${request.method} ${request.url}`)
-    const early = next.shift()
-    if (early) return answer(response, early.status, { errors: [] }, early.headers)
-    const known = request.headers['x-vault-namespace'] === namespace
-    if (request.headers['x-vault-token'] !== token || !known) {
+    requests.push(`${request.method} ${request.url}`)
+    const override = next.shift()
+    if (override) return answer(response, override.status, { errors: [] }, override.headers)
+    const isKnown = request.headers['x-vault-namespace'] === namespace
+    if (request.headers['x-vault-token'] !== token || !isKnown) {
       return answer(response, 403, { errors: ['permission denied'] })
     }
-    const [, of = '', kind = '', path = ''] = /^\/v1\/([^/]+)\/([^/]+)\/(.*)$/.exec(url.pathname) ?? []
-    if (of !== mount || request.method !== 'GET') return answer(response, 404, { errors: [] })
+    const [, engine = '', kind = '', path = ''] = /^\/v1\/([^/]+)\/([^/]+)\/(.*)$/.exec(url.pathname) ?? []
+    if (engine !== mount || request.method !== 'GET') return answer(response, 404, { errors: [] })
     const name = path.split('/').map(decodeURIComponent).join('/')
     if (url.searchParams.get('list') === 'true' && kind === 'metadata') {
       if (denied.has(name)) return answer(response, 403, { errors: ['permission denied'] })
@@ -91,12 +91,13 @@ export async function startKv2(
       const more = { delete_version_after: '0s', max_versions: 0, oldest_version: 0, updated_time: created }
       return answer(response, 200, envelope({ ...rest, ...more, versions: Object.fromEntries(all) }))
     }
-    const wanted = Number(url.searchParams.get('version') ?? 0) || versions.length
-    const one = versions[wanted - 1]
-    if (kind !== 'data' || !one) return answer(response, 404, { errors: [] })
-    const gone = one.destroyed || (one.deletion_time !== undefined && Date.parse(one.deletion_time) <= Date.now())
-    const metadata = metadataOf(one, wanted)
-    return answer(response, gone ? 404 : 200, envelope({ data: gone ? null : one.data, metadata }))
+    const number = Number(url.searchParams.get('version') ?? 0) || versions.length
+    const version = versions[number - 1]
+    if (kind !== 'data' || !version) return answer(response, 404, { errors: [] })
+    const isGone =
+      version.destroyed || (version.deletion_time !== undefined && Date.parse(version.deletion_time) <= Date.now())
+    const metadata = metadataOf(version, number)
+    return answer(response, isGone ? 404 : 200, envelope({ data: isGone ? null : version.data, metadata }))
   }
 
   const server = tls ? createTls(tls, handle) : createPlain(handle)
@@ -108,7 +109,7 @@ export async function startKv2(
     secrets,
     denied,
     next,
-    asked,
+    requests,
     async stop() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

@@ -7,7 +7,7 @@ import { type Issuer, createIssuer, registerLab } from './issuer.ts'
 import { split } from './published.ts'
 import type { TestPurser } from './purser.ts'
 
-export type Given = {
+export type IssuedCredentials = {
   privateKey: KeyObject
   leaf: string
   issuing: string
@@ -25,7 +25,7 @@ export type Given = {
 export type Lab = {
   issuer: Issuer
   /** @param claims of the proof: `jti` by itself is fresh, `sub` chooses the workload */
-  get(claims?: Record<string, unknown>, more?: Record<string, unknown>): Promise<Given>
+  get(claims?: Record<string, unknown>, more?: Record<string, unknown>): Promise<IssuedCredentials>
   ask(claims?: Record<string, unknown>, more?: Record<string, unknown>): ReturnType<TestPurser['call']>
 }
 
@@ -49,13 +49,13 @@ function labOf(purser: TestPurser, issuer: Issuer, clock: Clock): Lab {
     issuer,
     ask,
     async get(claims, more = {}) {
-      const wanted = {
+      const request = {
         x509: { csr: createCsr(privateKey) },
         jwts: [{ audience: ['payments'] }],
         accessToken: {},
         ...more,
       }
-      const { status, body, text } = await ask(claims, wanted)
+      const { status, body, text } = await ask(claims, request)
       if (status !== 200) throw new Error(`not issued: ${text}`)
       const x509 = part(body.x509 ?? {})
       const [jwt] = (body.jwts ?? []) as Record<string, string>[]

@@ -8,7 +8,7 @@ type Issued = { name: string; lease: string; username: string; password: string;
 export type Shop = {
   purser: TestPurser
   issuer: Issuer
-  attest: (asked?: object, sub?: string) => Promise<Answer>
+  attest: (request?: object, sub?: string) => Promise<Answer>
   /** Attests, and answers its session, an access token, and a role in `orders`. */
   arrive: (sub?: string) => Promise<{ session: string; token: string; role: Issued; requestId: string }>
   lease: (id: string) => Promise<Record<string, unknown> & { state: string }>
@@ -54,8 +54,11 @@ export const shopEntry = (grants: object = { databases: ['orders', 'nowhere'] })
 })
 
 export function createShop(purser: TestPurser, issuer: Issuer): Shop {
-  const attest: Shop['attest'] = async (asked = {}, sub = 'shop') =>
-    purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await issuer.token({ sub }) }, ...asked })
+  const attest: Shop['attest'] = async (request = {}, sub = 'shop') =>
+    purser.call('POST', '/api/v1/credentials', {
+      proof: { kind: 'jwt', token: await issuer.token({ sub }) },
+      ...request,
+    })
   return {
     purser,
     issuer,

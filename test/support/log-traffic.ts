@@ -29,14 +29,14 @@ export async function startBusy(options: Parameters<typeof startPurser>[0] = {})
 /** Attests `count` times, up to 64 at once. */
 export async function issueMany(purser: TestPurser, issuer: Issuer, count: number): Promise<Receipt[]> {
   const token = await issuer.token()
-  const one = async (): Promise<Receipt> => {
+  const issue = async (): Promise<Receipt> => {
     const answer = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token } })
     if (answer.status !== 200) throw new Error(`no credentials: ${answer.text}`)
     return answer.body.receipt as Receipt
   }
   const receipts: Receipt[] = []
   while (receipts.length < count) {
-    receipts.push(...(await Promise.all(Array.from({ length: Math.min(64, count - receipts.length) }, one))))
+    receipts.push(...(await Promise.all(Array.from({ length: Math.min(64, count - receipts.length) }, issue))))
   }
   return receipts
 }

@@ -69,7 +69,7 @@ function submission(page: string, { fields }: Visit): { action: string; body: st
   return { action: attribute(form, 'action') ?? '', body: new URLSearchParams(values).toString() }
 }
 
-async function visit(link: string, how: Visit): Promise<string> {
+async function visit(link: string, visitor: Visit): Promise<string> {
   const cookies = new Map<string, string>()
   let [url, body] = [link, undefined as string | undefined]
   let isOver = false
@@ -80,7 +80,7 @@ async function visit(link: string, how: Visit): Promise<string> {
         cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
         ...(body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
       },
-      ca: how.ca,
+      ca: visitor.ca,
       ...(body !== undefined && { body }),
     })
     for (const cookie of reply.headers.getSetCookie()) {
@@ -89,8 +89,8 @@ async function visit(link: string, how: Visit): Promise<string> {
     }
     const location = reply.headers.get('location')
     const page = await reply.text()
-    const form = location === null ? submission(page, how) : undefined
-    const isDenied = how.deny && form !== undefined && page.includes('name="abort"')
+    const form = location === null ? submission(page, visitor) : undefined
+    const isDenied = visitor.deny && form !== undefined && page.includes('name="abort"')
     if (location !== null && new URL(location, url).origin !== new URL(link).origin) return location
     if (location === null && (!form || isOver)) return page
     url = new URL(location ?? form?.action ?? '', url).href

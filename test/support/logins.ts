@@ -8,12 +8,12 @@ export const anyAddress = { PURSER_TRUSTED_PROXIES: '127.0.0.0/8' }
 
 export const password = 'seven swans on the lake'
 
-type Asked = { from?: string; headers?: Record<string, string> }
+type LoginOptions = { from?: string; headers?: Record<string, string> }
 
 export const logIn = (
   purser: Pick<TestPurser, 'call'>,
   body: object,
-  { from = '192.0.2.7', headers }: Asked = {},
+  { from = '192.0.2.7', headers }: LoginOptions = {},
 ): Promise<Answer> =>
   purser.call('POST', '/api/v1/sessions', body, { headers: { 'x-forwarded-for': from, ...headers } })
 
@@ -26,8 +26,12 @@ export async function accountWithPassword(ask: Ask, name: string, role: string):
 }
 
 /** The token of a new session. */
-export async function sessionOf(purser: Pick<TestPurser, 'call'>, operator: string, asked?: Asked): Promise<string> {
-  const answer = await logIn(purser, { operator, password }, asked)
+export async function sessionOf(
+  purser: Pick<TestPurser, 'call'>,
+  operator: string,
+  options?: LoginOptions,
+): Promise<string> {
+  const answer = await logIn(purser, { operator, password }, options)
   expect(answer.status, answer.text).toBe(201)
   return String(answer.body['token'])
 }

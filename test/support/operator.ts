@@ -7,7 +7,7 @@ import { validateReply } from './replies.ts'
 
 const api = loadOpenApi()
 
-type Asked = {
+type AskOptions = {
   /** Fills the one parameter of the path. */
   name?: string
   query?: Record<string, string>
@@ -19,12 +19,12 @@ type Asked = {
   token?: string
 }
 
-export type Ask = (operationId: OperationId, asked?: Asked) => Promise<Answer>
+export type Ask = (operationId: OperationId, options?: AskOptions) => Promise<Answer>
 
 export function createAsk(purser: Pick<TestPurser, 'call' | 'admin'>): Ask {
-  return async (operationId, asked = {}) => {
+  return async (operationId, options = {}) => {
     const operation = api.operation(operationId)
-    const { name, query, body, ifMatch, idempotencyKey, reason, token = purser.admin } = asked
+    const { name, query, body, ifMatch, idempotencyKey, reason, token = purser.admin } = options
     const path = operation.path.replace(/\{[^}]+\}/, name ?? '')
     const search = query ? `?${new URLSearchParams(query).toString()}` : ''
     const answer = await purser.call(operation.method, path + search, body, {

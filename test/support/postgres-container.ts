@@ -15,8 +15,8 @@ async function engineMayAnswer(): Promise<boolean> {
   const runtime = process.env['XDG_RUNTIME_DIR']
   const sockets = ['/var/run/docker.sock', join(homedir(), '.docker/run/docker.sock')]
   if (runtime) sockets.push(join(runtime, 'docker.sock'), join(runtime, 'podman/podman.sock'))
-  const found = await Promise.all(sockets.map((path) => stat(path).catch(() => undefined)))
-  return found.some((one) => one?.isSocket())
+  const stats = await Promise.all(sockets.map((path) => stat(path).catch(() => undefined)))
+  return stats.some((socket) => socket?.isSocket())
 }
 
 async function findImage(): Promise<string | undefined> {
@@ -31,12 +31,12 @@ export async function startContainer(): Promise<TestPostgres | undefined> {
   if (!(await engineMayAnswer())) return undefined
   // Its reaper is an image of its own, which would be pulled.
   process.env['TESTCONTAINERS_RYUK_DISABLED'] ??= 'true'
-  const late = new AbortController()
+  const ending = new AbortController()
   const image = await Promise.race([
     findImage().catch(() => undefined),
-    setTimeout(patience, undefined, { signal: late.signal }).catch(() => undefined),
+    setTimeout(patience, undefined, { signal: ending.signal }).catch(() => undefined),
   ])
-  late.abort()
+  ending.abort()
   if (image === undefined) return undefined
   const { GenericContainer, Wait } = await import('testcontainers')
   const container = await new GenericContainer(image)

@@ -37,13 +37,13 @@ function framer(): (chunk: Buffer) => { type: string; bytes: Buffer }[] {
   let started = false
   return (chunk) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
-    const found: { type: string; bytes: Buffer }[] = []
+    const messages: { type: string; bytes: Buffer }[] = []
     for (;;) {
       const skip = started ? 1 : 0
-      if (rest.length < skip + 4) return found
+      if (rest.length < skip + 4) return messages
       const end = skip + rest.readUInt32BE(skip)
-      if (rest.length < end) return found
-      found.push({ type: started ? String.fromCharCode(rest[0] ?? 0) : 'startup', bytes: rest.subarray(0, end) })
+      if (rest.length < end) return messages
+      messages.push({ type: started ? String.fromCharCode(rest[0] ?? 0) : 'startup', bytes: rest.subarray(0, end) })
       rest = rest.subarray(end)
       started = true
     }
@@ -56,18 +56,18 @@ const afterText = (bytes: Buffer, at: number): number => bytes.indexOf(0, at) + 
 
 /** One direction: passes, or keeps for later; the end of its source is kept too. */
 function lane(to: Socket): { send(bytes: Buffer): void; end(): void; hold(): void; release(): void } {
-  let held: Buffer[] | undefined
+  let queue: Buffer[] | undefined
   let ended = false
   return {
-    send: (bytes) => void (held ? held.push(bytes) : to.write(bytes)),
+    send: (bytes) => void (queue ? queue.push(bytes) : to.write(bytes)),
     end() {
       ended = true
-      if (!held) to.end()
+      if (!queue) to.end()
     },
-    hold: () => void (held ??= []),
+    hold: () => void (queue ??= []),
     release() {
-      for (const bytes of held ?? []) to.write(bytes)
-      held = undefined
+      for (const bytes of queue ?? []) to.write(bytes)
+      queue = undefined
       if (ended) to.end()
     },
   }
@@ -78,11 +78,11 @@ export async function startProxy(to: string): Promise<Proxy> {
   const links = new Set<{ hold(): void; release(): void; destroy(): void }>()
   let isCut = false
 
-  const server = createServer((near) => {
-    const far = connect(Number(port), hostname)
-    const up = lane(far)
-    const down = lane(near)
-    for (const socket of [near, far]) socket.setNoDelay(true).on('error', () => undefined)
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    const up = lane(upstream)
+    const down = lane(client)
+    for (const socket of [client, upstream]) socket.setNoDelay(true).on('error', () => undefined)
     const link = {
       hold() {
         up.hold()
@@ -93,19 +93,19 @@ export async function startProxy(to: string): Promise<Proxy> {
         down.release()
       },
       destroy() {
-        near.destroy()
-        far.destroy()
+        client.destroy()
+        upstream.destroy()
       },
     }
     if (isCut) link.hold()
     links.add(link)
-    near.once('close', () => up.end())
-    far.once('close', () => {
+    client.once('close', () => up.end())
+    upstream.once('close', () => {
       down.end()
       links.delete(link)
     })
-    far.on('data', (bytes) => {
-      if (!near.destroyed) down.send(bytes)
+    upstream.on('data', (bytes) => {
+      if (!client.destroyed) down.send(bytes)
     })
 
     const split = framer()
@@ -129,9 +129,9 @@ export async function startProxy(to: string): Promise<Proxy> {
     }
     let inTransaction = false
     let isLate = false
-    near.on('data', (chunk) => {
-      for (const { type: sent, bytes } of split(chunk)) {
-        const type = enter(sent, bytes)
+    client.on('data', (chunk) => {
+      for (const { type: wireType, bytes } of split(chunk)) {
+        const type = enter(wireType, bytes)
         if (type === 'P' && /^begin/i.test(sql)) inTransaction = true
         const action = isCut ? 'pass' : proxy.judge({ type, sql, inTransaction })
         if (type === 'S' && /^(commit|rollback)/i.test(sql)) inTransaction = false
@@ -141,10 +141,10 @@ export async function startProxy(to: string): Promise<Proxy> {
           isLate = true
         }
         up.send(bytes)
-        if (action === 'lose') near.resetAndDestroy()
+        if (action === 'lose') client.resetAndDestroy()
         else if (isLate && type === 'S') {
           isLate = false
-          near.resetAndDestroy()
+          client.resetAndDestroy()
           setTimeout(() => up.release(), lateMs)
         }
       }
@@ -156,9 +156,9 @@ export async function startProxy(to: string): Promise<Proxy> {
 
   const proxy: Proxy = {
     through(url) {
-      const near = new URL(url)
-      near.host = `127.0.0.1:${address.port}`
-      return near.href
+      const proxied = new URL(url)
+      proxied.host = `127.0.0.1:${address.port}`
+      return proxied.href
     },
     judge: () => 'pass',
     cut() {

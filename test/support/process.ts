@@ -45,10 +45,10 @@ export function spawnPurser(argv: string[], env: Record<string, string>): Purser
     says: (event, times = 1) =>
       new Promise((resolve, reject) => {
         const look = (): void => {
-          const found = lines(event)
-          if (found.length < times) return
+          const matches = lines(event)
+          if (matches.length < times) return
           waiting.delete(look)
-          resolve(found)
+          resolve(matches)
         }
         waiting.add(look)
         look()

@@ -80,7 +80,7 @@ function readSource(path: string): SourceFile {
 
 function specifierOf(node: ts.Node): string | undefined {
   const isDynamic = ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
-  const given =
+  const specifier =
     ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
       ? node.moduleSpecifier
       : ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)
@@ -88,7 +88,7 @@ function specifierOf(node: ts.Node): string | undefined {
         : isDynamic
           ? node.arguments[0]
           : undefined
-  return given && ts.isStringLiteral(given) ? given.text : undefined
+  return specifier && ts.isStringLiteral(specifier) ? specifier.text : undefined
 }
 
 const inSwitch = (node: ts.Node): boolean => ts.isDefaultClause(node.parent)

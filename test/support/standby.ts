@@ -78,10 +78,10 @@ export async function startStandbyPair(
     },
   )
 
-  async function setSynchronous(wanted: boolean): Promise<void> {
-    await sql(primary, `alter system set synchronous_standby_names = '${wanted ? standbyName : ''}'`)
+  async function setSynchronous(isSynchronous: boolean): Promise<void> {
+    await sql(primary, `alter system set synchronous_standby_names = '${isSynchronous ? standbyName : ''}'`)
     await sql(primary, 'select pg_reload_conf()')
-    const state = wanted ? 'sync' : 'async'
+    const state = isSynchronous ? 'sync' : 'async'
     await until(
       async () => (await sql(primary, `select from pg_stat_replication where sync_state = '${state}'`)).length > 0,
     )

@@ -29,7 +29,7 @@ export async function startTarget(identity?: { cert: string; key: string }): Pro
   const hba = join(directory, 'hba.conf')
   await writeFile(hba, 'host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n')
   await chmod(hba, 0o644)
-  const logged: string[] = []
+  const logLines: string[] = []
   const [cert, key] = [join(directory, 'server.pem'), join(directory, 'server.key')]
   if (identity) {
     await writeFile(cert, identity.cert)
@@ -43,7 +43,7 @@ export async function startTarget(identity?: { cert: string; key: string }): Pro
       log_statement: 'all',
       ...(identity && { ssl: 'on', ssl_cert_file: cert, ssl_key_file: key }),
     },
-    onLog: (text) => void logged.push(text),
+    onLog: (text) => void logLines.push(text),
   }).catch(async (error: unknown) => {
     await rm(directory, { recursive: true, force: true })
     throw error
@@ -84,7 +84,7 @@ export async function startTarget(identity?: { cert: string; key: string }): Pro
     await once('orders', text)
   }
   // What made the administrator's password was plain SQL.
-  logged.length = 0
+  logLines.length = 0
   return {
     host: '127.0.0.1',
     port,
@@ -92,7 +92,7 @@ export async function startTarget(identity?: { cert: string; key: string }): Pro
     admin,
     sql: (text, values) => once('orders', text, values),
     login: (username, password) => connect(username, password, 'orders'),
-    log: () => logged.join(''),
+    log: () => logLines.join(''),
     stopHard: () => postgres.stopHard(),
     start: () => postgres.start(),
     async stop() {

@@ -76,7 +76,7 @@ export async function createTeam(purser: TestPurser, target: TargetServer, word:
     { match: { serialNumber: serialOf(contained.x509.certificateChain) }, rotate: false },
     reason,
   )
-  await settled(purser)
+  await untilSettled(purser)
   const log = await readLog(purser)
   const index = log.findIndex((entry) => entry.actor.session === issued.session.id)
   const names = {
@@ -114,7 +114,7 @@ export async function createTeam(purser: TestPurser, target: TargetServer, word:
 }
 
 /** The containment and the end of its lease have nothing left to do. */
-async function settled(purser: TestPurser): Promise<void> {
+async function untilSettled(purser: TestPurser): Promise<void> {
   const isSettled = async (): Promise<boolean> => {
     const { knex } = purser
     await purser.runJobs()

@@ -64,12 +64,12 @@ export async function makeTemplate(url: string): Promise<{ name: string; version
   await administer(url, `alter database ${name} allow_connections false`)
   const [row] = await administer<{ version: string }>(url, `select current_setting('server_version') as version`)
   async function drop(): Promise<void> {
-    const left = await administer<{ datname: string }>(
+    const databases = await administer<{ datname: string }>(
       url,
       `select datname from pg_database where starts_with(datname, $1)`,
       [clonesOf(name)],
     )
-    for (const { datname } of left) await dropDatabase(url, datname)
+    for (const { datname } of databases) await dropDatabase(url, datname)
     await dropDatabase(url, name)
   }
   return { name, version: row?.version ?? '', drop }

@@ -41,17 +41,17 @@ export async function startTransactionPooler(url: string): Promise<{ url: string
       const first = !started
       started = true
       const reply = async (): Promise<void> => {
-        const said = first ? (hello ??= answer(server, bytes)) : answer(server, bytes)
-        client.write(await said)
+        const reply = first ? (hello ??= answer(server, bytes)) : answer(server, bytes)
+        client.write(await reply)
       }
       turn = turn.then(reply)
     })
   }).listen(0, '127.0.0.1')
   await once(listener, 'listening')
-  const near = new URL(url)
-  near.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`
+  const proxied = new URL(url)
+  proxied.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`
   return {
-    url: near.href,
+    url: proxied.href,
     stop() {
       for (const client of clients) client.destroy()
       server.destroy()

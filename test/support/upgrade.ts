@@ -70,8 +70,8 @@ export async function loadOldDatabase(target: Pick<TargetServer, 'host' | 'port'
   location.pathname = `/${name}`
   const url = location.href
   await query(url, read('dump.sql'))
-  const moved = JSON.stringify({ host: target.host, port: target.port })
-  await query(url, `update database set definition = definition || '${moved}'`)
+  const address = JSON.stringify({ host: target.host, port: target.port })
+  await query(url, `update database set definition = definition || '${address}'`)
   const dataDir = mkdtempSync(join(tmpdir(), 'purser-upgrade-'))
   writeFileSync(join(dataDir, 'log-head'), facts.logHead)
   return {

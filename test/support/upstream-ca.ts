@@ -23,7 +23,7 @@ export function upstreamCa(parts: { key?: string[]; keyPem?: string; digest?: st
   const config = ['-config', file('empty.cnf', '[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=upstream root\n')]
   const rootKey = file('root.key', parts.keyPem ?? opensslOutput(['genpkey', ...key]))
   const usage = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign']
-  const extensions = usage.flatMap((one) => ['-addext', one])
+  const extensions = usage.flatMap((extension) => ['-addext', extension])
   const root = opensslOutput(['req', '-x509', '-new', ...config, '-key', rootKey, '-days', '100', ...extensions])
   file('root.pem', root)
   let count = 0

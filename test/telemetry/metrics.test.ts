@@ -78,8 +78,8 @@ test('several processes are one text: counts added, of gauges the largest, over 
   second.request({ route: 'getBundle', status: 200, seconds: 1 })
   first.logHead({ epoch: 1, size: 10 })
   second.logHead({ epoch: 1, size: 12 })
-  const sent = [await first.snapshot(), await second.snapshot()]
-  const text = await renderTogether(JSON.parse(JSON.stringify(sent)))
+  const snapshots = [await first.snapshot(), await second.snapshot()]
+  const text = await renderTogether(JSON.parse(JSON.stringify(snapshots)))
   expect(value(text, 'purser_issued_total{credential="jwt"}')).toBe(2)
   expect(value(text, 'purser_http_request_seconds_count{route="getBundle"}')).toBe(2)
   expect(value(text, 'purser_log_size')).toBe(12)

@@ -46,8 +46,8 @@ describe('the migrations since', () => {
   })
 })
 
-const linesOf = (did: string): string =>
-  later.length === 0 ? 'the schema is up to date\n' : later.map((name) => `${did} ${name}\n`).join('')
+const linesOf = (verb: string): string =>
+  later.length === 0 ? 'the schema is up to date\n' : later.map((name) => `${verb} ${name}\n`).join('')
 
 type Upgraded = {
   old: OldDatabase
@@ -63,7 +63,7 @@ async function upgraded(lateSeconds?: number): Promise<Upgraded> {
   const began = Date.now()
   const madeAt = Date.parse(facts.madeAt)
   let advanced = 0
-  const ownTime = (late: number) => madeAt + (late + advanced) * 1000 + Date.now() - began
+  const ownTime = (offset: number) => madeAt + (offset + advanced) * 1000 + Date.now() - began
   const now = () => new Date(lateSeconds === undefined ? Date.now() : ownTime(lateSeconds))
   const target = await startTarget()
   await makeOldRoles(target)
@@ -150,9 +150,9 @@ describe('today on it, at the time when it was made', () => {
     expect(continued.status, continued.text + purser.logs.slice(-5).join('')).toBe(200)
     expect(continued.body['session']).toMatchObject({ id: api.session })
     expect(continued.body['secrets']).toMatchObject([{ version: 3, data: { key: 'three' } }])
-    const wanted = { x509: { csr }, jwts: [{ audience: ['payments'] }], accessToken: {}, databases: ['orders'] }
-    const arrived = await attest(upgrade, { sub: 'pod-4' }, { ...wanted, secrets: ['prod/supplied'] })
-    expect(arrived.body).toMatchObject({ secrets: [{ data: { password: 'second' } }], databases: [{ name: 'orders' }] })
+    const request = { x509: { csr }, jwts: [{ audience: ['payments'] }], accessToken: {}, databases: ['orders'] }
+    const reply = await attest(upgrade, { sub: 'pod-4' }, { ...request, secrets: ['prod/supplied'] })
+    expect(reply.body).toMatchObject({ secrets: [{ data: { password: 'second' } }], databases: [{ name: 'orders' }] })
   })
 
   it('opens values, and none that was destroyed or removed', async () => {
@@ -257,8 +257,8 @@ describe('today on it, two weeks later', () => {
   })
 
   it('issues, and its log verifies', async () => {
-    const arrived = await attest(upgrade, podClaims('api-2', 'd'), { x509: { csr }, secrets: ['prod/shared'] })
-    expect(arrived.status).toBe(200)
+    const reply = await attest(upgrade, podClaims('api-2', 'd'), { x509: { csr }, secrets: ['prod/shared'] })
+    expect(reply.status).toBe(200)
     await expectLogVerifies(purser)
   })
 })
@@ -275,7 +275,7 @@ describe('today on it, now', () => {
     expect((await purser.call('GET', '/readyz')).status).toBe(200)
     await purser.runJobs()
     expect((await attest(upgrade, podClaims('api-2', 'd'))).status).toBe(200)
-    const kept = () => readFileSync(join(purser.dataDir, 'log-head'), 'utf8').split('\n')[1]
-    await expect.poll(() => Number(kept())).toBeGreaterThan(Number(facts.logHead.split('\n')[1]))
+    const headSize = () => readFileSync(join(purser.dataDir, 'log-head'), 'utf8').split('\n')[1]
+    await expect.poll(() => Number(headSize())).toBeGreaterThan(Number(facts.logHead.split('\n')[1]))
   })
 })

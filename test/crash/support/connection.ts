@@ -9,7 +9,7 @@ export type Target = { host: string; port: number; roots?: string }
 
 export type Answered = { kind: 'answered'; status: number; headers: Record<string, string>; text: string; ms: number }
 /** `refused`: no byte was sent. `lost`: the request was sent, and the connection ended before its reply was whole. */
-export type Outcome = Answered | { kind: 'refused' } | { kind: 'lost'; got: number; ms: number }
+export type Outcome = Answered | { kind: 'refused' } | { kind: 'lost'; receivedBytes: number; ms: number }
 
 export type Ask = { method: string; path: string; token?: string; body?: unknown; headers?: Record<string, string> }
 
@@ -40,7 +40,7 @@ function headersOf(head: string): Record<string, string> {
   )
 }
 
-function textOf({ method, path, token, body, headers }: Ask): string {
+function summaryOf({ method, path, token, body, headers }: Ask): string {
   const payload = body === undefined ? '' : JSON.stringify(body)
   const lines = [
     `${method} ${path} HTTP/1.1`,
@@ -59,7 +59,7 @@ function exchange(socket: Socket, request: Ask): Promise<Outcome> {
   const ms = (): number => performance.now() - started
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
-    let got = 0
+    let receivedBytes = 0
     let whole = Infinity
     let head: string | undefined
     let bodyAt = 0
@@ -69,7 +69,7 @@ function exchange(socket: Socket, request: Ask): Promise<Outcome> {
     }
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk)
-      got += chunk.length
+      receivedBytes += chunk.length
       if (head === undefined) {
         const all = Buffer.concat(chunks)
         const at = all.indexOf(headEnd)
@@ -78,13 +78,13 @@ function exchange(socket: Socket, request: Ask): Promise<Outcome> {
         bodyAt = at + headEnd.length
         whole = bodyAt + Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0)
       }
-      if (got < whole) return
+      if (receivedBytes < whole) return
       const text = Buffer.concat(chunks).toString('utf8', bodyAt)
       done({ kind: 'answered', status: Number(head.slice(9, 12)), headers: headersOf(head), text, ms: ms() })
     }
-    const onClose = (): void => done({ kind: 'lost', got, ms: ms() })
+    const onClose = (): void => done({ kind: 'lost', receivedBytes, ms: ms() })
     socket.on('data', onData).once('close', onClose)
-    socket.write(textOf(request))
+    socket.write(summaryOf(request))
   })
 }
 

@@ -6,14 +6,14 @@ import type { Answered } from './connection.ts'
 /** A signed head that a client received. */
 export type Head = { size: number; root: string }
 /** A reply with credentials: the position and leaf of its entry, which identify the whole entry. */
-type Given = { index: number; leaf: string; requestId: string }
+type IssuedReply = { index: number; leaf: string; requestId: string }
 /** A confirmed change of state; `granted` by default. */
 type Changed = { index: number; action: string; name: string; outcome?: 'intended' }
 /** A role that a client received. */
 type GivenLease = { id: string; username: string; password: string }
 
 export type Evidence = {
-  given: Given[]
+  issuedReplies: IssuedReply[]
   changed: Changed[]
   /** Roots by size. Two roots for one size are a fork. */
   heads: Map<number, string>
@@ -50,7 +50,7 @@ const jtiOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')
 
 /** `origin` is the log's name. */
 export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
-  const given: Given[] = []
+  const issuedReplies: IssuedReply[] = []
   const heads = new Map<number, string>()
   const faults: string[] = []
   const values: Evidence['values'] = new Map()
@@ -100,7 +100,7 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
   }
 
   return {
-    given,
+    issuedReplies,
     changed: [],
     heads,
     values,
@@ -116,7 +116,11 @@ export function createEvidence(vkeys: Vkeys, origin: string): Evidence {
           throw new Error('header and receipt name different indexes')
         compare(body, entry)
         keepValues(body)
-        given.push({ index: verified.index, leaf: verified.leaf.toString('base64'), requestId: entry.requestId })
+        issuedReplies.push({
+          index: verified.index,
+          leaf: verified.leaf.toString('base64'),
+          requestId: entry.requestId,
+        })
         return keepHead(verified.checkpoint)
       } catch (error) {
         faults.push(`a reply with credentials or values: ${String(error)}`)

@@ -115,7 +115,7 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
     problems.push(`leaf ${leaf} is there twice`)
   const entries = rows.map((row): Entry => ({ ...JSON.parse(row.body), index: Number(row.idx) }))
 
-  for (const { index, leaf, requestId } of evidence.given) {
+  for (const { index, leaf, requestId } of evidence.issuedReplies) {
     const row = rows[index]
     const same = row && leafHash(row.leaf).toString('base64') === leaf
     if (!same) problems.push(`what request ${requestId} was given is not entry ${index}`)
@@ -132,8 +132,8 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
     if (roots.get(size) !== root) problems.push(`the head of size ${size} that somebody saw is not this log's`)
 
   const tiles = tilesOf(leaves)
-  const written: { level: number; idx: string; hashes: Buffer }[] = await knex('log_tile').where({ epoch: 1 })
-  for (const { level, idx, hashes } of written)
+  const tileRows: { level: number; idx: string; hashes: Buffer }[] = await knex('log_tile').where({ epoch: 1 })
+  for (const { level, idx, hashes } of tileRows)
     if (!tiles.get(`${level}/${idx}`)?.equals(hashes)) problems.push(`tile ${level}/${idx} is wrong`)
 
   problems.push(...(await judgeEffects(knex, entries)))
@@ -147,7 +147,7 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
     issued: granted.filter((entry) => entry.action === 'credentials.issue').length,
     changed: granted.filter((entry) => entry.resource?.kind === 'workload').length,
     heads: evidence.heads.size,
-    tiles: written.length,
+    tiles: tileRows.length,
     problems,
     log: entries,
   }
@@ -160,10 +160,10 @@ async function judgeEffects(knex: Knex, entries: Entry[]): Promise<string[]> {
   const issued = granted.filter((entry) => entry.action === 'credentials.issue')
   for (const id of duplicates(issued.map((entry) => entry.requestId))) problems.push(`request ${id} was granted twice`)
 
-  const named = issued.flatMap((entry) => entry.issued?.accessToken?.id ?? [])
+  const tokenIds = issued.flatMap((entry) => entry.issued?.accessToken?.id ?? [])
   const tokens = new Set<string>(await knex('access_token').pluck('id'))
-  if (named.length !== tokens.size || named.some((id) => !tokens.has(id)))
-    problems.push(`${named.length} access tokens in the log, ${tokens.size} in the table`)
+  if (tokenIds.length !== tokens.size || tokenIds.some((id) => !tokens.has(id)))
+    problems.push(`${tokenIds.length} access tokens in the log, ${tokens.size} in the table`)
 
   const used = new Set(issued.flatMap((entry) => entry.actor.session ?? []))
   const sessions: string[] = await knex('session').pluck('id')

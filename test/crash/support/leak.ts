@@ -93,9 +93,9 @@ export async function startLeak(): Promise<Leak> {
     attest,
     operate,
     async fill(requests, leases) {
-      const want = { x509: { csr: createCsr(privateKey) }, jwts: [{ audience: ['payments'] }], accessToken: {} }
+      const request = { x509: { csr: createCsr(privateKey) }, jwts: [{ audience: ['payments'] }], accessToken: {} }
       const ask = async (n: number): Promise<Answered> => {
-        const more = { ...want, ...(n < leases && { databases: ['orders'] }) }
+        const more = { ...request, ...(n < leases && { databases: ['orders'] }) }
         const reply = await attest(`pod-${n % 40}`, more, cluster.replicas[n % cluster.replicas.length])
         if (reply.status !== 200) throw new Error(reply.text)
         return reply

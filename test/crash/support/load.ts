@@ -19,12 +19,12 @@ export type Load = {
   slowestMs(): number
 }
 
-export type Want = 'x509' | 'jwt' | 'accessToken'
+export type CredentialKind = 'x509' | 'jwt' | 'accessToken'
 
 export type LoadOptions = {
   connections: number
   /** The requested credentials beside the proof. For `x509`, the CSR of the connection is added. */
-  want?: Want[]
+  kinds?: CredentialKind[]
   /** The subject of its tokens, which is the name of its workload. */
   subject?: string
   /** The proof; by default each request has its own token. */
@@ -38,14 +38,14 @@ export type LoadOptions = {
 
 export function startLoad(cluster: Cluster, options: LoadOptions): Load {
   const { evidence, issuer } = cluster
-  const { connections, want = ['x509', 'jwt', 'accessToken'], subject = 'web', refuseEvery = 0 } = options
+  const { connections, kinds = ['x509', 'jwt', 'accessToken'], subject = 'web', refuseEvery = 0 } = options
   const replicas = options.replicas ?? cluster.replicas
   const counts = new Map<string, number>()
   const grants: { at: number; by: Replica }[] = []
   const waiters = new Set<(by: Replica) => void>()
   const stopping = new AbortController()
   let slowest = 0
-  const add = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
+  const add = (outcome: string): void => void counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
 
   async function container(n: number): Promise<void> {
     let at = n % replicas.length
@@ -63,9 +63,9 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
         path: '/api/v1/credentials',
         body: {
           proof: { kind: 'jwt', token },
-          ...(want.includes('x509') && { x509: { csr } }),
-          ...(want.includes('jwt') && { jwts: [{ audience: ['payments'] }] }),
-          ...(want.includes('accessToken') && { accessToken: {} }),
+          ...(kinds.includes('x509') && { x509: { csr } }),
+          ...(kinds.includes('jwt') && { jwts: [{ audience: ['payments'] }] }),
+          ...(kinds.includes('accessToken') && { accessToken: {} }),
           ...(since && { receipt: { sinceSize: since.size } }),
         },
       })
@@ -98,9 +98,9 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
     },
     granted: (more, by) =>
       new Promise((resolve) => {
-        let left = more
+        let remaining = more
         const count = (replica: Replica): void => {
-          if ((by && by !== replica) || --left > 0) return
+          if ((by && by !== replica) || --remaining > 0) return
           waiters.delete(count)
           resolve()
         }
@@ -121,8 +121,8 @@ export function startLoad(cluster: Cluster, options: LoadOptions): Load {
 }
 
 /** For a summary: `200: 812, 503: 3`. */
-export const written = (counts: Map<string, number>): string =>
+export const summaryOf = (counts: Map<string, number>): string =>
   [...counts]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([what, count]) => `${what}: ${count}`)
+    .map(([outcome, count]) => `${outcome}: ${count}`)
     .join(', ')

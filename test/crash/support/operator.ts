@@ -21,8 +21,8 @@ export function startOperator(
   async function change(action: string, entry: string, method: string, path: string, body?: unknown): Promise<boolean> {
     if (stopping.signal.aborted) return false
     const outcome = await connection.ask({ method, path, token: cluster.admin, ...(body !== undefined && { body }) })
-    const what = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
-    counts.set(what, (counts.get(what) ?? 0) + 1)
+    const name = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
+    counts.set(name, (counts.get(name) ?? 0) + 1)
     const done = outcome.kind === 'answered' && outcome.status < 300
     if (done)
       cluster.evidence.changed.push({ index: indexOf(outcome.headers['purser-log-index']), action, name: entry })

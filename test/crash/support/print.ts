@@ -1,12 +1,13 @@
 /** Prints one line with numbers for each test. */
 import type { Verdict } from './judge.ts'
 
-const shown = (value: string | number): string => (typeof value === 'number' ? String(Math.round(value)) : `(${value})`)
+const textOf = (value: string | number): string =>
+  typeof value === 'number' ? String(Math.round(value)) : `(${value})`
 
 export function print(name: string, numbers: Record<string, string | number>, verdict?: Verdict): void {
   const { problems, log: _, ...counted } = verdict ?? { problems: [], log: [] }
   const all = { ...numbers, ...counted, ...(verdict && { problems: problems.length }) }
-  const parts = Object.entries(all).map(([what, value]) => `${what} ${shown(value)}`)
+  const parts = Object.entries(all).map(([name, value]) => `${name} ${textOf(value)}`)
   process.stdout.write(`${name}: ${parts.join(', ')}\n`)
 }
 

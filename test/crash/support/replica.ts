@@ -42,7 +42,7 @@ process.on('exit', () => {
 
 export function createReplica(name: string, dataDir: string, env: Record<string, string>): Replica {
   let child: ChildProcess | undefined
-  let wanted = false
+  let isStopping = false
   let target: Target | undefined
   const lines: Line[] = []
   const complaints: string[] = []
@@ -57,7 +57,7 @@ export function createReplica(name: string, dataDir: string, env: Record<string,
     })
     child = started
     children.add(started)
-    wanted = true
+    isStopping = true
     started.stderr.setEncoding('utf8').on('data', (text: string) => complaints.push(text))
     await new Promise<void>((resolve, reject) => {
       let text = ''
@@ -76,20 +76,20 @@ export function createReplica(name: string, dataDir: string, env: Record<string,
       })
       started.once('exit', (code, signal) => {
         children.delete(started)
-        if (wanted && child === started) deaths.push(`${name} ended by itself: ${code ?? signal}`)
+        if (isStopping && child === started) deaths.push(`${name} ended by itself: ${code ?? signal}`)
         reject(new Error(`${name} ended with ${code ?? signal}: ${complaints.slice(-5).join('')}`))
       })
     })
   }
 
   async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
-    wanted = false
+    isStopping = false
     const ending = child
     child = undefined
     if (!ending || ending.exitCode !== null || ending.signalCode !== null) return ending?.exitCode ?? null
-    const gone = once(ending, 'exit')
+    const exit = once(ending, 'exit')
     ending.kill(signal)
-    await gone
+    await exit
     return ending.exitCode
   }
 

@@ -134,12 +134,12 @@ describe.each(administrators)('%s', (name, _, complaints) => {
     const before = await catalog()
     const role = await issue(name)
     const client = await target.login(role.username, role.password)
-    const gone = ended(client)
+    const ending = ended(client)
     expect((await client.query('select name from store.seen')).rows).toEqual([{ name: 'lamp' }])
     expect((await client.query(`select nextval('store.order_id'), store.one()`)).rows[0]).toMatchObject({ one: 1 })
     await expect(client.query('delete from store.item')).rejects.toThrow(/permission denied/)
     expect(await revoke(role)).toBe('revoked')
-    await gone
+    await ending
     await expect(target.login(role.username, role.password)).rejects.toThrow()
     expect(await catalog()).toEqual(before)
   })
@@ -181,9 +181,9 @@ describe.each(administrators)('%s', (name, _, complaints) => {
     }
     const first = await rotate()
     const open = await target.login(first.username, first.password)
-    const gone = ended(open)
+    const ending = ended(open)
     const second = await rotate()
-    await gone
+    await ending
     await expect(target.login(first.username, first.password)).rejects.toThrow()
     const third = await rotate()
     expect([first.username, second.username, third.username]).toEqual([`${name}_a`, `${name}_b`, `${name}_a`])

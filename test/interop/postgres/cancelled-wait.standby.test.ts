@@ -46,9 +46,9 @@ async function endWaits(ender: Ender): Promise<number> {
 }
 
 /** Ends each wait until the reply has come; answers how many. */
-async function endWaitsUntil(sent: Promise<Answer>, ender: Ender): Promise<number> {
+async function endWaitsUntil(reply: Promise<Answer>, ender: Ender): Promise<number> {
   const state = { replied: false, ended: 0 }
-  void sent.then(() => (state.replied = true))
+  void reply.then(() => (state.replied = true))
   while (!state.replied) state.ended += await endWaits(ender)
   return state.ended
 }
@@ -78,18 +78,18 @@ const leaves = (server: { url: string }): Promise<{ leaf: Buffer }[]> =>
 describe.each(['pg_cancel_backend', 'pg_terminate_backend'] as const)('%s on the wait', (ender) => {
   it.each(requests)('releases nothing of %s while the standby lacks it', async (_, send) => {
     await pair.freeze()
-    const sent = send('frozen')
+    const reply = send('frozen')
     // Each look-up that follows waits for the standby as well.
-    expect(await endWaitsUntil(sent, ender)).toBeGreaterThan(0)
-    expect(await sent).toMatchObject({ status: 503, body: { code: 'log_unavailable' } })
+    expect(await endWaitsUntil(reply, ender)).toBeGreaterThan(0)
+    expect(await reply).toMatchObject({ status: 503, body: { code: 'log_unavailable' } })
   })
 
   it.each(requests)('answers %s once the standby has it', async (_, send) => {
     await pair.freeze()
-    const sent = send('thawed')
+    const reply = send('thawed')
     await expect.poll(() => endWaits(ender)).toBeGreaterThan(0)
     await pair.thaw()
-    const { status, text } = await sent
+    const { status, text } = await reply
     expect(status, text).toBeLessThan(300)
     const released = await leaves(database)
     await pair.caughtUp()
@@ -120,15 +120,15 @@ it('loses nothing that was released when the standby takes over', async () => {
   await pair.freeze()
   // What was sent before would be read after the thaw.
   await pair.sql(pair.primary, 'select pg_terminate_backend(pid) from pg_stat_replication')
-  const sent = Array.from({ length: 20 }, () => lab.ask({}, { jwts: [{ audience: ['payments'] }] }))
+  const pending = Array.from({ length: 20 }, () => lab.ask({}, { jwts: [{ audience: ['payments'] }] }))
   await expect.poll(() => endWaits('pg_cancel_backend')).toBeGreaterThan(0)
-  const replies = await Promise.all(sent)
+  const replies = await Promise.all(pending)
   await pair.primary.stopHard()
   await pair.thaw()
   await pair.promote()
   const rows = await pair.sql<{ body: string }>(atStandby(), 'select body from log_entry')
   const entries = rows.map(({ body }) => body).join('\n')
   const released = replies.filter(({ status }) => status === 200)
-  const lost = released.filter(({ headers }) => !entries.includes(headers.get('purser-request-id') ?? ''))
-  expect(lost).toEqual([])
+  const missing = released.filter(({ headers }) => !entries.includes(headers.get('purser-request-id') ?? ''))
+  expect(missing).toEqual([])
 })

@@ -33,7 +33,7 @@ let folder: string
 let purser: TestPurser
 let shop: Shop
 let database = `drill_${suffix}`
-let [kept, lost]: (Awaited<ReturnType<Shop['arrive']>> | undefined)[] = []
+let [dumped, later]: (Awaited<ReturnType<Shop['arrive']>> | undefined)[] = []
 let [before, after]: (Value | undefined)[] = []
 
 const urlAs = (user: string): string => {
@@ -130,7 +130,7 @@ beforeAll(async () => {
   const rotator = { kind: 'postgres', database: 'orders', owner: 'orders_owner', roles: ['orders_a', 'orders_b'], create: true } // prettier-ignore
   await purser.asAdmin('PUT', '/api/v1/secrets/prod/db:rotation', { rotator }, { 'if-match': '"0"' })
   before = await rotate()
-  kept = await shop.arrive()
+  dumped = await shop.arrive()
 })
 afterAll(async () => {
   await purser?.stop()
@@ -162,10 +162,10 @@ it('a dump is taken while credentials are given out', async () => {
 })
 
 it('things go on: a role, a value and a rotation that the dump does not know', async () => {
-  lost = await shop.arrive()
+  later = await shop.arrive()
   after = await rotate()
   await put('prod/note', { text: 'lost' }, 1)
-  expect([await opens(before), await opens(after), await opens(lost.role)]).toEqual([false, true, true])
+  expect([await opens(before), await opens(after), await opens(later.role)]).toEqual([false, true, true])
   await purser.stop()
 })
 
@@ -193,12 +193,12 @@ it('it issues nothing until the lost time is cut off, and drops no role until th
   const epoch = await run(['log', 'new-epoch', '--reason', 'restored from the dump'])
   expect({ code: epoch.code, lost: /lost +entries \d+ to \d+/.test(epoch.out) }).toEqual({ code: 0, lost: true })
   await start()
-  for (const arrived of [kept, lost]) {
-    const self = await purser.call('GET', '/api/v1/credentials/self', undefined, { token: arrived?.token ?? '' })
+  for (const pod of [dumped, later]) {
+    const self = await purser.call('GET', '/api/v1/credentials/self', undefined, { token: pod?.token ?? '' })
     expect(self.status).toBe(401)
   }
   await purser.runJobs()
-  expect(await rolesAt(target)).toEqual(expect.arrayContaining([kept?.role.username, lost?.role.username]))
+  expect(await rolesAt(target)).toEqual(expect.arrayContaining([dumped?.role.username, later?.role.username]))
 })
 
 it('the check names what needs attention', async () => {
@@ -220,7 +220,7 @@ it('once it is opened, roles of the lost time and of ended sessions go, the rota
   await purser.runJobs()
   await purser.runJobs()
   expect(await rolesAt(target)).toEqual([])
-  expect([await opens(kept?.role), await opens(lost?.role)]).toEqual([false, false])
+  expect([await opens(dumped?.role), await opens(later?.role)]).toEqual([false, false])
   const again = await rotate()
   expect([await opens(again), await opens(after), await opens(before)]).toEqual([true, false, false])
   expect(await read('prod/note')).toEqual({ text: 'kept' })

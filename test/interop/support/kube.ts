@@ -109,7 +109,7 @@ type Actions = Omit<Kube, 'name' | 'url' | 'issuer' | 'caPem' | 'adminToken' | '
 function createActions({ create, remove }: KubeApi): Actions {
   const accounts = (ns: string) => `/api/v1/namespaces/${ns}/serviceaccounts`
   const pods = (ns: string) => `/api/v1/namespaces/${ns}/pods`
-  const named = async (path: string, body: unknown): Promise<Named> => {
+  const createNamed = async (path: string, body: unknown): Promise<Named> => {
     const { metadata } = await create(path, body)
     return { name: metadata.name, uid: metadata.uid }
   }
@@ -117,10 +117,10 @@ function createActions({ create, remove }: KubeApi): Actions {
     createNamespace: async (name) => {
       await create('/api/v1/namespaces', { metadata: { name } })
     },
-    createServiceAccount: (ns, name) => named(accounts(ns), { metadata: { name } }),
+    createServiceAccount: (ns, name) => createNamed(accounts(ns), { metadata: { name } }),
     createPod: ({ ns, name, sa, nodeName = 'node-1' }) => {
       const containers = [{ name: 'main', image: 'registry.invalid/none' }]
-      return named(pods(ns), { metadata: { name }, spec: { serviceAccountName: sa, nodeName, containers } })
+      return createNamed(pods(ns), { metadata: { name }, spec: { serviceAccountName: sa, nodeName, containers } })
     },
     tokenRequest: async ({ ns, sa, audiences = [], boundPod, expirationSeconds = 3600 }) => {
       const boundObjectRef = boundPod && { kind: 'Pod', apiVersion: 'v1', name: boundPod.name, uid: boundPod.uid }

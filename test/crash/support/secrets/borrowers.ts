@@ -28,7 +28,7 @@ export function startBorrowers({ cluster, target }: SecretLab, many: number): Bo
   function borrower(n: number) {
     const client = createClient(cluster, n)
 
-    async function come(): Promise<void> {
+    async function borrow(): Promise<void> {
       const proof = { kind: 'jwt', token: await issuer.token({ sub: 'borrower' }) }
       const body = { proof, accessToken: {}, databases: ['orders'] }
       const reply = await client.ask({ method: 'POST', path: '/api/v1/credentials', body })
@@ -40,25 +40,25 @@ export function startBorrowers({ cluster, target }: SecretLab, many: number): Bo
     }
 
     async function use(token: string, lease: string, username: string, password: string): Promise<void> {
-      const fault = (what: string): void => void evidence.faults.push(`lease ${lease}: ${what}`)
+      const fault = (text: string): void => void evidence.faults.push(`lease ${lease}: ${text}`)
       if (!(await logsIn(target, username, password))) fault('what was given out does not log in')
       const post = (verb: string) => client.ask({ method: 'POST', path: `/api/v1/leases/${lease}:${verb}`, token })
-      const does = randomInt(4)
-      if (does === 0) {
+      const choice = randomInt(4)
+      if (choice === 0) {
         const reply = await post('revoke')
         // 202 means that a replica is working on it.
         if (reply?.status === 200 && (await logsIn(target, username, password))) fault('was revoked, and logs in')
       }
-      if (does === 1) await post('renew')
-      if (does === 2) await client.ask({ method: 'DELETE', path: '/api/v1/credentials/self', token })
+      if (choice === 1) await post('renew')
+      if (choice === 2) await client.ask({ method: 'DELETE', path: '/api/v1/credentials/self', token })
     }
 
-    const running = repeat(come)
+    const running = repeat(borrow)
     return {
       async stop() {
         await running.stop()
         client.close()
-        for (const [what, count] of client.counts) counts.set(what, (counts.get(what) ?? 0) + count)
+        for (const [outcome, count] of client.counts) counts.set(outcome, (counts.get(outcome) ?? 0) + count)
       },
     }
   }

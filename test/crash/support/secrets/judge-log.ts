@@ -4,21 +4,21 @@ import type { Entry } from '../judge.ts'
 
 type Rotation = { id: string; path: string; state: string; to_version: number }
 
-const of = (entry: Entry, name: string): unknown => entry.detail?.[name]
+const detailOf = (entry: Entry, name: string): unknown => entry.detail?.[name]
 const ids = (list: unknown): number[] => (Array.isArray(list) ? list.map(Number) : [])
 
 /** The entries that record a step of a rotation. */
 function stepsOf(log: readonly Entry[], id: string) {
-  const mine = log.filter((entry) => of(entry, 'rotation') === id)
+  const mine = log.filter((entry) => detailOf(entry, 'rotation') === id)
   const completed = mine.filter((entry) => entry.outcome === 'completed')
   return {
-    begun: mine.filter((entry) => entry.outcome === 'intended' && of(entry, 'toVersion') !== undefined),
+    begun: mine.filter((entry) => entry.outcome === 'intended' && detailOf(entry, 'toVersion') !== undefined),
     live: completed.filter((entry) => entry.action === 'secret.rotate'),
     ending: mine.filter((entry) => entry.action === 'secret.retire' && entry.outcome === 'intended'),
     ended: completed.filter((entry) => entry.action === 'secret.retire'),
-    held: mine.filter((entry) => of(entry, 'do') === 'hold'),
-    failed: mine.filter((entry) => of(entry, 'do') === 'cancel' || of(entry, 'state') === 'failed'),
-    rolledBack: log.filter((entry) => of(entry, 'rolledBack') === id),
+    held: mine.filter((entry) => detailOf(entry, 'do') === 'hold'),
+    failed: mine.filter((entry) => detailOf(entry, 'do') === 'cancel' || detailOf(entry, 'state') === 'failed'),
+    rolledBack: log.filter((entry) => detailOf(entry, 'rolledBack') === id),
   }
 }
 
@@ -29,9 +29,9 @@ async function judgeRotations(knex: Knex, log: readonly Entry[]): Promise<string
     .select('r.id', 's.path', 'r.state', 'r.to_version')
   for (const { id, path, state, to_version: version } of rows) {
     const { begun, live, ending, ended, held, failed, rolledBack } = stepsOf(log, id)
-    const say = (what: string): void => void problems.push(`rotation ${id} of ${path} is ${state}: ${what}`)
+    const say = (text: string): void => void problems.push(`rotation ${id} of ${path} is ${state}: ${text}`)
     if (begun.length !== 1) say(`it began ${begun.length} times`)
-    if (live.length > 1 || live.some((entry) => of(entry, 'version') !== version)) say('it went live otherwise')
+    if (live.length > 1 || live.some((entry) => detailOf(entry, 'version') !== version)) say('it went live otherwise')
     if (ended.length > 1) say('it ended the versions before more than once')
     if (ending.length > 0 && ended.length === 0) say('an end was intended, and nothing follows')
     const complete = { retired: live.length + ended.length === 2, held: live.length === 1 && held.length > 0 }
@@ -43,7 +43,7 @@ async function judgeRotations(knex: Knex, log: readonly Entry[]): Promise<string
   }
   const rotationIds = new Set(rows.map((row) => row.id))
   for (const entry of log)
-    if (of(entry, 'toVersion') !== undefined && !rotationIds.has(String(of(entry, 'rotation'))))
+    if (detailOf(entry, 'toVersion') !== undefined && !rotationIds.has(String(detailOf(entry, 'rotation'))))
       problems.push(`entry ${entry.index} began a rotation that is not there`)
   return problems
 }
@@ -55,17 +55,18 @@ async function judgeVersions(knex: Knex, log: readonly Entry[]): Promise<string[
   for (const { id, path, version } of secrets) {
     const mine = log.filter((entry) => entry.resource?.id === id)
     const live = mine.flatMap((entry): number[] => {
-      if (entry.action === 'secret.rotate' && entry.outcome === 'completed') return [Number(of(entry, 'version'))]
+      if (entry.action === 'secret.rotate' && entry.outcome === 'completed') return [Number(detailOf(entry, 'version'))]
       const after = entry.change as { after?: { version?: number } } | undefined
       return entry.action === 'secret.put' && entry.outcome === 'granted' ? [Number(after?.after?.version)] : []
     })
     if (live.at(-1) !== version) problems.push(`${path} is at version ${version}, the log at ${live.at(-1)}`)
-    const said = mine.flatMap((entry) =>
-      entry.action === 'secret.retire' && entry.outcome === 'completed' ? ids(of(entry, 'versions')) : [],
+    const loggedVersions = mine.flatMap((entry) =>
+      entry.action === 'secret.retire' && entry.outcome === 'completed' ? ids(detailOf(entry, 'versions')) : [],
     )
     const rows = versions.filter((row) => row.secret_id === id && row.retired_at).map((row) => row.version)
-    const [kept, logged] = [rows, said].map((list) => list.toSorted((a, b) => a - b).join(', '))
-    if (kept !== logged) problems.push(`${path}: versions ${kept} are retired, and the log says ${logged}`)
+    const [retiredText, loggedText] = [rows, loggedVersions].map((list) => list.toSorted((a, b) => a - b).join(', '))
+    if (retiredText !== loggedText)
+      problems.push(`${path}: versions ${retiredText} are retired, and the log says ${loggedText}`)
   }
   return problems
 }
@@ -75,7 +76,7 @@ async function judgeConsumers(knex: Knex, log: readonly Entry[]): Promise<string
   const secrets: { id: string; path: string }[] = await knex('secret')
   const idOf = new Map(secrets.map(({ id, path }) => [path, id]))
   const key = (secret: string, version: number, holder: string): string => `${secret} ${version} ${holder}`
-  const named = new Set(
+  const loggedConsumers = new Set(
     log
       .filter((entry) => entry.outcome === 'granted')
       .flatMap(({ actor, issued }) =>
@@ -86,21 +87,23 @@ async function judgeConsumers(knex: Knex, log: readonly Entry[]): Promise<string
   )
   const rows: { secret_id: string; version: number; holder: string; acked_at: Date | null }[] =
     await knex('secret_consumer')
-  const kept = new Set(rows.map((row) => key(row.secret_id, row.version, row.holder)))
+  const storedConsumers = new Set(rows.map((row) => key(row.secret_id, row.version, row.holder)))
   const acked = new Set(
     log
       .filter((entry) => entry.action === 'secret.ack' && entry.outcome === 'granted')
       .map(({ resource, actor, detail }) => key(resource?.id ?? '', Number(detail?.['version']), actor.session ?? '')),
   )
-  const said = rows.filter((row) => row.acked_at).map((row) => key(row.secret_id, row.version, row.holder))
+  const acknowledged = rows.filter((row) => row.acked_at).map((row) => key(row.secret_id, row.version, row.holder))
   return [
-    ...[...named]
-      .filter((item) => !kept.has(item))
+    ...[...loggedConsumers]
+      .filter((item) => !storedConsumers.has(item))
       .map((item) => `the log says that it was read, no consumer: ${item}`),
-    ...[...kept].filter((item) => !named.has(item)).map((item) => `a consumer that is in no entry: ${item}`),
-    ...said.filter((item) => !acked.has(item)).map((item) => `acknowledged, in no entry: ${item}`),
+    ...[...storedConsumers]
+      .filter((item) => !loggedConsumers.has(item))
+      .map((item) => `a consumer that is in no entry: ${item}`),
+    ...acknowledged.filter((item) => !acked.has(item)).map((item) => `acknowledged, in no entry: ${item}`),
     ...[...acked]
-      .filter((item) => !said.includes(item))
+      .filter((item) => !acknowledged.includes(item))
       .map((item) => `an entry acknowledges, no consumer does: ${item}`),
   ]
 }
@@ -110,20 +113,20 @@ async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]>
   const rows: { id: string; state: string }[] = await knex('lease').select('id', 'state')
   const about = new Map<string, Entry[]>()
   for (const entry of log) {
-    const named = entry.issued?.leases?.map((lease) => lease.id) ?? []
-    if (entry.resource?.kind === 'lease') named.push(entry.resource.id)
-    for (const id of named) about.set(id, [...(about.get(id) ?? []), entry])
+    const leaseIds = entry.issued?.leases?.map((lease) => lease.id) ?? []
+    if (entry.resource?.kind === 'lease') leaseIds.push(entry.resource.id)
+    for (const id of leaseIds) about.set(id, [...(about.get(id) ?? []), entry])
   }
   for (const { id, state } of rows) {
     const mine = about.get(id) ?? []
     const at = (action: string, outcome: string): number =>
       mine.findIndex((entry) => entry.action === action && entry.outcome === outcome)
-    const [intended, given] = [at('lease.issue', 'intended'), at('credentials.issue', 'granted')]
+    const [intended, granted] = [at('lease.issue', 'intended'), at('credentials.issue', 'granted')]
     const [ending, ended] = [at('lease.revoke', 'intended'), at('lease.revoke', 'completed')]
     const failed = at('lease.issue', 'failed')
-    const say = (what: string): void => void problems.push(`lease ${id} is ${state}: ${what}`)
+    const say = (text: string): void => void problems.push(`lease ${id} is ${state}: ${text}`)
     if (intended !== 0) say('no entry intended it first')
-    if (state === 'active' && (given < 0 || ending >= 0)) say('the log does not say so')
+    if (state === 'active' && (granted < 0 || ending >= 0)) say('the log does not say so')
     if (state === 'revoked' && (ended < 0 || (ending < 0 && failed < 0))) say('the log does not say so')
     if (state !== 'active' && state !== 'revoked') say('that is no stated state')
     for (const entry of mine.filter((entry) => entry.action === 'lease.renew' && entry.outcome === 'intended')) {
@@ -143,12 +146,13 @@ async function judgeIntents(_: Knex, log: readonly Entry[]): Promise<string[]> {
     entry.requestId,
     ...(entry.resource?.kind === 'lease' ? [entry.resource.id] : []),
     ...(entry.issued?.leases ?? []).map((lease) => lease.id),
-    ...(typeof of(entry, 'rotation') === 'string' ? [String(of(entry, 'rotation'))] : []),
+    ...(typeof detailOf(entry, 'rotation') === 'string' ? [String(detailOf(entry, 'rotation'))] : []),
   ]
   const last = new Map<string, number>()
   for (const entry of log) {
-    const given = entry.issued?.leases !== undefined || of(entry, 'do') === 'cancel'
-    const isEnd = entry.outcome === 'completed' || entry.outcome === 'failed' || (entry.outcome === 'granted' && given)
+    const isImmediate = entry.issued?.leases !== undefined || detailOf(entry, 'do') === 'cancel'
+    const isEnd =
+      entry.outcome === 'completed' || entry.outcome === 'failed' || (entry.outcome === 'granted' && isImmediate)
     if (isEnd) for (const item of subjectsOf(entry)) last.set(item, entry.index)
   }
   return log

@@ -97,9 +97,9 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
   const able = new Set(
     (await target.sql<{ rolname: string }>(`select rolname from pg_roles where rolcanlogin`)).map((row) => row.rolname),
   )
-  const named = new Set([...values.values()].filter(isLogin).map((value) => value.username))
+  const knownRoles = new Set([...values.values()].filter(isLogin).map((value) => value.username))
   for (const role of turns.flatMap((turn) => turn.roles ?? []))
-    if (able.has(role) && !named.has(role)) problems.push(`${role} may log in, and no version says with what`)
+    if (able.has(role) && !knownRoles.has(role)) problems.push(`${role} may log in, and no version says with what`)
   const members = await target.sql<{ role: string }>(
     `select roleid::regrole::text as role from pg_auth_members
       where member = 'purser_admin'::regrole and grantor = 'purser_admin'::regrole and (inherit_option or set_option)`,
@@ -110,10 +110,10 @@ export async function judgeTarget(lab: SecretLab, knex: Knex, logins: readonly L
 
 /** The roles of leases at the target are exactly those of open leases. */
 export async function judgeRoles({ target }: SecretLab, knex: Knex): Promise<string[]> {
-  const there = new Set(await rolesAt(target))
+  const roles = new Set(await rolesAt(target))
   const open: string[] = await knex('lease').whereNull('ended_at').pluck('username')
   return [
-    ...[...there].filter((role) => !open.includes(role)).map((role) => `${role} is nobody's`),
-    ...open.filter((role) => !there.has(role)).map((role) => `${role} of an open lease is gone`),
+    ...[...roles].filter((role) => !open.includes(role)).map((role) => `${role} is nobody's`),
+    ...open.filter((role) => !roles.has(role)).map((role) => `${role} of an open lease is gone`),
   ]
 }

@@ -39,8 +39,8 @@ export function createClient({ replicas }: Pick<Cluster, 'replicas'>, first = 0)
     counts,
     async ask(request) {
       const outcome = await connection.ask(request)
-      const what = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
-      counts.set(what, (counts.get(what) ?? 0) + 1)
+      const name = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
+      counts.set(name, (counts.get(name) ?? 0) + 1)
       if (outcome.kind === 'answered' && outcome.headers.connection !== 'close') return outcome
       connection.close()
       at = (at + 1) % replicas.length

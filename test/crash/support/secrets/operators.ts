@@ -22,11 +22,11 @@ export function startOperators(lab: SecretLab, { plain, wrapMs }: { plain: numbe
     const url = `/api/v1/secrets/${path}`
     const post = (verb: string, body: object) =>
       steering.ask({ method: 'POST', path: `${url}:${verb}`, token: admin, body })
-    const does = randomInt(20)
-    if (does === 0) await post('rotation', { do: 'cancel' })
-    else if (does === 1) await post('rotation', { do: 'retire' })
-    else if (does === 2) await post('rotation', { do: 'hold' })
-    else if (does === 3) await post('rotation', { do: 'extend', seconds: 60 })
+    const choice = randomInt(20)
+    if (choice === 0) await post('rotation', { do: 'cancel' })
+    else if (choice === 1) await post('rotation', { do: 'retire' })
+    else if (choice === 2) await post('rotation', { do: 'hold' })
+    else if (choice === 3) await post('rotation', { do: 'extend', seconds: 60 })
     else {
       const reply = await post('rotate', {})
       if (reply?.status === 202)
@@ -69,7 +69,7 @@ export function startOperators(lab: SecretLab, { plain, wrapMs }: { plain: numbe
       await Promise.all(running.map((operator) => operator.stop()))
       for (const client of [steering, writing, wrapping]) {
         client.close()
-        for (const [what, count] of client.counts) counts.set(what, (counts.get(what) ?? 0) + count)
+        for (const [outcome, count] of client.counts) counts.set(outcome, (counts.get(outcome) ?? 0) + count)
       }
     },
   }

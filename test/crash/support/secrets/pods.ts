@@ -71,7 +71,7 @@ export function startPods(lab: SecretLab, knex: Knex, logins: Logins, many: numb
       async stop() {
         await running.stop()
         client.close()
-        for (const [what, count] of client.counts) counts.set(what, (counts.get(what) ?? 0) + count)
+        for (const [outcome, count] of client.counts) counts.set(outcome, (counts.get(outcome) ?? 0) + count)
       },
     }
   }

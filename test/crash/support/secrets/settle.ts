@@ -18,10 +18,10 @@ export async function passTwoMinutes(knex: Knex): Promise<void> {
 }
 
 /** Returns the remaining work when there is none, or at the time limit. */
-export async function settled(left: () => Promise<string[]>, ms: number): Promise<string[]> {
+export async function remainingAfter(listRemaining: () => Promise<string[]>, ms: number): Promise<string[]> {
   const end = performance.now() + ms
   for (;;) {
-    const rest = await left()
+    const rest = await listRemaining()
     if (rest.length === 0 || performance.now() > end) return rest
     await pause(200)
   }
