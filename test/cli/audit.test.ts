@@ -159,13 +159,13 @@ describe('audit export and verify', () => {
   })
 
   it('are not overwritten without --force', async () => {
-    const taken = file('taken.jsonl', 'precious')
-    const { code, err } = await run(['audit', 'export', '-f', taken])
+    const existing = file('taken.jsonl', 'precious')
+    const { code, err } = await run(['audit', 'export', '-f', existing])
     expect(code).toBe(2)
     expect(err).toContain('it exists: name another file, or overwrite it with --force')
-    expect(readFileSync(taken, 'utf8')).toBe('precious')
-    expect((await run(['audit', 'export', '-f', taken, '--force'])).code).toBe(0)
-    expect((await verify(taken, '--key', vkey)).code).toBe(0)
+    expect(readFileSync(existing, 'utf8')).toBe('precious')
+    expect((await run(['audit', 'export', '-f', existing, '--force'])).code).toBe(0)
+    expect((await verify(existing, '--key', vkey)).code).toBe(0)
   })
 
   it('leave no file behind when they fail, and what --force would overwrite stays as it was', async () => {
@@ -246,8 +246,8 @@ describe('audit export and verify', () => {
       proof: { kind: 'jwt', token },
       receipt: { sinceSize: size },
     })
-    const grown = await verify(file('grown.json', JSON.stringify(body)), '--key', vkey, '--checkpoint', headFile)
-    expect([grown.code, grown.out]).toEqual([0, expect.stringContaining('the log only grew since the checkpoint')])
+    const result = await verify(file('grown.json', JSON.stringify(body)), '--key', vkey, '--checkpoint', headFile)
+    expect([result.code, result.out]).toEqual([0, expect.stringContaining('the log only grew since the checkpoint')])
     const edited = file('edited.note', first.replace(`\n${size}\n`, `\n${size + 1}\n`))
     expect((await verify(join(folder, 'grown.json'), '--key', vkey, '--checkpoint', edited)).code).toBe(4)
   })

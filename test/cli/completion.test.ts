@@ -4,13 +4,13 @@ import { cli } from '../support/cli.ts'
 import { openPage } from '../support/page.ts'
 import { runShell } from '../support/shell.ts'
 
-const offered = async (...words: string[]): Promise<string[]> => {
+const complete = async (...words: string[]): Promise<string[]> => {
   const { code, out, err } = await cli(['completion', 'bash', '--', ...words])
   expect({ code, err }).toEqual({ code: 0, err: '' })
   return out.split('\n').slice(0, -1)
 }
 const wordsOf = async (...words: string[]): Promise<string[]> =>
-  (await offered(...words)).map((line) => line.split('\t')[0] ?? '')
+  (await complete(...words)).map((line) => line.split('\t')[0] ?? '')
 
 it.each([
   ['verbs of a noun', ['workload', 'cre'], ['create']],
@@ -28,7 +28,7 @@ it.each([
 })
 
 it('offers every visible command with its summary', async () => {
-  const lines = await offered('')
+  const lines = await complete('')
   expect(lines).toContain('workload\tregister workloads: how they are recognized, and what they may have')
   expect(lines.every((line) => /^[a-z-]+\t\S/.test(line))).toBe(true)
 })

@@ -110,8 +110,8 @@ describe('documents that do not match the schema are refused with the line of th
     ['a name in the specification', `${web}  name: web\n`, expect.stringContaining('a.yaml:7: /spec/name: ')],
   ])('%s', async (_, text, err) => {
     write('a.yaml', text)
-    const { code, err: found } = await plan()
-    expect({ code, found }).toEqual({ code: 2, found: typeof err === 'string' ? `purser: ${err}\n` : err })
+    const { code, err: message } = await plan()
+    expect({ code, message }).toEqual({ code: 2, message: typeof err === 'string' ? `purser: ${err}\n` : err })
   })
 
   it('a password in a file, which is not quoted', async () => {

@@ -31,8 +31,8 @@ async function succeeds(line: string, stdin?: string): Promise<string> {
   expect({ line, code, err: code === 0 ? '' : err }).toEqual({ line, code: 0, err: '' })
   return out
 }
-type Shown = { counts: Record<string, number>; items: PlanItem[] }
-const json = async (line: string): Promise<Shown> => JSON.parse(await succeeds(`${line} -o json`)) as Shown
+type PlanReply = { counts: Record<string, number>; items: PlanItem[] }
+const json = async (line: string): Promise<PlanReply> => JSON.parse(await succeeds(`${line} -o json`)) as PlanReply
 
 function write(path: string, ...documents: (object | string)[]): string {
   const file = join(folder, path)
@@ -209,8 +209,8 @@ describe('a configuration of every kind', () => {
       code: 2,
       err: expect.stringContaining('--allow-empty'),
     })
-    const kept = await run('apply -f DIR --owner git:shop')
-    expect(kept).toMatchObject({
+    const result = await run('apply -f DIR --owner git:shop')
+    expect(result).toMatchObject({
       code: 0,
       err: 'git:shop manages 4 more that no file declares: --prune deletes them\n',
       out: '0 created, 0 changed, 0 deleted, 0 unchanged\n',
@@ -375,8 +375,8 @@ describe('500 entries', () => {
 
     write('part-4.yaml', ...Array.from({ length: 99 }, (_, n) => workload(`many-${400 + n}`)))
     const { revision } = (await purser.asAdmin('GET', '/api/v1/workloads/many-7')).body
-    const moved = { name: 'many-7', ...workload('many-7', { managedBy: 'git:many', wide: true }).spec }
-    await purser.asAdmin('PUT', '/api/v1/workloads/many-7', moved, { 'if-match': `"${String(revision)}"` })
+    const changed = { name: 'many-7', ...workload('many-7', { managedBy: 'git:many', wide: true }).spec }
+    await purser.asAdmin('PUT', '/api/v1/workloads/many-7', changed, { 'if-match': `"${String(revision)}"` })
     expect(await counts('apply')).toEqual({ create: 0, change: 1, delete: 1, unchanged: 498 })
     expect(await writes()).toBe(before + 3)
   })

@@ -61,15 +61,15 @@ test('refuses names that are none or that other files have, and what is not gran
     ['NO NAME', 2],
     ['payroll', 3],
   ] as const) {
-    const { ran, out } = await credentials('--database', 'orders', '--database', name)
-    expect((await ran).code).toBe(code)
+    const { result, out } = await credentials('--database', 'orders', '--database', name)
+    expect((await result).code).toBe(code)
     expect(() => statSync(join(out, 'orders.json'))).toThrow()
   }
 })
 
 test('writes NAME.json for the owner alone, with a role that works, and no password where it can be seen', async () => {
-  const { ran, out, role } = await credentials('--no-x509', '--database', 'orders', '--database', 'stock')
-  const ended = await ran
+  const { result, out, role } = await credentials('--no-x509', '--database', 'orders', '--database', 'stock')
+  const ended = await result
   expect(ended).toMatchObject({ code: 0, err: '' })
   for (const name of ['orders', 'stock']) {
     expect(statSync(join(out, `${name}.json`)).mode & 0o777).toBe(0o600)
@@ -81,7 +81,7 @@ test('writes NAME.json for the owner alone, with a role that works, and no passw
 })
 
 test('--watch renews the file, then replaces the role in it, while the earlier role stays valid', async () => {
-  const { ran, err, role, signal } = await credentials('--watch', '--database', 'orders')
+  const { result, err, role, signal } = await credentials('--watch', '--database', 'orders')
   const patience = { timeout: 30_000, interval: 50 }
   await vi.waitFor(() => expect(role('orders').username).toMatch(/^purser_/), patience)
   const first = role('orders')
@@ -94,6 +94,6 @@ test('--watch renews the file, then replaces the role in it, while the earlier r
   expect((await shop.lease(first.lease)).state).toBe('active')
   expect(await whoAmI(role('orders'))).toBe(role('orders').username)
   signal('SIGTERM')
-  expect((await ran).code).toBe(0)
+  expect((await result).code).toBe(0)
   expect(err()).not.toContain('warning')
 }, 60_000)

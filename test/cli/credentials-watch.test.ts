@@ -60,26 +60,27 @@ async function prepare(): Promise<Watch> {
   return { dir, out: join(dir, 'out'), log: join(dir, 'log'), token }
 }
 
-async function watching(given: string[], env: Record<string, string> = {}) {
+async function watching(options: string[], env: Record<string, string> = {}) {
   const at = await prepare()
   let err = ''
-  const argv = ['credentials', '--out', at.out, '--proof-file', at.token, '--watch', ...given]
-  const { ran, signal } = startCli(argv, {
+  const argv = ['credentials', '--out', at.out, '--proof-file', at.token, '--watch', ...options]
+  const { result, signal } = startCli(argv, {
     env: { ...environment(), LOG: at.log, ...env },
     onError: (text) => (err = text),
   })
   onTestFinished(async () => {
     signal('SIGTERM')
-    await ran
+    await result
   })
   return {
     ...at,
-    ran,
+    result,
     signal,
     err: () => err,
     /** What the command wrote to $LOG so far, line by line. */
-    logged: () => (existsSync(at.log) ? readFileSync(at.log, 'utf8').split('\n').filter(Boolean) : []),
-    says: (words: RegExp | string) => vi.waitFor(() => expect(err).toMatch(words), { timeout: 60_000, interval: 50 }),
+    logLines: () => (existsSync(at.log) ? readFileSync(at.log, 'utf8').split('\n').filter(Boolean) : []),
+    untilStderr: (words: RegExp | string) =>
+      vi.waitFor(() => expect(err).toMatch(words), { timeout: 60_000, interval: 50 }),
   }
 }
 const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 50 })
@@ -92,8 +93,8 @@ describe('a watch that never starts', () => {
     ['2 without a proof', ['--proof-file', '/nonexistent'], 2],
     ['2 where there is nothing to ask for', ['--no-x509'], 2],
   ])('ends with %s, and writes nothing', async (_, argv, code) => {
-    const { ran, out } = await watching([...argv, '--on-renew', 'echo ran >&2'])
-    const ended = await ran
+    const { result, out } = await watching([...argv, '--on-renew', 'echo ran >&2'])
+    const ended = await result
     expect(ended).toMatchObject({ code, out: '' })
     expect(ended.err).not.toContain('ran')
     expect(existsSync(out)).toBe(false)
@@ -102,38 +103,38 @@ describe('a watch that never starts', () => {
 
 describe('the command', () => {
   test('that fails is a warning with its exit code, and the watch goes on', async () => {
-    const { says, err, signal, ran } = await watching([
+    const { untilStderr, err, signal, result } = await watching([
       '--lifetime',
       '6s',
       '--on-renew',
       'echo out; echo no >&2; exit 7',
     ])
-    await says(/(renewed by certificate; serial[^]*){2}/)
-    await says(/(ended with exit code 7[^]*){3}/)
+    await untilStderr(/(renewed by certificate; serial[^]*){2}/)
+    await untilStderr(/(ended with exit code 7[^]*){3}/)
     expect(err()).toContain('out\n')
     signal('SIGTERM')
-    expect((await ran).code).toBe(0)
+    expect((await result).code).toBe(0)
     // Its stdout is not the result.
-    expect((await ran).out).not.toContain('out\n')
+    expect((await result).out).not.toContain('out\n')
   }, 90_000)
 
   test('a missing command and one that ends by a signal cause a warning', async () => {
-    const { says } = await watching(['--on-renew', 'exec /nonexistent/tool'])
-    await says('ended with exit code 127')
+    const { untilStderr } = await watching(['--on-renew', 'exec /nonexistent/tool'])
+    await untilStderr('ended with exit code 127')
     const other = await watching(['--on-renew', 'kill -9 $$'])
-    await other.says('ended with the signal SIGKILL')
+    await other.untilStderr('ended with the signal SIGKILL')
   }, 60_000)
 
   test('that dawdles runs alone, and once more for all that came meanwhile', async () => {
     const command =
       'echo start $PURSER_SERIAL_NUMBER >> $LOG; until [ -e $LOG.go ]; do sleep 0.1; done; echo end >> $LOG'
-    const { log, logged, err, says } = await watching(['--lifetime', '6s', '--on-renew', command])
-    await says(/(renewed by [^]*){3}/)
-    expect(logged()).toEqual([expect.stringMatching(/^start /)])
-    const passedOver = [...err().matchAll(/serial ([0-9a-f]+)/g)].map(([, one]) => `start ${one ?? ''}`)
+    const { log, logLines, err, untilStderr } = await watching(['--lifetime', '6s', '--on-renew', command])
+    await untilStderr(/(renewed by [^]*){3}/)
+    expect(logLines()).toEqual([expect.stringMatching(/^start /)])
+    const passedOver = [...err().matchAll(/serial ([0-9a-f]+)/g)].map(([, serial]) => `start ${serial ?? ''}`)
     await writeFile(`${log}.go`, '')
-    await until(() => expect(logged().length).toBeGreaterThanOrEqual(4))
-    const [first = '', second, third = '', fourth] = logged()
+    await until(() => expect(logLines().length).toBeGreaterThanOrEqual(4))
+    const [first = '', second, third = '', fourth] = logLines()
     expect([second, fourth]).toEqual(['end', 'end'])
     // The first set is told by stdout alone; of the others only the newest got a run of its own.
     expect(passedOver).not.toContain(first)
@@ -142,21 +143,21 @@ describe('the command', () => {
 
   test('gets the signal that ends the watch, and is waited for', async () => {
     const command = `trap 'echo told >> $LOG; exit 3' TERM; echo up >> $LOG; while :; do sleep 1; done`
-    const { logged, signal, ran } = await watching(['--on-renew', command])
-    await until(() => expect(logged()).toEqual(['up']))
+    const { logLines, signal, result } = await watching(['--on-renew', command])
+    await until(() => expect(logLines()).toEqual(['up']))
     signal('SIGTERM')
-    expect((await ran).code).toBe(0)
-    expect(logged()).toEqual(['up', 'told'])
+    expect((await result).code).toBe(0)
+    expect(logLines()).toEqual(['up', 'told'])
   }, 60_000)
 
   test('without --watch runs once, and its failure is that of the whole', async () => {
     const { dir, out, log, token } = await prepare()
     const argv = ['credentials', '--out', out, '--proof-file', token, '--on-renew']
     const options = { env: { ...environment(), LOG: log } }
-    const well = await startCli([...argv, 'ls $PURSER_OUT > $LOG'], options).ran
+    const well = await startCli([...argv, 'ls $PURSER_OUT > $LOG'], options).result
     expect(well.code).toBe(0)
     expect(await readFile(log, 'utf8')).toBe('ca.crt\nreceipt.json\ntls.crt\ntls.key\ntls.pem\n')
-    const badly = await startCli([...argv, `exit 4`], options).ran
+    const badly = await startCli([...argv, `exit 4`], options).result
     expect(badly).toMatchObject({ code: 1, err: expect.stringContaining('ended with exit code 4') })
     expect(await readdir(dir)).toEqual(['log', 'out', 'token'])
   }, 60_000)
@@ -166,21 +167,21 @@ test('renewals before and after an outage past the expiry: each set of files bel
   const command =
     'mkdir -p $LOG; cp $PURSER_OUT/tls.pem $LOG/$PURSER_SERIAL_NUMBER; cat $PURSER_OUT/tls.key $PURSER_OUT/tls.crt | cmp - $PURSER_OUT/tls.pem'
   const watch = await watching(['--lifetime', '8s', '--audience', 'payments', '--on-renew', command])
-  await watch.says(/(renewed by certificate; serial[^]*){2}/)
+  await watch.untilStderr(/(renewed by certificate; serial[^]*){2}/)
   const jwt = readFileSync(join(watch.out, 'jwt-payments'), 'utf8')
 
   await purser.stop()
-  await watch.says('Purser cannot be reached')
-  await watch.says('warning: the certificate expired at')
-  await watch.says('warning: jwt-payments expired at')
+  await watch.untilStderr('Purser cannot be reached')
+  await watch.untilStderr('warning: the certificate expired at')
+  await watch.untilStderr('warning: jwt-payments expired at')
   const before = await readFile(join(watch.out, 'tls.pem'), 'utf8')
   expect(watch.err()).not.toContain('Purser can be reached again')
   await startAgain()
-  await watch.says('Purser can be reached again, after')
-  await watch.says(/Purser can be reached again[^]*renewed by proof; serial[^]*renewed by certificate; serial/)
+  await watch.untilStderr('Purser can be reached again, after')
+  await watch.untilStderr(/Purser can be reached again[^]*renewed by proof; serial[^]*renewed by certificate; serial/)
 
   watch.signal('SIGTERM')
-  expect((await watch.ran).code).toBe(0)
+  expect((await watch.result).code).toBe(0)
   expect(count(watch.err(), /Purser cannot be reached/)).toBe(1)
   expect(count(watch.err(), /Purser can be reached again/)).toBe(1)
   expect(await readFile(join(watch.out, 'tls.pem'), 'utf8')).not.toBe(before)
@@ -200,30 +201,30 @@ test('renewals before and after an outage past the expiry: each set of files bel
 }, 180_000)
 
 test('roots that moved on are written without a renewal', async () => {
-  const { out, says, logged } = await watching(['--on-renew', 'echo $PURSER_CHANGED >> $LOG'])
-  await until(() => expect(logged()).toHaveLength(1))
+  const { out, untilStderr, logLines } = await watching(['--on-renew', 'echo $PURSER_CHANGED >> $LOG'])
+  await until(() => expect(logLines()).toHaveLength(1))
   const before = await readFile(join(out, 'ca.crt'), 'utf8')
   await purser.asAdmin('POST', '/api/v1/keys/ca:rotate', { level: 'root' })
-  await says(/the roots changed; wrote ca\.crt\n/)
+  await untilStderr(/the roots changed; wrote ca\.crt\n/)
   const roots = await readFile(join(out, 'ca.crt'), 'utf8')
   expect(roots).toContain(before)
   expect(count(roots, /BEGIN CERTIFICATE/)).toBe(count(before, /BEGIN CERTIFICATE/) + 1)
-  await until(() => expect(logged()[1]).toBe('ca.crt'))
+  await until(() => expect(logLines()[1]).toBe('ca.crt'))
 }, 90_000)
 
 test('with PURSER_STATE_DIR a restart needs no proof: it renews by certificate', async () => {
   const { dir, out, token } = await prepare()
   const argv = ['credentials', '--out', out, '--proof-file', token]
   const env = { ...environment(), PURSER_STATE_DIR: join(dir, 'state') }
-  expect((await startCli(argv, { env }).ran).code).toBe(0)
+  expect((await startCli(argv, { env }).result).code).toBe(0)
   const first = serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))
   await rm(token)
-  expect((await startCli(argv, { env: environment() }).ran).code).toBe(2)
-  const { ran, signal } = startCli([...argv, '--watch', '--on-renew', 'echo ran >&2'], {
+  expect((await startCli(argv, { env: environment() }).result).code).toBe(2)
+  const { result, signal } = startCli([...argv, '--watch', '--on-renew', 'echo ran >&2'], {
     env,
     onError: (err) => err.includes('ran') && signal('SIGTERM'),
   })
-  expect((await ran).code).toBe(0)
+  expect((await result).code).toBe(0)
   expect(serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))).not.toBe(first)
 }, 60_000)
 
@@ -233,7 +234,7 @@ test('a forked log causes a warning, and both heads are written to a file', asyn
   await writeFile(join(dir, 'ca.pem'), rootPem)
   await writeFile(token, proofFor())
   let err = ''
-  const { ran, signal } = startCli(['credentials', '--out', out, '--proof-file', token, '--watch'], {
+  const { result, signal } = startCli(['credentials', '--out', out, '--proof-file', token, '--watch'], {
     env: { PURSER_ADDR: fake.url, PURSER_CA_FILE: join(dir, 'ca.pem'), PURSER_LOG_KEY: fake.state.log.vkey },
     onError: (text) => (err = text),
   })
@@ -243,7 +244,7 @@ test('a forked log causes a warning, and both heads are written to a file', asyn
   signal('SIGHUP')
   await until(() => expect(existsSync(join(out, 'log-fork.json'))).toBe(true))
   signal('SIGTERM')
-  expect((await ran).code).toBe(0)
+  expect((await result).code).toBe(0)
   expect(err).toMatch(/warning: .*contradicts what it showed before/)
   expect(err).toContain(join(out, 'log-fork.json'))
   const heads = JSON.parse(await readFile(join(out, 'log-fork.json'), 'utf8')) as Record<string, string>
@@ -256,35 +257,35 @@ test('a forked log causes a warning, and both heads are written to a file', asyn
 test('tokens without a certificate are renewed, and the output names what changed', async () => {
   const command = 'echo "$PURSER_CHANGED|$PURSER_SERIAL_NUMBER|$PURSER_NOT_AFTER" >> $LOG'
   const argv = ['--no-x509', '--audience', 'payments', '--access-token', '--lifetime', '6s', '--on-renew', command]
-  const { logged, out, says } = await watching(argv)
+  const { logLines, out, untilStderr } = await watching(argv)
   const seen = new Set<string>()
   await until(() => {
-    expect(logged().length).toBeGreaterThanOrEqual(3)
+    expect(logLines().length).toBeGreaterThanOrEqual(3)
     expect(seen.add(readFileSync(join(out, 'jwt-payments'), 'utf8')).size).toBeGreaterThanOrEqual(2)
   })
-  await says(/renewed by proof; wrote .*jwt-payments.* receipt\.json/)
-  expect(logged()[0]).toBe('jwt-payments access-token receipt.json||')
+  await untilStderr(/renewed by proof; wrote .*jwt-payments.* receipt\.json/)
+  expect(logLines()[0]).toBe('jwt-payments access-token receipt.json||')
 }, 90_000)
 
 test('SIGHUP renews at once and writes every file; a directory that cannot be written causes a warning', async () => {
-  const { out, dir, says, signal, err } = await watching([])
+  const { out, dir, untilStderr, signal, err } = await watching([])
   await until(() => expect(existsSync(join(out, 'receipt.json'))).toBe(true))
   const serial = serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))
   await rename(out, join(dir, 'aside'))
   await writeFile(out, 'in the way')
   signal('SIGHUP')
-  await says(/SIGHUP: renewing now\n[^]*warning: can't write to .* \(ENOTDIR\); retrying in 10 s/)
+  await untilStderr(/SIGHUP: renewing now\n[^]*warning: can't write to .* \(ENOTDIR\); retrying in 10 s/)
   expect(err()).not.toContain('wrote')
   await rm(out)
   await mkdir(out)
   signal('SIGHUP')
-  await says(/wrote ca\.crt tls\.key tls\.crt tls\.pem receipt\.json/)
+  await untilStderr(/wrote ca\.crt tls\.key tls\.crt tls\.pem receipt\.json/)
   expect(serialIn(await readFile(join(out, 'tls.crt'), 'utf8'))).not.toBe(serial)
 
   await purser.stop()
   onTestFinished(startAgain)
   signal('SIGHUP')
-  await says('warning: the renewal failed')
+  await untilStderr('warning: the renewal failed')
 }, 90_000)
 
 describe('the process itself', () => {
@@ -301,16 +302,16 @@ describe('the process itself', () => {
     const ended = once(child, 'exit')
     onTestFinished(() => void child.kill('SIGKILL'))
     await until(() => expect(readFileSync(join(log, 'args'), 'utf8')).toContain('credentials --out'))
-    const shown = readFileSync(join(log, 'args'), 'utf8') + readFileSync(join(log, 'env'), 'utf8')
-    expect(shown).toContain(`PURSER_OUT=${out}`)
-    expect(shown).toMatch(/PURSER_SERIAL_NUMBER=[0-9a-f]{32}\n/)
-    expect(shown).toMatch(/PURSER_NOT_AFTER=20\d\d-.*Z\n/)
+    const recorded = readFileSync(join(log, 'args'), 'utf8') + readFileSync(join(log, 'env'), 'utf8')
+    expect(recorded).toContain(`PURSER_OUT=${out}`)
+    expect(recorded).toMatch(/PURSER_SERIAL_NUMBER=[0-9a-f]{32}\n/)
+    expect(recorded).toMatch(/PURSER_NOT_AFTER=20\d\d-.*Z\n/)
     for (const name of ['tls.key', 'jwt-payments', 'access-token'])
       for (const line of readFileSync(join(out, name), 'utf8')
         .split('\n')
         .filter((line) => /^[\w+/=.-]{20,}$/.test(line)))
-        expect(shown).not.toContain(line)
-    expect(shown).not.toContain(readFileSync(token, 'utf8'))
+        expect(recorded).not.toContain(line)
+    expect(recorded).not.toContain(readFileSync(token, 'utf8'))
     expect(child.exitCode).toBe(null)
     child.kill('SIGTERM')
     expect(await ended).toEqual([0, null])

@@ -181,7 +181,7 @@ describe('files', () => {
     const token = await proofFile({ sub: 'files' })
     const {
       code,
-      out: said,
+      out: stdout,
       err,
     } = await run([
       '--out',
@@ -220,9 +220,9 @@ describe('files', () => {
     expect(new Date(leaf.validTo).getTime() - Date.now()).toBeLessThanOrEqual(600_000)
     const { entry } = verifyReceipt(JSON.parse(await read('receipt.json')), { vkeys: purser.vkeys })
     expect(entry.issued).toMatchObject({ x509: { serialNumber: leaf.serialNumber.toLowerCase() } })
-    for (const path of names.map((name) => join(out, name))) expect(said).toContain(path)
+    for (const path of names.map((name) => join(out, name))) expect(stdout).toContain(path)
     for (const name of ['tls.key', 'jwt-payments', 'access-token'])
-      expect(said).not.toContain((await read(name)).slice(28, 60))
+      expect(stdout).not.toContain((await read(name)).slice(28, 60))
   })
 
   test('replace what was there, links and wide modes included, and leave nothing beside', async () => {
@@ -271,8 +271,8 @@ describe('files', () => {
   test('a directory that cannot be written is named, and no file stays in it', async () => {
     const [dir, token] = [await folder(), await proofFile()]
     await writeFile(join(dir, 'file'), '')
-    const taken = await run(['--out', join(dir, 'file'), '--proof-file', token])
-    expect(taken).toMatchObject({
+    const result = await run(['--out', join(dir, 'file'), '--proof-file', token])
+    expect(result).toMatchObject({
       code: 1,
       err: expect.stringContaining(`can't write to ${join(dir, 'file')} (ENOTDIR)`),
     })
@@ -284,9 +284,9 @@ describe('files', () => {
 
 test('--output json is for programs: what was written, of whom, until when, and no secret', async () => {
   const [out, token] = [await folder(), await proofFile()]
-  const { code, out: said } = await run(['--out', out, '--proof-file', token, '--audience', 'payments', '-o', 'json'])
+  const { code, out: stdout } = await run(['--out', out, '--proof-file', token, '--audience', 'payments', '-o', 'json'])
   expect(code).toBe(0)
-  const value = JSON.parse(said) as { files: { path: string }[] }
+  const value = JSON.parse(stdout) as { files: { path: string }[] }
   expect(value).toMatchObject({
     spiffeId: 'spiffe://example.org/lab/web',
     workload: { name: 'web' },
@@ -295,7 +295,7 @@ test('--output json is for programs: what was written, of whom, until when, and 
   expect(value.files.map(({ path }) => path)).toEqual(
     ['ca.crt', 'tls.key', 'tls.crt', 'tls.pem', 'jwt-payments', 'receipt.json'].map((name) => join(out, name)),
   )
-  for (const secret of ['PRIVATE', 'eyJ']) expect(said).not.toContain(secret)
+  for (const secret of ['PRIVATE', 'eyJ']) expect(stdout).not.toContain(secret)
 })
 
 test('a log key that is not pinned causes a warning on stderr', async () => {

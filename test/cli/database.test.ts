@@ -46,10 +46,10 @@ describe('databases and leases on the command line', () => {
     const password = file('password', target.admin.password)
     const replaced = await run(`database replace orders --file ${path} --password-file ${password}`)
     expect(replaced).toMatchObject({ code: 0, out: expect.stringContaining('revision 2') })
-    const { out: shown } = await run('database get orders')
-    const applied = await run('database apply -f -', shown)
+    const { out: yaml } = await run('database get orders')
+    const applied = await run('database apply -f -', yaml)
     expect(applied).toMatchObject({ code: 0, out: expect.stringMatching(/^database orders +unchanged +revision 2\n$/) })
-    const edited = shown.replace(/^maxLifetimeSeconds: .*$/m, 'maxLifetimeSeconds: 1800')
+    const edited = yaml.replace(/^maxLifetimeSeconds: .*$/m, 'maxLifetimeSeconds: 1800')
     const changed = await run('database apply -f -', edited)
     expect(changed).toMatchObject({ code: 0, out: expect.stringMatching(/^database orders +replaced +revision 3\n$/) })
     for (const line of ['database get orders', 'database list', 'database list -o json']) {
@@ -85,18 +85,21 @@ describe('databases and leases on the command line', () => {
     const searched = await run('audit search -n 5')
     expect(searched.out).toMatch(new RegExp(`lease\\.revoke +granted +admin +lease ${role.username} in orders`))
     expect((await run('audit search --action credentials.issue')).out).toContain(`lease ${role.lease} in orders`)
-    const { role: held } = await createShop(purser, issuer).arrive()
+    const { role: issuedRole } = await createShop(purser, issuer).arrive()
     const spiffeId = 'spiffe://example.org/lab/shop/shop'
     const { out } = await run(`revoke --spiffe-id ${spiffeId} -o json`)
     const { id, leases } = JSON.parse(out) as { id: string; leases: object[] }
-    expect(leases).toEqual([{ id: held.lease, database: 'orders', username: held.username }])
+    expect(leases).toEqual([{ id: issuedRole.lease, database: 'orders', username: issuedRole.username }])
     await purser.runJobs()
     const again = await run(`revoke --spiffe-id ${spiffeId}`)
-    expect(again.out).not.toContain(held.lease)
+    expect(again.out).not.toContain(issuedRole.lease)
     expect((await run('revocation list')).out).not.toContain(id)
-    expect((await run('lease list --database orders --state revoked')).out).toContain(held.lease)
-    const entries = await purser.asAdmin('GET', `/api/v1/audit/entries?leaseId=${held.lease}&action=revocation.create`)
-    expect(entries.body['items']).toMatchObject([{ entry: { revoked: { leases: [held.lease] } } }])
+    expect((await run('lease list --database orders --state revoked')).out).toContain(issuedRole.lease)
+    const entries = await purser.asAdmin(
+      'GET',
+      `/api/v1/audit/entries?leaseId=${issuedRole.lease}&action=revocation.create`,
+    )
+    expect(entries.body['items']).toMatchObject([{ entry: { revoked: { leases: [issuedRole.lease] } } }])
     await run(`revocation release ${/rev_[0-9a-f]+/.exec(again.out)?.[0] ?? ''} --reason test`)
     expect(await run(`lease revoke ls_${'0'.repeat(32)}`)).toMatchObject({ code: 3 })
 

@@ -30,17 +30,17 @@ it("keeps running and prints working commands, on the caller's Postgres, and rem
   const { url } = inject('postgres')
   let up: (out: string) => void = () => undefined
   const ready = new Promise<string>((resolve) => (up = resolve))
-  const { ran, interrupt } = startCli(['demo'], {
+  const { result, interrupt } = startCli(['demo'], {
     env: { PURSER_DEMO_DATABASE_URL: url },
     onOutput: (out) => out.includes('audit verify') && up(out),
   })
   onTestFinished(async () => {
     interrupt()
-    await ran
+    await result
   })
   const out = await Promise.race([
     ready,
-    ran.then((ended) => {
+    result.then((ended) => {
       throw new Error(`the demo ended: ${ended.out}${ended.err}`)
     }),
   ])
@@ -65,7 +65,7 @@ it("keeps running and prints working commands, on the caller's Postgres, and rem
     expect(stdin).not.toBe('')
   }
   interrupt()
-  expect(await ran).toMatchObject({ code: 0, err: '' })
+  expect(await result).toMatchObject({ code: 0, err: '' })
   expect(existsSync(dirname(envFile))).toBe(false)
   const client = new Client({ connectionString: url })
   await client.connect()

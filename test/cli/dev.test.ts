@@ -36,9 +36,9 @@ it('prints a working curl for certificate, JWT, secret and receipt, and the comm
   const [, file = '', line = ''] = /^\. (\S+)\npurser (.+)$/m.exec(dev.out) ?? []
   const sourced = (await runShell('sh', ['-c', '. "$0" && env', file])).out
   const env = Object.fromEntries([...sourced.matchAll(/^(PURSER_\w+)=(.*)$/gm)].map(([, key, value]) => [key, value]))
-  const held = await cli(line.split(' '), { env })
-  expect(held).toMatchObject({ code: 0, err: '' })
-  expect(held.out.split('\n')[1]?.split(/ {2,}/)).toEqual([
+  const listing = await cli(line.split(' '), { env })
+  expect(listing).toMatchObject({ code: 0, err: '' })
+  expect(listing.out.split('\n')[1]?.split(/ {2,}/)).toEqual([
     'web',
     session.id,
     '1',
@@ -71,8 +71,8 @@ it('refuses a port in --port that is in use', async () => {
 })
 
 it('Ctrl-C stops it', async () => {
-  const ran = await dev?.stop()
-  expect(ran).toMatchObject({ code: 0, err: '' })
+  const result = await dev?.stop()
+  expect(result).toMatchObject({ code: 0, err: '' })
   before = dev
   dev = undefined
 })

@@ -25,7 +25,7 @@ import { cloneDatabase } from '../support/template.ts'
 import { startTransactionPooler } from '../support/transaction-pooler.ts'
 
 /** As the finding lists them. */
-const every = some(migrations.map(({ name }) => name))
+const allMissing = some(migrations.map(({ name }) => name))
 
 let place: Awaited<ReturnType<typeof createPlace>>
 /** A database in which a server was and stopped. */
@@ -125,7 +125,7 @@ describe('a Postgres of its own', () => {
     expect(first).toBe('FAIL  database  fsync is off')
     expect(out).toContain('alter system set fsync = on')
     expect(out).toMatch(/\nwarn +database +full_page_writes is off\n/)
-    expect(out.replaceAll(/ +/g, ' ')).toContain(`\nFAIL schema the schema lacks ${every}\n`)
+    expect(out.replaceAll(/ +/g, ' ')).toContain(`\nFAIL schema the schema lacks ${allMissing}\n`)
   })
 
   it('that refuses the password', async () => {
@@ -134,8 +134,8 @@ describe('a Postgres of its own', () => {
     const { first, out } = await diagnose(envOf(url))
     expect(first).toBe(`FAIL  database  ${new URL(url).host} refuses the password of role app`)
     expect(out).not.toContain('swordfish')
-    const without = own.url.replace('postgres@', 'app@')
-    expect((await diagnose(envOf(without))).first).toContain('refuses the password of role app')
+    const withoutPassword = own.url.replace('postgres@', 'app@')
+    expect((await diagnose(envOf(withoutPassword))).first).toContain('refuses the password of role app')
   })
 
   it('whose standby is asynchronous', async () => {
@@ -152,13 +152,13 @@ describe('the schema', () => {
     const { url, drop } = await cloneDatabase(inject('postgres').url, 'template0')
     onTestFinished(drop)
     const { code, first, out } = await diagnose(envOf(url))
-    expect([code, first]).toEqual([1, `FAIL  schema  the schema lacks ${every}`])
+    expect([code, first]).toEqual([1, `FAIL  schema  the schema lacks ${allMissing}`])
     expect(out).toContain('\n         do   purser migrate\n')
   })
 
   it('behind', async () => {
     const { env } = await copy(`delete from schema_migration`)
-    expect((await diagnose(env)).first).toBe(`FAIL  schema  the schema lacks ${every}`)
+    expect((await diagnose(env)).first).toBe(`FAIL  schema  the schema lacks ${allMissing}`)
   })
 
   const future = `insert into schema_migration (name, batch, migration_time) values ('003-future', 2, now())`
@@ -182,8 +182,8 @@ describe('the schema', () => {
     expect((await diagnose(dropped.env)).first).toBe(
       'FAIL  schema  the trigger log_entry_delete on log_entry is missing',
     )
-    const off = await copy('alter table log_tile disable trigger log_tile_change')
-    const { first, out } = await diagnose(off.env)
+    const copied = await copy('alter table log_tile disable trigger log_tile_change')
+    const { first, out } = await diagnose(copied.env)
     expect(first).toBe('FAIL  schema  the trigger log_tile_change on log_tile is disabled')
     expect(out).toContain('alter table log_tile enable trigger log_tile_change')
   })
@@ -254,15 +254,15 @@ describe('the keys', () => {
   })
 
   const imported = `update signing_key set issuer_key_id = null, retire_at = now() + interval 'RETIRE', gone_at = now() + interval 'GONE' where kind = 'issuing-ca'`
-  const ending = (retire: string, gone: string): string => imported.replace('RETIRE', retire).replace('GONE', gone)
+  const ending = (retire: string, end: string): string => imported.replace('RETIRE', retire).replace('GONE', end)
 
   it('of an imported chain that is over, or ends soon', async () => {
-    const over = await copy(ending('-2 hours', '-1 hour'))
-    expect((await diagnose(over.env)).first).toMatch(
+    const expired = await copy(ending('-2 hours', '-1 hour'))
+    expect((await diagnose(expired.env)).first).toMatch(
       /^FAIL  keys  the imported issuing-ca has expired: the last one ended /,
     )
-    const soon = await copy(ending('1 hour', '2 hours'))
-    const { code, out } = await diagnose(soon.env)
+    const expiring = await copy(ending('1 hour', '2 hours'))
+    const { code, out } = await diagnose(expiring.env)
     expect([code, out]).toEqual([
       0,
       expect.stringMatching(/^warn +keys +the imported issuing-ca ends \S+ \S+, in 0 days\n/m),
@@ -283,8 +283,8 @@ describe('the log', () => {
     const { url, env } = await copy()
     // The server goes on elsewhere, and what it left in the data directory is newer than this copy.
     const dataDir = folder()
-    const noted = await readFile(join(place.dataDir, 'log-head'), 'utf8')
-    await writeFile(join(dataDir, 'log-head'), noted, { mode: 0o600 })
+    const head = await readFile(join(place.dataDir, 'log-head'), 'utf8')
+    await writeFile(join(dataDir, 'log-head'), head, { mode: 0o600 })
     await sql(url, 'alter table log_entry disable trigger all', 'delete from log_entry where idx >= 9', 'update log_head set size = 9', 'alter table log_entry enable trigger all') // prettier-ignore
     const { code, first, out } = await diagnose({ ...env, PURSER_DATA_DIR: dataDir })
     expect([code, first]).toEqual([
@@ -325,12 +325,12 @@ it('a pooler that hands connections out by the transaction', async () => {
 })
 
 it('beside a server that runs and is not ready', async () => {
-  const here = await createPlace('postgres')
-  onTestFinished(() => here.remove())
-  const purser = await here.start()
+  const place = await createPlace('postgres')
+  onTestFinished(() => place.remove())
+  const purser = await place.start()
   onTestFinished(() => purser.stop())
   const where = new URL(purser.url).host
-  const env = { ...here.env(), PURSER_LISTEN: where, PURSER_INSECURE_HTTP: 'loopback' }
+  const env = { ...place.env(), PURSER_LISTEN: where, PURSER_INSECURE_HTTP: 'loopback' }
   expect((await diagnose(env)).out).toMatch(/^ok +listener +Purser \S+ answers on \S+, and is ready$/m)
 
   await purser.knex('log_head').update({ issuing: false })
@@ -355,13 +355,13 @@ describe('findings that no test database can cause', () => {
     superuser: false,
     ownsLog: false,
   }
-  const whats = (findings: { level: string; what: string }[]): string[] =>
+  const textsOf = (findings: { level: string; what: string }[]): string[] =>
     findings.map(({ level, what }) => `${level} ${what}`)
 
   it('an old version, a standby, a role that only reads', () => {
     expect(judgeServer(facts)).toEqual([])
     const old = { ...facts, version: '13.9', versionNumber: 130_009, standby: true, readOnly: true }
-    expect(whats(judgeServer(old))).toEqual([
+    expect(textsOf(judgeServer(old))).toEqual([
       'fail this is PostgreSQL 13.9, but 14 or newer is needed',
       'fail this is a standby, which refuses writes',
       'fail default_transaction_read_only is on for this role',
@@ -371,7 +371,7 @@ describe('findings that no test database can cause', () => {
   it('standbys that commits wait for, and a missing standby', () => {
     const waitsFor = 'ANY 1 (*)'
     const judged = (...syncs: (string | null)[]): string[] =>
-      whats(judgeStandbys({ ...facts, waitsFor, standbys: syncs.map((sync) => ({ name: 'a', sync })) }))
+      textsOf(judgeStandbys({ ...facts, waitsFor, standbys: syncs.map((sync) => ({ name: 'a', sync })) }))
     expect(judged('quorum', 'async')).toEqual([])
     expect(judged(null)).toEqual([])
     expect(judged()).toEqual(['fail commits wait for ANY 1 (*), but no such standby is connected'])
@@ -379,7 +379,7 @@ describe('findings that no test database can cause', () => {
 
   it('a way through a network', () => {
     const way = (rest: string, encrypted: boolean): string[] =>
-      whats(judgeEncryption({ encrypted }, new URL(`postgres://a@${rest}`)))
+      textsOf(judgeEncryption({ encrypted }, new URL(`postgres://a@${rest}`)))
     expect(way('127.0.0.1/x', false)).toEqual([])
     expect(way('localhost/x?host=/run/postgresql', false)).toEqual([])
     expect(way('db.example.org/x', false)).toEqual(['warn the connection to db.example.org is not encrypted'])
@@ -389,11 +389,11 @@ describe('findings that no test database can cause', () => {
 
   it('a far database, and clocks that differ', () => {
     expect(judgeLatency(0.4)).toEqual([])
-    expect(whats(judgeLatency(12))).toEqual(['note a round trip takes 12 ms'])
-    expect(whats(judgeLatency(80))).toEqual(['warn a round trip takes 80 ms'])
+    expect(textsOf(judgeLatency(12))).toEqual(['note a round trip takes 12 ms'])
+    expect(textsOf(judgeLatency(80))).toEqual(['warn a round trip takes 80 ms'])
     expect(judgePooler([1, 2])).toEqual([])
     const clock = (ahead: number, uncertainty = 0): string[] =>
-      whats(judgeClock([{ where: 'the database', ahead, uncertainty }]))
+      textsOf(judgeClock([{ where: 'the database', ahead, uncertainty }]))
     expect(clock(1_500)).toEqual(['ok agrees with the database'])
     expect(clock(2_500, 1_000)).toEqual(['ok agrees with the database'])
     expect(clock(5_000)).toEqual(['warn this host is 5 s behind the database'])

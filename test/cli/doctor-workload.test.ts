@@ -180,8 +180,8 @@ describe('the server', () => {
       PURSER_LOG_KEY: fake.state.log.vkey,
       PURSER_PROOF_FILE: token,
     }
-    const lied = await asWorkload(env)
-    expect(lied.first).toBe("FAIL  log  the server's proof of its log does not verify (receipt_mismatch)")
+    const result = await asWorkload(env)
+    expect(result.first).toBe("FAIL  log  the server's proof of its log does not verify (receipt_mismatch)")
   })
 })
 
@@ -196,13 +196,13 @@ describe('the proof', () => {
   it('is set twice, or in a missing file', async () => {
     const token = `purser_join_${'a'.repeat(43)}`
     const path = '/nonexistent/token'
-    const none = { PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN_FILE: path }
-    const twice = await asWorkload({ ...none, PURSER_JOIN_TOKEN: token })
+    const withoutProof = { PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN_FILE: path }
+    const twice = await asWorkload({ ...withoutProof, PURSER_JOIN_TOKEN: token })
     expect([twice.code, twice.first]).toEqual([
       1,
       'FAIL  proof  PURSER_JOIN_TOKEN and PURSER_JOIN_TOKEN_FILE are both set',
     ])
-    const { first } = await asWorkload(none)
+    const { first } = await asWorkload(withoutProof)
     expect(first).toBe(`FAIL  proof  cannot read ${path} (ENOENT; PURSER_JOIN_TOKEN_FILE)`)
     const broken = await asWorkload({ PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN: 'swordfish' })
     expect(broken.first).toBe('FAIL  proof  PURSER_JOIN_TOKEN holds neither a JWT nor a join token (the environment)')
@@ -235,8 +235,8 @@ describe('the proof', () => {
     const now = Math.floor(Date.now() / 1000)
     const old = await asWorkload({ PURSER_PROOF_FILE: await proofFile({ iat: now - 7200, exp: now - 3600 }) })
     expect(old.first).toMatch(/^FAIL  proof  it expired \d+ min ago \(20\S+Z\)$/)
-    const early = await proofFile({ iat: now + 600, exp: now + 1200 })
-    expect((await asWorkload({ PURSER_PROOF_FILE: early }, '--no-attest')).first).toMatch(
+    const earlyProof = await proofFile({ iat: now + 600, exp: now + 1200 })
+    expect((await asWorkload({ PURSER_PROOF_FILE: earlyProof }, '--no-attest')).first).toMatch(
       /^warn  proof  it was issued \d+ min in the future$/,
     )
   })

@@ -81,9 +81,9 @@ describe('the root key', () => {
     expect(group.out).not.toContain('the server refuses to start')
 
     const env = { ...settings(folder()), PURSER_ROOT_KEY: generateRootKey() }
-    const { code, out: said } = await diagnose(env)
-    expect([code, said]).toEqual([0, expect.stringMatching(/note +root key +it is in the environment\n/)])
-    expect(said).not.toContain(env.PURSER_ROOT_KEY)
+    const { code, out: stdout } = await diagnose(env)
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/note +root key +it is in the environment\n/)])
+    expect(stdout).not.toContain(env.PURSER_ROOT_KEY)
   })
 })
 
@@ -195,8 +195,8 @@ describe('a certificate in files', () => {
   it('that is missing, or none', async () => {
     const { env, certFile } = files('no PEM', identities.good.key)
     expect((await diagnose(env)).first).toBe(`FAIL  certificate  ${certFile} holds no PEM certificate`)
-    const gone = { ...env, PURSER_TLS_CERT_FILE: '/nonexistent' }
-    expect((await diagnose(gone)).first).toBe('FAIL  certificate  cannot read /nonexistent (ENOENT)')
+    const envWithoutFile = { ...env, PURSER_TLS_CERT_FILE: '/nonexistent' }
+    expect((await diagnose(envWithoutFile)).first).toBe('FAIL  certificate  cannot read /nonexistent (ENOENT)')
   })
 
   it('for other names than the public URL’s, and soon over: works, and is warned of', async () => {

@@ -109,7 +109,7 @@ test('a person of the group logs in once, and the process gets its secrets', asy
   const { run, tokens, received } = await laptop()
   const first = run()
   await provider.visit(await first.link(), 'ada')
-  const { code, out, err } = await first.ran
+  const { code, out, err } = await first.result
   expect({ code, out, err: code === 0 ? '' : err }).toEqual({ code: 0, out: '', err: '' })
   expect(received()).toBe(canary)
   expect(err).toMatch(
@@ -120,7 +120,7 @@ test('a person of the group logs in once, and the process gets its secrets', asy
   expect([others, (statSync(token).mode & 0o777).toString(8)]).toEqual([[], '600'])
   expect(`${out}${err}`).not.toContain(readFileSync(token, 'utf8').split('.')[1])
 
-  const second = await run().ran
+  const second = await run().result
   expect(second).toEqual({ code: 0, out: '', err: '' })
 
   const entries = (await readLog(purser)).filter(
@@ -136,9 +136,9 @@ test('a person of the group logs in once, and the process gets its secrets', asy
 describe('no command runs, and nothing is kept', () => {
   test('for a person of another group, whose refusal is in the log', async () => {
     const { run, home } = await laptop()
-    const { link, ran } = run()
+    const { link, result } = run()
     await provider.visit(await link(), 'eve')
-    const { code, err } = await ran
+    const { code, err } = await result
     expect([code, err]).toEqual([3, expect.stringContaining('attestation_failed')])
     expect(readdirSync(home)).toEqual([])
     expect((await readLog(purser)).at(-1)).toMatchObject({
@@ -150,26 +150,26 @@ describe('no command runs, and nothing is kept', () => {
 
   test('for a login that is denied', async () => {
     const { run, home } = await laptop()
-    const { link, ran } = run()
+    const { link, result } = run()
     await provider.visit(await link(), 'ada', 'deny')
-    const { code, err } = await ran
+    const { code, err } = await result
     expect([code, err]).toEqual([3, expect.stringContaining(`the login was denied at ${provider.issuer}`)])
     expect(readdirSync(home)).toEqual([])
   }, 30_000)
 
   test('for a code that expires', async () => {
     const { run, home } = await laptop()
-    const { code, err } = await run([], ['--attestor', 'hasty']).ran
+    const { code, err } = await run([], ['--attestor', 'hasty']).result
     expect([code, err]).toEqual([3, expect.stringContaining('the code expired before the login was confirmed')])
     expect(readdirSync(home)).toEqual([])
   }, 30_000)
 
   test('after Ctrl-C', async () => {
     const { run, home } = await laptop()
-    const { link, ran, interrupt } = run()
+    const { link, result, interrupt } = run()
     await link()
     interrupt()
-    expect(await ran).toMatchObject({ code: 1, err: expect.stringContaining('the login was cancelled') })
+    expect(await result).toMatchObject({ code: 1, err: expect.stringContaining('the login was cancelled') })
     expect(readdirSync(home)).toEqual([])
   }, 30_000)
 })
@@ -211,7 +211,7 @@ describe('an ID token of another login is not used', () => {
       })
       const before = (await readLog(purser)).length
       const { run, home } = await laptop()
-      const { code, err } = await run([], ['--attestor', 'fake']).ran
+      const { code, err } = await run([], ['--attestor', 'fake']).result
       expect([code, err]).toEqual([4, expect.stringMatching(/so it was not used/)])
       expect([readdirSync(home), (await readLog(purser)).length]).toEqual([[], before])
     },
@@ -224,7 +224,7 @@ describe('an ID token of another login is not used', () => {
       'if-match': await revisionOf('fake'),
     })
     const { run } = await laptop()
-    expect(await run([], ['--attestor', 'fake']).ran).toMatchObject({
+    expect(await run([], ['--attestor', 'fake']).result).toMatchObject({
       code: 4,
       err: expect.stringContaining(`the reply of ${alias} is invalid`),
     })
@@ -237,7 +237,7 @@ test('an issuer that asks to slow down is asked less often', async () => {
     'if-match': await revisionOf('fake'),
   })
   const { run } = await laptop()
-  expect(await run([], ['--attestor', 'fake']).ran).toMatchObject({
+  expect(await run([], ['--attestor', 'fake']).result).toMatchObject({
     code: 3,
     err: expect.stringContaining('the login was denied'),
   })
@@ -252,5 +252,5 @@ test.each([
   ['a file with a proof', ['--proof-file', 'token'], 2, "option '--login' cannot be used with option '--proof-file"],
 ])('refuses %s', async (_, flags, code, words) => {
   const { run } = await laptop()
-  expect(await run([], flags).ran).toMatchObject({ code, err: expect.stringContaining(words) })
+  expect(await run([], flags).result).toMatchObject({ code, err: expect.stringContaining(words) })
 })

@@ -80,12 +80,12 @@ async function exec(flags: string[], script: string) {
   onTestFinished(async () => {
     started.signal('SIGTERM')
     started.signal('SIGUSR2')
-    await started.ran
+    await started.result
   })
   return { ...at, ...started, err: () => err }
 }
 
-const says = (words: string): string => `require('fs').appendFileSync(process.env.LOG, ${words} + '\\n')`
+const logScript = (words: string): string => `require('fs').appendFileSync(process.env.LOG, ${words} + '\\n')`
 const stays = 'setInterval(() => {}, 1000)'
 
 describe('the environment and files of the command', () => {
@@ -97,11 +97,11 @@ describe('the environment and files of the command', () => {
 
   test('variables, by each form of the option', async () => {
     const flags = ['prod/db', 'prod/one=ONE', 'prod/db#password=PGPASSWORD', 'prod/db=ALL', 'prod/odd#nested']
-    const { ran, lines } = await exec(
+    const { result, lines } = await exec(
       flags.flatMap((flag) => ['--secret', flag]),
-      says('JSON.stringify(process.env)'),
+      logScript('JSON.stringify(process.env)'),
     )
-    expect((await ran).code).toBe(0)
+    expect((await result).code).toBe(0)
     expect(JSON.parse(lines()[0] ?? '')).toMatchObject({
       DB_USERNAME: 'app',
       DB_PASSWORD: canary,
@@ -113,15 +113,15 @@ describe('the environment and files of the command', () => {
   })
 
   test('files that only their owner can read, in a directory that is removed at the end', async () => {
-    const { ran, lines } = await exec(
+    const { result, lines } = await exec(
       ['--secret', 'prod/one=file:key', '--secret', 'prod/db#password=file:password'],
-      says(
+      logScript(
         `[process.env.PURSER_SECRETS_DIR, require('fs').readFileSync(process.env.PURSER_SECRETS_DIR + '/key', 'utf8'),
           (require('fs').statSync(process.env.PURSER_SECRETS_DIR + '/password').mode & 0o777).toString(8),
           (require('fs').statSync(process.env.PURSER_SECRETS_DIR).mode & 0o777).toString(8)].join(' ')`,
       ),
     )
-    expect((await ran).code).toBe(0)
+    expect((await result).code).toBe(0)
     const [dir = '', ...rest] = lines()[0]?.split(' ') ?? []
     expect(rest).toEqual([`${canary}-one`, '600', '700'])
     expect(existsSync(dir)).toBe(false)
@@ -129,12 +129,12 @@ describe('the environment and files of the command', () => {
 
   test('files in a directory of the caller, which stays without them, unless others may write to it', async () => {
     const { dir } = await prepare()
-    const { ran } = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], '0')
-    expect((await ran).code).toBe(0)
+    const { result } = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], '0')
+    expect((await result).code).toBe(0)
     expect(statSync(dir).isDirectory() && readdirSync(dir)).toEqual(['token'])
     execFileSync('chmod', ['777', dir])
-    const other = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], says('1'))
-    expect((await other.ran).err).toContain('is not safe for secrets')
+    const other = await exec(['--dir', dir, '--secret', 'prod/one=file:key'], logScript('1'))
+    expect((await other.result).err).toContain('is not safe for secrets')
     expect(other.lines()).toEqual([])
   })
 
@@ -142,14 +142,14 @@ describe('the environment and files of the command', () => {
     await put('prod/node', { options: '--title=named', 'tls-reject-unauthorized': '0' }, 0)
     await put('prod/ld', { preload: '/tmp/other.so' }, 0)
     for (const flag of ['prod/node', 'prod/ld', 'prod/node#options', 'prod/ld#preload']) {
-      const { ran, lines } = await exec(['--secret', flag], says('1'))
-      const { code, err } = await ran
+      const { result, lines } = await exec(['--secret', flag], logScript('1'))
+      const { code, err } = await result
       expect([flag, code, lines()]).toEqual([flag, flag.includes('#') ? 2 : 1, []])
       expect(err).toMatch(/(?:NODE_OPTIONS|LD_PRELOAD),? (?:which )?changes how programs run/)
       expect(err).not.toContain('named')
     }
-    const { ran, lines } = await exec(['--secret', 'prod/node#options=NODE_OPTIONS'], says('process.title'))
-    expect((await ran).code).toBe(0)
+    const { result, lines } = await exec(['--secret', 'prod/node#options=NODE_OPTIONS'], logScript('process.title'))
+    expect((await result).code).toBe(0)
     expect(lines()).toEqual(['named'])
   })
 
@@ -162,22 +162,22 @@ describe('the environment and files of the command', () => {
       PURSER_MIGRATE_DATABASE_URL: `postgres://owner:${canary}@db/purser`,
       PURSER_STATE_DIR: join(env.LOG, '..', 'state'),
     }
-    const script = says("Object.keys(process.env).filter((name) => name.startsWith('PURSER_')).sort().join(' ')")
-    const { ran } = startCli(['exec', '--secret', 'prod/one=ONE', '--', process.execPath, '-e', script], {
+    const script = logScript("Object.keys(process.env).filter((name) => name.startsWith('PURSER_')).sort().join(' ')")
+    const { result } = startCli(['exec', '--secret', 'prod/one=ONE', '--', process.execPath, '-e', script], {
       env: { ...env, ...own },
     })
-    expect(await ran).toMatchObject({ code: 0 })
+    expect(await result).toMatchObject({ code: 0 })
     expect(lines()).toEqual(['PURSER_ADDR PURSER_CA_FILE PURSER_LOG_KEY'])
   })
 
   test('no files in a directory of another user', async () => {
     const { dir } = await prepare()
-    const lent = join(dir, 'lent')
-    mkdirSync(lent, { mode: 0o700 })
-    chownSync(lent, 12_345, 12_345)
-    const { ran, lines } = await exec(['--dir', lent, '--secret', 'prod/one=file:key'], says('1'))
-    const { code, err } = await ran
-    expect([code, lines(), readdirSync(lent)]).toEqual([1, [], []])
+    const ownedDir = join(dir, 'lent')
+    mkdirSync(ownedDir, { mode: 0o700 })
+    chownSync(ownedDir, 12_345, 12_345)
+    const { result, lines } = await exec(['--dir', ownedDir, '--secret', 'prod/one=file:key'], logScript('1'))
+    const { code, err } = await result
+    expect([code, lines(), readdirSync(ownedDir)]).toEqual([1, [], []])
     expect(err).toContain('it belongs to user 12345')
   })
 
@@ -192,8 +192,8 @@ describe('the environment and files of the command', () => {
     ['a signal for variables', ['--secret', 'prod/db', '--on-change', 'signal:SIGHUP'], 2, 'cannot change'],
     ['no signal', ['--secret', 'prod/db=file:x', '--on-change', 'signal:SIGKILL'], 2, '--on-change must be'],
   ])('no command runs for %s', async (_, flags, code, words) => {
-    const { ran, lines } = await exec(flags, says('1'))
-    const done = await ran
+    const { result, lines } = await exec(flags, logScript('1'))
+    const done = await result
     expect([done.code, lines()]).toEqual([code, []])
     expect(done.err).toContain(words)
     expect(done.err).not.toContain(canary)
@@ -201,10 +201,10 @@ describe('the environment and files of the command', () => {
 
   test('a command that is not there is 127, and what it exits with is the answer', async () => {
     const { env } = await prepare()
-    const none = startCli(['exec', '--', '/nonexistent/command'], { env })
-    expect((await none.ran).code).toBe(127)
-    const { ran } = await exec(['--no-x509', '--secret', 'prod/one'], 'process.exit(42)')
-    expect(await ran).toMatchObject({ code: 42, out: '', err: '' })
+    const missing = startCli(['exec', '--', '/nonexistent/command'], { env })
+    expect((await missing.result).code).toBe(127)
+    const { result } = await exec(['--no-x509', '--secret', 'prod/one'], 'process.exit(42)')
+    expect(await result).toMatchObject({ code: 42, out: '', err: '' })
   })
 })
 
@@ -232,7 +232,7 @@ describe('when it changes', () => {
     await put('prod/r/b', { v: `${canary}-1` }, 0)
     const { lines, err } = await exec(
       ['--secret', 'prod/r/a', '--secret', 'prod/r/b'],
-      `${says("'up ' + process.env.A_V + ' ' + process.env.B_V")}; process.on('SIGTERM', () => { ${says("'term'")}; process.exit(0) }); ${stays}`,
+      `${logScript("'up ' + process.env.A_V + ' ' + process.env.B_V")}; process.on('SIGTERM', () => { ${logScript("'term'")}; process.exit(0) }); ${stays}`,
     )
     await vi.waitFor(() => expect(lines()).toEqual([`up ${canary}-1 ${canary}-1`]), patience)
     await Promise.all([put('prod/r/a', { v: `${canary}-2` }, 1), put('prod/r/b', { v: `${canary}-2` }, 1)])
@@ -251,7 +251,7 @@ describe('when it changes', () => {
     await put('prod/deaf', { v: '1' }, 0)
     const { lines } = await exec(
       ['--secret', 'prod/deaf', '--grace', '1s'],
-      `process.on('SIGTERM', () => {}); process.on('SIGUSR2', () => process.exit(0)); ${says('process.env.DEAF_V')}; ${stays}`,
+      `process.on('SIGTERM', () => {}); process.on('SIGUSR2', () => process.exit(0)); ${logScript('process.env.DEAF_V')}; ${stays}`,
     )
     await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
     await put('prod/deaf', { v: '2' }, 1)
@@ -262,7 +262,7 @@ describe('when it changes', () => {
     await put('prod/s', { v: '1' }, 0)
     const { lines } = await exec(
       ['--secret', 'prod/s=file:s', '--on-change', 'signal:HUP'],
-      `const show = (name) => ${says("name + ' ' + process.pid + ' ' + require('fs').readFileSync(process.env.PURSER_SECRETS_DIR + '/s', 'utf8')")};
+      `const show = (name) => ${logScript("name + ' ' + process.pid + ' ' + require('fs').readFileSync(process.env.PURSER_SECRETS_DIR + '/s', 'utf8')")};
        process.on('SIGHUP', () => show('hup')); process.on('SIGTERM', () => process.exit(0)); show('up'); ${stays}`,
     )
     await vi.waitFor(() => expect(lines()).toHaveLength(1), patience)
@@ -279,7 +279,7 @@ describe('when it changes', () => {
     const { err, lines } = await exec(
       ['--secret', 'prod/n=file:n', '--on-change', 'none'],
       `const read = () => require('fs').readFileSync(process.env.PURSER_SECRETS_DIR + '/n', 'utf8');
-       process.on('SIGTERM', () => process.exit(0)); let last = ''; setInterval(() => { if (read() !== last) { last = read(); ${says('last')} } }, 20)`,
+       process.on('SIGTERM', () => process.exit(0)); let last = ''; setInterval(() => { if (read() !== last) { last = read(); ${logScript('last')} } }, 20)`,
     )
     await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
     await put('prod/n', { v: '2' }, 1)
@@ -293,7 +293,7 @@ describe('when it changes', () => {
     await put('prod/written', { v: '1' }, 0)
     const { err, lines } = await exec(
       ['--secret', 'prod/kept#v=KEPT', '--secret', 'prod/written=file:w', '--on-change', 'none'],
-      `process.on('SIGTERM', () => process.exit(0)); ${says('process.env.KEPT')}; ${stays}`,
+      `process.on('SIGTERM', () => process.exit(0)); ${logScript('process.env.KEPT')}; ${stays}`,
     )
     await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
     await put('prod/kept', { v: '2' }, 1)
@@ -307,7 +307,7 @@ describe('when it changes', () => {
     await put('prod/bad', { v: '1' }, 0)
     const { err, lines } = await exec(
       ['--secret', 'prod/bad#v'],
-      `process.on('SIGTERM', () => process.exit(0)); ${says('process.env.BAD_V')}; ${stays}`,
+      `process.on('SIGTERM', () => process.exit(0)); ${logScript('process.env.BAD_V')}; ${stays}`,
     )
     await vi.waitFor(() => expect(lines()).toEqual(['1']), patience)
     await put('prod/bad', { w: canary }, 1)
@@ -322,7 +322,7 @@ describe('when it changes', () => {
 test('as a process: signals pass, values are on no command line, and Purser may be away', async () => {
   await put('prod/p', { v: canary }, 0)
   const { env, lines } = await prepare()
-  const script = `process.on('SIGUSR1', () => ${says("'usr1'")}); process.on('SIGTERM', () => process.exit(7)); ${says("'up ' + process.env.P_V")}; ${stays}`
+  const script = `process.on('SIGUSR1', () => ${logScript("'usr1'")}); process.on('SIGTERM', () => process.exit(7)); ${logScript("'up ' + process.env.P_V")}; ${stays}`
   const running = spawnPurser(['exec', '--secret', 'prod/p', '--', process.execPath, '-e', script], env)
   await vi.waitFor(() => expect(lines()).toEqual([`up ${canary}`]), patience)
   expect(execFileSync('ps', ['-eo', 'args']).toString()).not.toContain(canary)

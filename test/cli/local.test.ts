@@ -18,9 +18,9 @@ const emptyDatabase = () => cloneDatabase(inject('postgres').url, 'template0')
 
 describe('root-key generate', () => {
   it('writes 32 bytes to stdout, new ones each time', async () => {
-    const [ran, other] = [await cli(['root-key', 'generate']), await cli(['root-key', 'generate'])]
-    expect(Buffer.from(ran.out.trim(), 'base64')).toHaveLength(32)
-    expect(other.out).not.toBe(ran.out)
+    const [first, second] = [await cli(['root-key', 'generate']), await cli(['root-key', 'generate'])]
+    expect(Buffer.from(first.out.trim(), 'base64')).toHaveLength(32)
+    expect(second.out).not.toBe(first.out)
   })
 
   it('writes a file that only its owner can read, and never replaces a file', async () => {

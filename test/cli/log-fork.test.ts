@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createNoteSigner, parseCheckpoint, parseNote, signCheckpoint, verifyExport } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Ran, cli } from '../support/cli.ts'
+import { type CommandResult, cli } from '../support/cli.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { issueMany } from '../support/log-traffic.ts'
 import { createPlace } from '../support/place.ts'
@@ -20,7 +20,7 @@ describe.each(frontDoorStores)('log new-epoch beside a fork (%s)', (store) => {
   let fork: string
   let vkeys: string[]
 
-  const run = (...args: string[]): Promise<Ran> =>
+  const run = (...args: string[]): Promise<CommandResult> =>
     cli(['log', 'new-epoch', '--reason', 'two histories', ...args], { env: place.env() })
   const file = (name: string, text: string): string => {
     const path = join(place.dataDir, name)
@@ -93,8 +93,8 @@ describe.each(frontDoorStores)('log new-epoch beside a fork (%s)', (store) => {
     const report = await verifyExport(text.text.split('\n'), all)
     expect(report.problems).toEqual([])
     expect(report.notExcluded.join('\n')).toContain(`epoch 2 names a signed head over ${size} other entries of epoch 1`)
-    const held = await verifyExport(text.text.split('\n'), { ...all, checkpoints: [note] })
-    expect(held.problems).toMatchObject([{ code: 'fork', epoch: 1 }])
+    const verdict = await verifyExport(text.text.split('\n'), { ...all, checkpoints: [note] })
+    expect(verdict.problems).toMatchObject([{ code: 'fork', epoch: 1 }])
     expect(all.vkeys).toEqual(expect.arrayContaining(vkeys))
     await purser.stop()
   })

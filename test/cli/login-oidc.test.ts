@@ -64,13 +64,13 @@ async function redirectFor(link: string, person: string, deny?: 'deny'): Promise
 const follow = async (url: URL): Promise<number> => (await fetch(url)).status
 
 test('--oidc: the browser returns to the command, and later commands have the session', async () => {
-  const { link, ran, env, context } = await start('--oidc')
+  const { link, result, env, context } = await start('--oidc')
   expect(Object.fromEntries(new URL(link).searchParams)).toMatchObject({
     code_challenge_method: 'S256',
     response_type: 'code',
   })
   expect(await follow(await redirectFor(link, 'ada'))).toBe(200)
-  const { code, out, err } = await ran
+  const { code, out, err } = await result
   expect([code, out]).toEqual([0, ''])
   expect(err).toMatch(/logged in as ada in the role operator until /)
   const { token } =
@@ -78,21 +78,21 @@ test('--oidc: the browser returns to the command, and later commands have the se
   expect(token).toMatch(/^purser_api_/)
   expect(err).not.toContain(token)
   const { PURSER_ADDR: _, ...later } = env
-  expect(await startCli(['whoami'], { env: later }).ran).toMatchObject({
+  expect(await startCli(['whoami'], { env: later }).result).toMatchObject({
     code: 0,
     out: expect.stringMatching(/^operator +ada$/m),
   })
 }, 30_000)
 
 test('a redirect with another state is answered 400 and does not count, nor one without a code', async () => {
-  const { link, ran } = await start('--oidc')
+  const { link, result } = await start('--oidc')
   const location = await redirectFor(link, 'ada')
   const foreign = new URL(location)
   foreign.searchParams.set('state', 'of-another-login')
   expect(await follow(foreign)).toBe(400)
   expect(await follow(new URL('/', location))).toBe(400)
   expect(await follow(location)).toBe(200)
-  expect(await ran).toMatchObject({ code: 0 })
+  expect(await result).toMatchObject({ code: 0 })
 }, 30_000)
 
 test.each([
@@ -101,32 +101,32 @@ test.each([
 ])(
   'a redirect %s is refused',
   async (_, name, value, code, words) => {
-    const { link, ran, context } = await start('--oidc')
+    const { link, result, context } = await start('--oidc')
     const location = await redirectFor(link, 'ada')
     location.searchParams.set(name, value)
     await follow(location)
-    expect(await ran).toMatchObject({ code, err: expect.stringContaining(words) })
+    expect(await result).toMatchObject({ code, err: expect.stringContaining(words) })
     await expect(context()).rejects.toThrow('ENOENT')
   },
   30_000,
 )
 
 test('a person without an operator is refused, and told what to do', async () => {
-  const { link, ran } = await start('--oidc')
+  const { link, result } = await start('--oidc')
   await follow(await redirectFor(link, 'bob'))
-  expect(await ran).toMatchObject({ code: 3, err: expect.stringContaining('ask an admin') })
+  expect(await result).toMatchObject({ code: 3, err: expect.stringContaining('ask an admin') })
 }, 30_000)
 
 test('after Ctrl-C nothing is kept', async () => {
-  const { ran, interrupt } = await start('--oidc')
+  const { result, interrupt } = await start('--oidc')
   interrupt()
-  expect(await ran).toMatchObject({ code: 1, err: expect.stringContaining('the login was cancelled') })
+  expect(await result).toMatchObject({ code: 1, err: expect.stringContaining('the login was cancelled') })
 }, 30_000)
 
 test('--device is refused where the provider returns no nonce', async () => {
-  const { link, ran } = await start('--device')
+  const { link, result } = await start('--device')
   await provider.visit(link, 'ada')
-  expect(await ran).toMatchObject({ code: 1, err: expect.stringContaining('returns no nonce for device codes') })
+  expect(await result).toMatchObject({ code: 1, err: expect.stringContaining('returns no nonce for device codes') })
 }, 30_000)
 
 test('--device gives a session where it does', async () => {
@@ -135,7 +135,7 @@ test('--device gives a session where it does', async () => {
   const second = await startPurser({ tls: true, env: settingsFor(provider) })
   onTestFinished(() => second.stop())
   await account(createAsk(second), 'ada', 'operator')
-  const { link, ran } = await start('--device', second)
+  const { link, result } = await start('--device', second)
   await provider.visit(link, 'ada')
-  expect(await ran).toMatchObject({ code: 0, err: expect.stringContaining('logged in as ada in the role operator') })
+  expect(await result).toMatchObject({ code: 0, err: expect.stringContaining('logged in as ada in the role operator') })
 }, 40_000)

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Ran, cli } from '../support/cli.ts'
+import { type CommandResult, cli } from '../support/cli.ts'
 import { accountWithPassword, password } from '../support/logins.ts'
 import { createAsk, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
@@ -28,16 +28,16 @@ afterEach(() => rmSync(home, { recursive: true, force: true }))
 
 const ca = (at: TestPurser): string => join(at.dataDir, 'ca.pem')
 const file = (): string => join(home, '.config', 'purser', 'config.json')
-const run = (line: string, stdin = '', env: Record<string, string> = {}): Promise<Ran> =>
+const run = (line: string, stdin = '', env: Record<string, string> = {}): Promise<CommandResult> =>
   cli(line.split(' '), { env: { HOME: home, ...env }, stdin })
-const logIn = (more = ''): Promise<Ran> =>
+const logIn = (more = ''): Promise<CommandResult> =>
   run(`login ada --addr ${purser.url} --ca-file ${ca(purser)}${more}`, `${password}\n`)
 
 describe('purser login', () => {
   it('keeps the session where other users cannot read it, and later commands use it', async () => {
-    const ran = await logIn()
-    expect(ran).toMatchObject({ code: 0, out: '' })
-    expect(ran.err).toMatch(/^logged in as ada in the role admin until .*; the context is 127\.0\.0\.1\n$/)
+    const result = await logIn()
+    expect(result).toMatchObject({ code: 0, out: '' })
+    expect(result.err).toMatch(/^logged in as ada in the role admin until .*; the context is 127\.0\.0\.1\n$/)
     expect(statSync(file()).mode & 0o777).toBe(0o600)
     expect(readFileSync(file(), 'utf8')).not.toContain(password)
     expect((await run('operator list')).out).toContain('ada')
@@ -61,9 +61,9 @@ describe('purser login', () => {
   })
 
   it('is refused with a wrong password, and keeps nothing', async () => {
-    const ran = await run(`login ada --addr ${purser.url} --ca-file ${ca(purser)}`, 'seven swans on the leak\n')
-    expect(ran).toMatchObject({ code: 3, out: '' })
-    expect(ran.err).toContain('the login was refused')
+    const result = await run(`login ada --addr ${purser.url} --ca-file ${ca(purser)}`, 'seven swans on the leak\n')
+    expect(result).toMatchObject({ code: 3, out: '' })
+    expect(result.err).toContain('the login was refused')
     expect((await run('context list -o json')).out).toContain('"items": []')
     expect(await run(`login ada --addr ${purser.url} --ca-file ${ca(purser)}`)).toMatchObject({ code: 2 })
   })
@@ -78,8 +78,8 @@ describe('purser login', () => {
     expect(await run(`operator list --addr ${other.url}`, '', { PURSER_API_TOKEN: other.admin })).toMatchObject({
       code: 5,
     })
-    const named = await run('whoami', '', { PURSER_API_TOKEN: purser.admin })
-    expect(named.out).toMatch(/^operator +admin/)
+    const whoami = await run('whoami', '', { PURSER_API_TOKEN: purser.admin })
+    expect(whoami.out).toMatch(/^operator +admin/)
   })
 
   it('knows several servers', async () => {
@@ -125,9 +125,9 @@ describe('purser operator password', () => {
 
   it('says what is wrong with it, without showing it', async () => {
     await logIn()
-    const ran = await run('operator password self', 'short one\n')
-    expect(ran).toMatchObject({ code: 3, err: expect.stringContaining('at least 12 characters') })
-    expect(ran.err).not.toContain('short one')
+    const result = await run('operator password self', 'short one\n')
+    expect(result).toMatchObject({ code: 3, err: expect.stringContaining('at least 12 characters') })
+    expect(result.err).not.toContain('short one')
   })
 })
 
@@ -147,14 +147,14 @@ describe('purser operator recover', () => {
     const ask = createAsk(purser)
     await accountWithPassword(ask, 'lost', 'operator')
     await run(`login lost --addr ${purser.url} --ca-file ${ca(purser)}`, `${password}\n`)
-    const ran = await cli(['operator', 'recover', 'lost', '--reason', 'lost her password'], { env: env() })
-    expect(ran).toMatchObject({ code: 0, out: expect.stringMatching(/^[\w-]{27}\n$/) })
+    const result = await cli(['operator', 'recover', 'lost', '--reason', 'lost her password'], { env: env() })
+    expect(result).toMatchObject({ code: 0, out: expect.stringMatching(/^[\w-]{27}\n$/) })
     await expect.poll(() => run('whoami').then(({ code }) => code), { timeout: 3000 }).toBe(3)
     expect((await run('login', `${password}\n`)).code).toBe(3)
-    expect((await run('login', ran.out)).code).toBe(0)
+    expect((await run('login', result.out)).code).toBe(0)
     const entry = (await readLog(purser)).findLast(({ action }) => action === 'operator.recover')
     expect(entry).toMatchObject({ actor: { kind: 'system', note: 'lost her password' }, resource: { name: 'lost' } })
-    expect(JSON.stringify(entry)).not.toContain(ran.out.trim())
+    expect(JSON.stringify(entry)).not.toContain(result.out.trim())
   })
 
   it('is refused for an unknown operator, and with another root key', async () => {

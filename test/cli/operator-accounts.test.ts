@@ -85,9 +85,9 @@ describe('purser token', () => {
     )
     expect((await line('whoami', out.trim())).out).toMatch(/routes +GET \/api\/v1\/credentials\/self, GET/)
     expect(await line('attestor list', out.trim())).toMatchObject({ code: 3, out: '' })
-    const listed = await line('token list --operator bea')
-    expect(listed.out).toMatch(/bea +auditor +2 .* live +a report\n/)
-    expect(listed.out).not.toContain(out.trim())
+    const listing = await line('token list --operator bea')
+    expect(listing.out).toMatch(/bea +auditor +2 .* live +a report\n/)
+    expect(listing.out).not.toContain(out.trim())
   })
 
   it('suggests the route that was meant', async () => {

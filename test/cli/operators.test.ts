@@ -168,16 +168,16 @@ describe('workload', () => {
             `name: ${name}\nattestor: lab\nmatch: { 'oidc:sub': ${name} }\nspiffeId: spiffe://example.org/lab/${name}\ngrants: { x509: { maxLifetimeSeconds: ${name === 'orders' ? seconds : 60} } }\n`,
         )
         .join('---\n')
-    const did = async (line: string, seconds: number) => {
+    const apply = async (line: string, seconds: number) => {
       const { items } = (await json(line, yaml(seconds))) as {
         items: { name: string; did: string; revision: number }[]
       }
       return items.map((item) => `${item.name} ${item.did} ${item.revision}`)
     }
-    expect(await did('workload apply -f -', 600)).toEqual(['orders created 1', 'stock created 1'])
-    expect(await did('workload apply -f -', 600)).toEqual(['orders unchanged 1', 'stock unchanged 1'])
-    expect(await did('workload apply -f - --dry-run', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
-    expect(await did('workload apply -f -', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
+    expect(await apply('workload apply -f -', 600)).toEqual(['orders created 1', 'stock created 1'])
+    expect(await apply('workload apply -f -', 600)).toEqual(['orders unchanged 1', 'stock unchanged 1'])
+    expect(await apply('workload apply -f - --dry-run', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
+    expect(await apply('workload apply -f -', 900)).toEqual(['orders replaced 2', 'stock unchanged 1'])
   })
 
   describe('apply accepts the output of get', () => {
@@ -211,9 +211,9 @@ describe('workload', () => {
 
     it('but apply does not change "disabled", and names the verb that does', async () => {
       const { out } = await run('workload get orders')
-      const off = out.replace('disabled: false', 'disabled: true')
+      const disabledDefinition = out.replace('disabled: false', 'disabled: true')
       for (const line of ['workload apply -f -', 'workload apply -f - --dry-run']) {
-        const { code, err } = await run(line, off)
+        const { code, err } = await run(line, disabledDefinition)
         expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('purser workload disable orders') })
       }
       await run('workload disable orders')

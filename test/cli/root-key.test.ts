@@ -42,9 +42,9 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
   afterAll(() => place.remove())
 
   it('does nothing beside a server, without a reason, or with a new key that others can read or that is none', async () => {
-    const beside = await run()
-    expect([beside.code === 0, beside.out]).toEqual([false, ''])
-    expect(beside.err).toMatch(store === 'embedded' ? /has this data directory open/ : /stop every replica/)
+    const result = await run()
+    expect([result.code === 0, result.out]).toEqual([false, ''])
+    expect(result.err).toMatch(store === 'embedded' ? /has this data directory open/ : /stop every replica/)
     await purser.stop()
     expect((await cli(['root-key', 'rotate', '--new-key-file', newFile()], { env: place.env() })).code).toBe(2)
     chmodSync(newFile(), 0o644)

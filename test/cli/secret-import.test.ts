@@ -95,8 +95,8 @@ describe('from KV version 2', () => {
     expect(wrong.err).not.toContain('wrong-token')
     const { url } = vault
     await vault.stop()
-    const away = await run(['--from-vault', url, '--mount', 'kv'], { VAULT_TOKEN: 'x' })
-    expect([away.code, away.err]).toEqual([5, expect.stringContaining('ECONNREFUSED')])
+    const result = await run(['--from-vault', url, '--mount', 'kv'], { VAULT_TOKEN: 'x' })
+    expect([result.code, result.err]).toEqual([5, expect.stringContaining('ECONNREFUSED')])
     vault = await startKv2({ mount: 'kv' })
   })
 
@@ -119,25 +119,25 @@ describe('from KV version 2', () => {
       '-out',
       cert,
     ])
-    const over = await startKv2({
+    const overTls = await startKv2({
       tls: { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') },
       namespace: 'team',
     })
-    over.secrets.set('tls/a', [{ data: { a: 1 } }])
-    const stranger = await run(['--from-vault', over.url], { VAULT_TOKEN: over.token })
+    overTls.secrets.set('tls/a', [{ data: { a: 1 } }])
+    const stranger = await run(['--from-vault', overTls.url], { VAULT_TOKEN: overTls.token })
     expect([stranger.code, stranger.err]).toEqual([5, expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT')])
     // Node warns of it, and is not heard here.
     process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
-    const switchedOff = await run(['--from-vault', over.url], { VAULT_TOKEN: over.token }).finally(
+    const switchedOff = await run(['--from-vault', overTls.url], { VAULT_TOKEN: overTls.token }).finally(
       () => delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'],
     )
-    expect([switchedOff.code, over.requests]).toEqual([5, []])
-    const token = file('vault-token', `${over.token}\n`)
-    const imported = await report(['--from-vault', over.url, '--token-file', token, '--namespace', 'team'], {
+    expect([switchedOff.code, overTls.requests]).toEqual([5, []])
+    const token = file('vault-token', `${overTls.token}\n`)
+    const imported = await report(['--from-vault', overTls.url, '--token-file', token, '--namespace', 'team'], {
       VAULT_CACERT: cert,
     })
     expect(short(imported)).toEqual(['created tls/a'])
-    await over.stop()
+    await overTls.stop()
   })
 
   it('imports every folder; a dry run reports the same and changes nothing; a second run changes nothing', async () => {

@@ -130,9 +130,9 @@ describe('a rotation', () => {
       ['shop', pods[0]?.session, '2', expect.stringMatching(/^entry \d+$/), 'verified'],
     ])
     const [name = ''] = purser.vkeys[0]?.split('+') ?? []
-    const another = await proof('consumers prod/db --proof', formatVkey(name, generateKeyPairSync('ed25519').publicKey))
-    expect(another.code).toBe(4)
-    expect(another.out).toMatch(/NO PROOF {2}entry \d+ does not verify \(bad_signature\)\n$/)
+    const result = await proof('consumers prod/db --proof', formatVkey(name, generateKeyPairSync('ed25519').publicKey))
+    expect(result.code).toBe(4)
+    expect(result.out).toMatch(/NO PROOF {2}entry \d+ does not verify \(bad_signature\)\n$/)
     expect((await proof('consumers prod/db --proof', 'no-key')).code).toBe(2)
 
     expect(await done('rotation extend prod/db --by 2h')).toContain('extended, waiting')

@@ -30,7 +30,7 @@ async function done(argv: string[], stdin?: string): Promise<string> {
   expect({ argv, code, err: code === 0 ? '' : err }).toEqual({ argv, code: 0, err: '' })
   return out
 }
-const why = ['--reason', 'a test']
+const reason = ['--reason', 'a test']
 
 beforeAll(async () => {
   purser = await startPurser({ tls: true })
@@ -106,7 +106,7 @@ describe('what is no value is refused, and never repeated', () => {
   })
 
   it('nothing of all that was sent', async () => {
-    expect((await run(['get', 'prod/none', ...why])).err).toContain('404 not_found')
+    expect((await run(['get', 'prod/none', ...reason])).err).toContain('404 not_found')
   })
 })
 
@@ -115,9 +115,12 @@ describe('put, patch and get', () => {
     expect(await done(['put', 'prod/db/password'], `{ "username": "app", "password": "${canary}" }`)).toMatch(
       /^secret prod\/db\/password created, version 1 {2}log 1\/\d+\n$/,
     )
-    expect(await done(['get', 'prod/db/password', '--field', 'password', ...why])).toBe(canary)
-    expect(JSON.parse(await done(['get', 'prod/db/password', ...why]))).toEqual({ username: 'app', password: canary })
-    expect(JSON.parse(await done(['get', 'prod/db/password', '-o', 'json', ...why]))).toMatchObject({
+    expect(await done(['get', 'prod/db/password', '--field', 'password', ...reason])).toBe(canary)
+    expect(JSON.parse(await done(['get', 'prod/db/password', ...reason]))).toEqual({
+      username: 'app',
+      password: canary,
+    })
+    expect(JSON.parse(await done(['get', 'prod/db/password', '-o', 'json', ...reason]))).toMatchObject({
       path: 'prod/db/password',
       version: 1,
       data: { password: canary },
@@ -126,17 +129,17 @@ describe('put, patch and get', () => {
     const read = (await readLog(purser)).findLast((entry) => entry.action === 'secret.read')
     expect(read).toMatchObject({ outcome: 'granted', actor: { operator: 'admin', note: 'a test' } })
     expect(await done(['put', 'prod/db/password', '--file', '-'], `{ "password": "second" }`)).toContain('version 2')
-    expect(await done(['get', 'prod/db/password', '--version', '1', '--field', 'username', ...why])).toBe('app')
+    expect(await done(['get', 'prod/db/password', '--version', '1', '--field', 'username', ...reason])).toBe('app')
   })
 
   it('keeps the text of a member exactly, but for the line break that echo adds', async () => {
     await done(['put', 'prod/text', '--field', 'a'], ' two  words\t\n')
-    expect(await done(['get', 'prod/text', '--field', 'a', ...why])).toBe(' two  words\t')
+    expect(await done(['get', 'prod/text', '--field', 'a', ...reason])).toBe(' two  words\t')
     await done(['put', 'prod/text', '--field', 'a', '--newline'], 'kept\n')
-    expect(await done(['get', 'prod/text', '--field', 'a', ...why])).toBe('kept\n')
+    expect(await done(['get', 'prod/text', '--field', 'a', ...reason])).toBe('kept\n')
     const pem = file('key.pem', '-----BEGIN X-----\nabc\n-----END X-----\n')
     await done(['patch', 'prod/text', '--file-field', `tls.key=${pem}`])
-    expect(JSON.parse(await done(['get', 'prod/text', ...why]))).toEqual({
+    expect(JSON.parse(await done(['get', 'prod/text', ...reason]))).toEqual({
       a: 'kept\n',
       'tls.key': '-----BEGIN X-----\nabc\n-----END X-----\n',
     })
@@ -144,8 +147,8 @@ describe('put, patch and get', () => {
 
   it('writes into a file that is whole and private, and replaces what is there', async () => {
     const out = file('value.json', 'old', 0o644)
-    const { code, out: shown, err } = await run(['get', 'prod/db/password', '--out', out, ...why])
-    expect({ code, shown }).toEqual({ code: 0, shown: '' })
+    const { code, out: stdout, err } = await run(['get', 'prod/db/password', '--out', out, ...reason])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
     expect(err).not.toContain('second')
     expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual({ password: 'second' })
     expect(statSync(out).mode & 0o777).toBe(0o600)
@@ -163,7 +166,7 @@ describe('put, patch and get', () => {
   })
 
   it('of a member that is not there names those that are, and no value', async () => {
-    const { code, out, err } = await run(['get', 'prod/db/password', '--field', 'toString', ...why])
+    const { code, out, err } = await run(['get', 'prod/db/password', '--field', 'toString', ...reason])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain('its members are: password')
     expect(err).not.toContain('second')
@@ -185,9 +188,9 @@ describe('put, patch and get', () => {
     const { items } = JSON.parse(await done(['history', 'prod/brief', '-o', 'json'])) as {
       items: { expiresAt: string }[]
     }
-    const left = Date.parse(items[0]?.expiresAt ?? '') - Date.now()
-    expect(left).toBeGreaterThan(3000_000)
-    expect(left).toBeLessThanOrEqual(3600_000)
+    const remainingMs = Date.parse(items[0]?.expiresAt ?? '') - Date.now()
+    expect(remainingMs).toBeGreaterThan(3000_000)
+    expect(remainingMs).toBeLessThanOrEqual(3600_000)
     expect((await run(['patch', 'prod/nowhere'], '{}')).err).toContain('create it with purser secret put')
   })
 
@@ -223,34 +226,34 @@ describe('versions', () => {
   it('name an operator as the log does', async () => {
     await done(['put', 'prod/spelling'], '{ "v": "1" }')
     const [, version] = (await done(['history', 'prod/spelling'])).split('\n')
-    const who = /put +(\S+)/.exec(version ?? '')?.[1] ?? ''
-    const { out } = await cli(['audit', 'search', '--action', 'secret.put', '--actor', who], { env: operator() })
+    const actor = /put +(\S+)/.exec(version ?? '')?.[1] ?? ''
+    const { out } = await cli(['audit', 'search', '--action', 'secret.put', '--actor', actor], { env: operator() })
     const row = out.split('\n').find((line) => line.includes('prod/spelling'))
-    expect(row?.split(/ {2,}/)[4]).toBe(who)
-    await done(['get', 'prod/spelling', ...why])
+    expect(row?.split(/ {2,}/)[4]).toBe(actor)
+    await done(['get', 'prod/spelling', ...reason])
     expect(await done(['consumers', 'prod/spelling'])).toMatch(/^admin +/m)
   })
 
   it('are listed, deleted, brought back and destroyed, and no output has a value', async () => {
     for (const n of [1, 2, 3]) await done(['put', 'prod/versions'], `{ "v": "${canary}-${n}" }`)
-    const shown = [
+    const outputs = [
       await done(['list', 'prod/v']),
       await done(['delete', 'prod/versions', '--version', '3', '--reason', 'x']),
       await done(['history', 'prod/versions']),
     ]
-    expect(shown[2]).toMatch(/^3 +deleted .* put +admin +20/m)
-    expect((await run(['get', 'prod/versions', ...why])).code).toBe(3)
-    expect(shown[0]).toMatch(/^PATH +VERSION +STATE +CHANGED\nprod\/versions +3 +live +20/m)
+    expect(outputs[2]).toMatch(/^3 +deleted .* put +admin +20/m)
+    expect((await run(['get', 'prod/versions', ...reason])).code).toBe(3)
+    expect(outputs[0]).toMatch(/^PATH +VERSION +STATE +CHANGED\nprod\/versions +3 +live +20/m)
     expect(await done(['list', 'prod/v'])).toMatch(/^prod\/versions +3 +deleted 20\S+ \S+ +20/m)
-    shown.push(await done(['undelete', 'prod/versions', '--versions', '3']))
-    expect(await done(['get', 'prod/versions', '--field', 'v', ...why])).toBe(`${canary}-3`)
-    shown.push(await done(['destroy', 'prod/versions', '--versions', '1,2']))
-    shown.push(await done(['history', 'prod/versions']))
-    expect(shown.at(-1)).toMatch(/^3 +live[^]*^2 +destroyed[^]*^1 +destroyed/m)
+    outputs.push(await done(['undelete', 'prod/versions', '--versions', '3']))
+    expect(await done(['get', 'prod/versions', '--field', 'v', ...reason])).toBe(`${canary}-3`)
+    outputs.push(await done(['destroy', 'prod/versions', '--versions', '1,2']))
+    outputs.push(await done(['history', 'prod/versions']))
+    expect(outputs.at(-1)).toMatch(/^3 +live[^]*^2 +destroyed[^]*^1 +destroyed/m)
     expect((await run(['undelete', 'prod/versions', '--versions', '1'])).code).toBe(3)
-    shown.push(await done(['destroy', 'prod/versions', '--all']))
+    outputs.push(await done(['destroy', 'prod/versions', '--all']))
     expect((await run(['history', 'prod/versions'])).err).toContain('404 not_found')
-    expect(shown.join('')).not.toContain(canary)
+    expect(outputs.join('')).not.toContain(canary)
   })
 
   it('destroy asks what', async () => {
@@ -272,7 +275,7 @@ describe('versions', () => {
 describe('edit', () => {
   /** An editor that is a script: what it does to its file. */
   const editor = (name: string, body: string): string => file(name, `#!/bin/sh\n${body}\n`, 0o700)
-  const edit = (script: string, more: string[] = why, path = 'prod/edited') =>
+  const edit = (script: string, more: string[] = reason, path = 'prod/edited') =>
     run(['edit', path, ...more], undefined, {
       ...operator(),
       EDITOR: script,
@@ -282,7 +285,7 @@ describe('edit', () => {
   const nothingLeft = () => expect(readdirSync(memory)).toEqual([])
 
   it('asks for an editor, and why', async () => {
-    expect((await run(['edit', 'prod/edited', ...why])).err).toContain('set VISUAL or EDITOR')
+    expect((await run(['edit', 'prod/edited', ...reason])).err).toContain('set VISUAL or EDITOR')
     expect((await edit('true', [])).err).toContain('--reason')
   })
 
@@ -295,7 +298,7 @@ describe('edit', () => {
     )
     expect(await edit(script)).toMatchObject({ code: 0, out: expect.stringContaining('version 2'), err: '' })
     expect(readFileSync(seen, 'utf8')).toBe(`600\n700\n{\n  "password": "${canary}"\n}\n`)
-    expect(await done(['get', 'prod/edited', '--field', 'password', ...why])).toBe('changed')
+    expect(await done(['get', 'prod/edited', '--field', 'password', ...reason])).toBe('changed')
     nothingLeft()
   })
 
@@ -304,9 +307,9 @@ describe('edit', () => {
     ['what is no JSON', 'echo hunter2 > "$1"', 2, 'the saved file is not valid JSON'],
     ['a file that the editor took away', 'rm "$1"', 1, 'ENOENT'],
   ])('%s: nothing is written, and no file stays', async (name, body, code, words) => {
-    const ran = await edit(editor(name.replaceAll(' ', '-'), body))
-    expect(ran).toMatchObject({ code, out: '', err: expect.stringContaining(words) })
-    expect(ran.err).not.toContain('hunter2')
+    const result = await edit(editor(name.replaceAll(' ', '-'), body))
+    expect(result).toMatchObject({ code, out: '', err: expect.stringContaining(words) })
+    expect(result.err).not.toContain('hunter2')
     expect(await done(['history', 'prod/edited'])).not.toMatch(/^3 /m)
     nothingLeft()
   })
@@ -327,7 +330,7 @@ describe('edit', () => {
       out: '',
       err: expect.stringContaining('so nothing was written'),
     })
-    expect(await done(['get', 'prod/edited', '--field', 'password', ...why])).toBe('theirs')
+    expect(await done(['get', 'prod/edited', '--field', 'password', ...reason])).toBe('theirs')
     nothingLeft()
   })
 
@@ -337,7 +340,7 @@ describe('edit', () => {
       await done(['put', 'prod/signal'], `{ "password": "${canary}" }`)
       const wait = join(folder, `open-${signal}`)
       const slow = editor(`slow-${signal}`, `touch ${wait}\nexec sleep 60`)
-      const { child, ended, out, err } = spawnPurser(['secret', 'edit', 'prod/signal', ...why], {
+      const { child, ended, out, err } = spawnPurser(['secret', 'edit', 'prod/signal', ...reason], {
         ...operator(),
         EDITOR: slow,
         XDG_RUNTIME_DIR: memory,
@@ -369,7 +372,7 @@ describe('on a terminal', () => {
   it('a value is shown only with --reveal and --reason, and nothing is read before', async () => {
     await done(['put', 'prod/shown'], `{ "password": "${canary}\\u001b[2J" }`)
     const before = (await readLog(purser)).length
-    for (const more of [[], why, ['--reveal']]) {
+    for (const more of [[], reason, ['--reveal']]) {
       const { code, shown } = await onTerminal(['secret', 'get', 'prod/shown', ...more], operator())
       expect(code).toBe(2)
       expect(shown).not.toContain(canary)
@@ -377,7 +380,7 @@ describe('on a terminal', () => {
     }
     expect((await readLog(purser)).length).toBe(before)
     const { code, shown } = await onTerminal(
-      ['secret', 'get', 'prod/shown', '--field', 'password', '--reveal', ...why],
+      ['secret', 'get', 'prod/shown', '--field', 'password', '--reveal', ...reason],
       operator(),
     )
     expect({ code, shown }).toEqual({ code: 0, shown: `${canary}\\u001b[2J\r\n` })
@@ -390,7 +393,7 @@ describe('on a terminal', () => {
       code: 0,
       shown: 'text of password: \r\nsecret prod/typed created, version 1  ',
     })
-    expect(await done(['get', 'prod/typed', '--field', 'password', ...why])).toBe(canary)
+    expect(await done(['get', 'prod/typed', '--field', 'password', ...reason])).toBe(canary)
   })
 
   it('a whole value is not typed', async () => {

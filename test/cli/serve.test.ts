@@ -126,8 +126,8 @@ describe('a start that fails', () => {
   it('leaves no connection, lock or listener in a process that goes on', async () => {
     const store = await postgres()
     const dataDir = folder()
-    const taken = await takenPort()
-    const env = settings({ ...store, PURSER_DATA_DIR: dataDir, PURSER_ADMIN_LISTEN: taken, PURSER_MIGRATE: 'check' })
+    const usedPort = await takenPort()
+    const env = settings({ ...store, PURSER_DATA_DIR: dataDir, PURSER_ADMIN_LISTEN: usedPort, PURSER_MIGRATE: 'check' })
     const config = readConfig({ env, readFile: () => '' })
     const lines: string[] = []
     const log = createLogger({ level: 'info', stream: { write: (line: string) => lines.push(line) } })

@@ -132,7 +132,7 @@ describe('docs/cli.md', () => {
   })
 
   it('lists every exit code', () => {
-    const listed = [...page.matchAll(/^\| (\d) +\|/gm)].map(([, code]) => Number(code))
-    expect(listed).toEqual(Object.values(exitCodes))
+    const codes = [...page.matchAll(/^\| (\d) +\|/gm)].map(([, code]) => Number(code))
+    expect(codes).toEqual(Object.values(exitCodes))
   })
 })

@@ -13,7 +13,7 @@ import {
   subjectAltName,
   subjectKeyIdentifier,
 } from '../../src/keys/extensions.ts'
-import { type Ran, cli } from '../support/cli.ts'
+import { type CommandResult, cli } from '../support/cli.ts'
 import { scratch } from '../support/openssl.ts'
 import { type TestCa, ecPair, edPair, newSerial, rsaPair, secondsFrom, spkiOf, testCa } from '../support/test-ca.ts'
 
@@ -31,13 +31,13 @@ type Result = { verified: boolean; against: string; checks: { check: string; sta
 async function judge(input: string, bundle: string, more: string[] = []) {
   const file = scratch()
   const argv = ['verify', file('input', input), '--bundle', file('bundle', bundle), '-o', 'json', ...more]
-  const ran = await cli(argv)
-  const result = JSON.parse(ran.out) as Result
+  const command = await cli(argv)
+  const result = JSON.parse(command.out) as Result
   const named = (state: string): string[] =>
     result.checks.filter((check) => check.state === state).map(({ check }) => check)
   const detail = (check: string): string => result.checks.find((entry) => entry.check === check)?.detail ?? ''
-  expect(ran.code).toBe(result.verified ? 0 : 4)
-  return { ...ran, result, failed: named('failed'), ok: named('ok'), skipped: named('skipped'), detail }
+  expect(command.code).toBe(result.verified ? 0 : 4)
+  return { ...command, result, failed: named('failed'), ok: named('ok'), skipped: named('skipped'), detail }
 }
 
 describe('a JWT', () => {
@@ -147,7 +147,7 @@ describe('a JWT', () => {
 })
 
 describe('a certificate', () => {
-  type Made = {
+  type LeafOptions = {
     by?: TestCa['issuing']
     id?: string
     ids?: string[]
@@ -169,7 +169,7 @@ describe('a certificate', () => {
     from,
     until,
     spki,
-  }: Made = {}) {
+  }: LeafOptions = {}) {
     const own = spki ?? spkiOf(key.publicKey)
     return buildCertificate({
       serial: newSerial(),
@@ -210,7 +210,7 @@ describe('a certificate', () => {
     der[der.length - 1]! ^= 1
     return `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`
   }
-  const usages = (...named: Parameters<typeof keyUsage>) => [basicConstraints(false), keyUsage(...named)]
+  const usages = (...purposes: Parameters<typeof keyUsage>) => [basicConstraints(false), keyUsage(...purposes)]
   const codeSigning = extension('2.5.29.37', false, sequence([oid('1.3.6.1.5.5.7.3.3')]))
 
   test.each<[string, () => string, string[], RegExp]>([
@@ -318,7 +318,7 @@ describe('what can not be judged at all ends with 2, and shows nothing of it', (
     ['an API token', (put) => [put('x', `purser_api_${'a'.repeat(43)}`), '--bundle', bundleOf()], 'purser whoami'],
     ['no bundle', (put) => [put('x', pemOf(ca.root)), '--bundle', put('b', '{"keys":[]}')], 'neither a SPIFFE bundle'],
   ])('%s', async (_, argv, words) => {
-    const { code, out, err }: Ran = await cli(['verify', ...argv(file())])
+    const { code, out, err }: CommandResult = await cli(['verify', ...argv(file())])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain(words)
     expect(err).not.toMatch(/hunter2|aaaa/)

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Ran, cli } from '../support/cli.ts'
+import { type CommandResult, cli } from '../support/cli.ts'
 import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -31,7 +31,7 @@ const server = (): Record<string, string> => ({
 })
 const asOperator = (): Record<string, string> => ({ ...server(), PURSER_API_TOKEN: purser.admin })
 const asWorkload = (): Record<string, string> => ({ ...server(), PURSER_PROOF_FILE: proof })
-const run = (argv: string[], env: Record<string, string> = server(), stdin?: string): Promise<Ran> =>
+const run = (argv: string[], env: Record<string, string> = server(), stdin?: string): Promise<CommandResult> =>
   cli(argv, { env, ...(stdin !== undefined && { stdin }) })
 
 describe('verify', () => {
@@ -44,8 +44,8 @@ describe('verify', () => {
 
   test('5 where the server is not there, and where it is another', async () => {
     const { jwt } = await lab.get()
-    const away = await run(['verify', await put(jwt), '--addr', 'https://127.0.0.1:1'])
-    expect(away).toMatchObject({ code: 5, out: '' })
+    const result = await run(['verify', await put(jwt), '--addr', 'https://127.0.0.1:1'])
+    expect(result).toMatchObject({ code: 5, out: '' })
     const other = await run(['verify', await put(jwt), '--ca-sha256', 'ab'.repeat(32)])
     expect(other).toMatchObject({ code: 5, out: '' })
   })
@@ -154,8 +154,8 @@ describe('jwt', () => {
     ['3 for an audience that is not granted', ['elsewhere'], 3, 'not_granted'],
     ['5 where nobody is there', ['payments', '--addr', 'https://127.0.0.1:1'], 5, 'unreachable'],
   ])('ends with %s', async (_, argv, code, words) => {
-    const ran = await run(['jwt', ...argv], asWorkload())
-    expect(ran).toEqual({ code, out: '', err: expect.stringContaining(words) })
+    const result = await run(['jwt', ...argv], asWorkload())
+    expect(result).toEqual({ code, out: '', err: expect.stringContaining(words) })
   })
 
   test('prints only a token, with the requested lifetime', async () => {
@@ -283,12 +283,12 @@ describe('with a join token, which is bound at its use to a key', () => {
     const token = await joinToken()
     const env = { ...server(), PURSER_JOIN_TOKEN: token }
     const before = await issued()
-    const who = await run(['whoami'], env)
-    expect(who).toMatchObject({ code: 2, out: '', err: expect.stringContaining('the join token was not sent') })
+    const whoami = await run(['whoami'], env)
+    expect(whoami).toMatchObject({ code: 2, out: '', err: expect.stringContaining('the join token was not sent') })
     const files = ['credentials', '--out', join(dir, 'none'), '--no-x509', '--audience', 'payments']
-    const without = await run(files, env)
-    expect(without).toMatchObject({ code: 2, out: '', err: expect.stringContaining('remove --no-x509') })
-    expect(who.err + without.err).not.toContain(token)
+    const attestation = await run(files, env)
+    expect(attestation).toMatchObject({ code: 2, out: '', err: expect.stringContaining('remove --no-x509') })
+    expect(whoami.err + attestation.err).not.toContain(token)
     expect(await issued()).toEqual(before)
     // The token is as good as it was.
     expect((await run(['jwt', 'payments'], env)).code).toBe(0)

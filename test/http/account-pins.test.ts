@@ -59,9 +59,9 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
   /** A token made at a time of the test's, by default a minute from now: after whatever was seen before. */
   const token = (uid: number, options: TokenOptions = {}): string =>
     kube.token({ sa, saUid: uidOf(uid), at: now() + 50, pod: { name: 'p', uid: `bbbbbbbb-0000-4000-8000-${String(round * 10 + uid).padStart(12, '0')}` }, ...options }) // prettier-ignore
-  const present = (made: string): Promise<Answer> =>
-    purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: made }, accessToken: {} })
-  const who = (answer: Answer) =>
+  const present = (proofToken: string): Promise<Answer> =>
+    purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: proofToken }, accessToken: {} })
+  const identityOf = (answer: Answer) =>
     purser.call('GET', '/api/v1/credentials/self', undefined, { token: (answer.body.accessToken as { token: string }).token }) // prettier-ignore
   const about = async (action: string) =>
     (await readLog(purser)).filter((entry) => entry.action === action && entry.resource?.name?.endsWith(`/${sa}`))
@@ -92,12 +92,12 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
 
   it('with another id are another principal: the change has its own entry, and the older sessions end', async () => {
     const old = await present(token(1))
-    expect(fault(await who(old))).toBe('200 ')
+    expect(fault(await identityOf(old))).toBe('200 ')
     const fresh = await present(token(2))
     expect(fault(fresh)).toBe('200 ')
     expect((fresh.body.session as { id: string }).id).not.toBe((old.body.session as { id: string }).id)
-    expect(fault(await who(fresh))).toBe('200 ')
-    expect(fault(await who(old))).toBe('401 unauthenticated')
+    expect(fault(await identityOf(fresh))).toBe('200 ')
+    expect(fault(await identityOf(old))).toBe('401 unauthenticated')
     const [change, ...more] = await about('identity.change')
     expect(more).toHaveLength(0)
     expect(change?.change).toEqual({
@@ -110,28 +110,28 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     const old = await present(token(1, { pod }))
     const fresh = await present(token(2, { pod }))
     expect((fresh.body.session as { id: string }).id).not.toBe((old.body.session as { id: string }).id)
-    expect([fault(await who(old)), fault(await who(fresh))]).toEqual(['401 unauthenticated', '200 '])
+    expect([fault(await identityOf(old)), fault(await identityOf(fresh))]).toEqual(['401 unauthenticated', '200 '])
   })
 
   it('that were replaced are refused, also with a new token, and the new account continues', async () => {
     await present(token(1))
     const fresh = await present(token(2))
-    for (const made of [token(1), token(1, { at: now() + 55 })]) {
-      const late = await present(made)
-      expect(fault(late)).toBe('401 attestation_failed')
-      expect(await reasonOf(late)).toBe('identity_superseded')
+    for (const proofToken of [token(1), token(1, { at: now() + 55 })]) {
+      const reply = await present(proofToken)
+      expect(fault(reply)).toBe('401 attestation_failed')
+      expect(await reasonOf(reply)).toBe('identity_superseded')
     }
-    expect(fault(await who(fresh))).toBe('200 ')
+    expect(fault(await identityOf(fresh))).toBe('200 ')
     expect(fault(await present(token(2)))).toBe('200 ')
     expect(await about('identity.change')).toHaveLength(1)
   })
 
   it('with a token older than the current pin are not accepted as newer accounts', async () => {
     const present2 = await present(token(2, { at: now() - 30 }))
-    const late = await present(token(1, { at: now() - 60 }))
-    expect(fault(late)).toBe('401 attestation_failed')
-    expect(await reasonOf(late)).toBe('identity_superseded')
-    expect(fault(await who(present2))).toBe('200 ')
+    const reply = await present(token(1, { at: now() - 60 }))
+    expect(fault(reply)).toBe('401 attestation_failed')
+    expect(await reasonOf(reply)).toBe('identity_superseded')
+    expect(fault(await identityOf(present2))).toBe('200 ')
     expect(await about('identity.change')).toHaveLength(0)
   })
 
@@ -172,7 +172,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(answers.filter((_, n) => n % 2 === 0).every(({ status }) => status === 200)).toBe(true)
     expect(await about('identity.change')).toHaveLength(1)
     for (const [n, answer] of answers.entries()) {
-      if (n % 2 === 1 && answer.status === 200) expect(fault(await who(answer))).toBe('401 unauthenticated')
+      if (n % 2 === 1 && answer.status === 200) expect(fault(await identityOf(answer))).toBe('401 unauthenticated')
     }
     // After the change's place in the log nothing was issued to the older one.
     const log = await readLog(purser)

@@ -14,7 +14,7 @@ const from = (peer: string | undefined, ...forwarded: string[]): IncomingMessage
 }
 
 describe('the address of a caller', () => {
-  const behind = createAddressOf(['10.0.0.0/8', 'fd00::/8'])
+  const addressBehindProxy = createAddressOf(['10.0.0.0/8', 'fd00::/8'])
   const alone = createAddressOf([])
 
   it.each([
@@ -34,7 +34,7 @@ describe('the address of a caller', () => {
     ['nothing between commas', '10.1.1.1', ['198.51.100.1,'], '10.1.1.1'],
     ['no peer', undefined, ['198.51.100.1'], ''],
   ])('is right for %s', (_, peer, forwarded, expected) => {
-    expect(behind(from(peer, ...forwarded))).toBe(expected)
+    expect(addressBehindProxy(from(peer, ...forwarded))).toBe(expected)
   })
 
   it('is the socket’s where no proxy is trusted', () => {

@@ -62,9 +62,9 @@ describe('the listener of workloads, where operators have their own', () => {
   it('refuses an API token like one that was never issued', async () => {
     const unknown = `purser_api_${Buffer.alloc(32, 9).toString('base64url')}`
     const replies = [purser.admin, unknown].map((token) => askAt(purser.url, 'GET', '/api/v1/credentials/self', token))
-    const [known, other] = await Promise.all(replies)
-    expect([known?.status, other?.status]).toEqual([401, 401])
-    expect(await other?.json()).toMatchObject({ code: 'token_type' })
+    const [first, second] = await Promise.all(replies)
+    expect([first?.status, second?.status]).toEqual([401, 401])
+    expect(await second?.json()).toMatchObject({ code: 'token_type' })
   })
 
   it('serves workloads, and the listener of operators serves API tokens', async () => {

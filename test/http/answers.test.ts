@@ -80,9 +80,9 @@ describe('an answer', () => {
     isBare(answer, 'internal')
     const failed = (await readLog(purser)).filter((entry) => entry.requestId === answer.requestId)
     expect(failed).toMatchObject([{ action: 'bootstrap.exchange', outcome: 'failed', actor: { kind: 'anonymous' } }])
-    const logged = purser.logs.filter((line) => line.includes(String(answer.requestId)))
-    expect(logged.some((line) => line.includes('request.failed'))).toBe(true)
-    expect(logged.join('')).not.toMatch(/canary|select |bootstrap_token/)
+    const logLines = purser.logs.filter((line) => line.includes(String(answer.requestId)))
+    expect(logLines.some((line) => line.includes('request.failed'))).toBe(true)
+    expect(logLines.join('')).not.toMatch(/canary|select |bootstrap_token/)
   })
 
   it('does not change the number of metric series, whatever the request', async () => {

@@ -10,14 +10,14 @@ const seconds = (from: unknown, to: unknown): number => (Date.parse(String(to)) 
 describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
   let purser: TestPurser
   let ask: Ask
-  const of: Record<string, Token> = {}
+  const tokens: Record<string, Token> = {}
   beforeAll(async () => {
     purser = await startPurser({ store })
     ask = createAsk(purser)
-    for (const role of ['admin', 'operator', 'auditor']) of[role] = await account(ask, `an-${role}`, role)
+    for (const role of ['admin', 'operator', 'auditor']) tokens[role] = await account(ask, `an-${role}`, role)
   })
   afterAll(() => purser.stop())
-  const tokenOf = (role: string): string => of[role]?.token ?? ''
+  const tokenOf = (role: string): string => tokens[role]?.token ?? ''
 
   it('are created by an operator for itself, with its role and for 30 days', async () => {
     const answer = await ask('createToken', { body: {}, token: tokenOf('operator') })
@@ -130,8 +130,8 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
       const fewer = await ask('createToken', { body: { routes: ['GET /api/v1/workloads'] }, token })
       expect(fewer.body.routes).toEqual(['GET /api/v1/workloads'])
       // The wider token of the same operator, by way of its replacement.
-      const taken = await ask('replaceToken', { name: of[role]?.id ?? '', token })
-      expect(fault(taken)).toBe('403 forbidden /path/id')
+      const answer = await ask('replaceToken', { name: tokens[role]?.id ?? '', token })
+      expect(fault(answer)).toBe('403 forbidden /path/id')
       expect(fault(await ask('whoAmI', { token: tokenOf(role) }))).toBe('200 ')
       const own = await ask('replaceToken', { name: narrow.id, token })
       expect(own.body.routes).toEqual([...routes].sort())
@@ -144,7 +144,7 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
     expect(fault(await ask('createToken', { body: { operator: 'an-operator' }, token }))).toBe(
       '403 forbidden /operator',
     )
-    expect(fault(await ask('replaceToken', { name: of.admin?.id ?? '', token }))).toBe('403 forbidden /path/id')
+    expect(fault(await ask('replaceToken', { name: tokens.admin?.id ?? '', token }))).toBe('403 forbidden /path/id')
     expect((await ask('createToken', { body: {}, token })).body.role).toBe('auditor')
   })
 
@@ -181,8 +181,8 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
         await ask('deleteOperator', { name: 'admin', ifMatch: 1, token }),
         await ask('disableOperator', { name: 'admin', token }),
         await ask('enableOperator', { name, token }),
-        await ask('replaceToken', { name: of.admin?.id ?? '', token }),
-        await ask('revokeToken', { name: of.admin?.id ?? '', token }),
+        await ask('replaceToken', { name: tokens.admin?.id ?? '', token }),
+        await ask('revokeToken', { name: tokens.admin?.id ?? '', token }),
         await ask('revokeToken', { name: 'tok_nobody', token }),
       ]
       for (const answer of answers) {

@@ -106,8 +106,8 @@ describe('a refused proof', () => {
       expect(entries[0]?.actor.attestor).toBe('lab')
     }
     const [head = '', body = '', signature = ''] = token.split('.')
-    const kept = JSON.stringify([entries, purser.logs])
-    for (const part of [head, body, signature]) if (part.length > 20) expect(kept).not.toContain(part)
+    const records = JSON.stringify([entries, purser.logs])
+    for (const part of [head, body, signature]) if (part.length > 20) expect(records).not.toContain(part)
   })
 
   it('has the same reply for an unknown attestor, another attestor, and disabled or denied entries', async () => {
@@ -139,9 +139,9 @@ describe('a refused proof', () => {
 
 describe('issuers that can’t be reached', () => {
   it('are answered with 503 and Retry-After, whether down or inside the network', async () => {
-    const far = await createIssuer('https://127.0.0.1:9/issuer')
-    await purser.asAdmin('POST', '/api/v1/attestors', { name: 'far', kind: 'oidc', issuer: far.issuer, audience })
-    const answer = await present(await far.token())
+    const farIssuer = await createIssuer('https://127.0.0.1:9/issuer')
+    await purser.asAdmin('POST', '/api/v1/attestors', { name: 'far', kind: 'oidc', issuer: farIssuer.issuer, audience })
+    const answer = await present(await farIssuer.token())
     expect(fault(answer)).toBe('503 unavailable')
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
     const check = await purser.asAdmin('POST', '/api/v1/attestors/far:check')
@@ -226,9 +226,9 @@ describe('clusters (stand-in API servers)', () => {
       names.map(({ ns, sa }, n) => present(evil.token({ ns, sa, saUid: `aaaaaaaa-0000-4000-8000-${String(n).padStart(12, '0')}` }))),
     )
     expect(new Set(answers.map(fault))).toEqual(new Set(['200 ']))
-    const given = answers.filter(({ status }) => status === 200).map(({ body }) => String(body.spiffeId))
-    expect(given).toHaveLength(200)
-    expect(given.every((id) => id.startsWith('spiffe://example.org/cluster-b/'))).toBe(true)
+    const spiffeIds = answers.filter(({ status }) => status === 200).map(({ body }) => String(body.spiffeId))
+    expect(spiffeIds).toHaveLength(200)
+    expect(spiffeIds.every((id) => id.startsWith('spiffe://example.org/cluster-b/'))).toBe(true)
     const claimed = evil.token({ claims: { iss: good.issuer } })
     expect(fault(await present(claimed))).toBe('401 attestation_failed')
     for (const spiffeId of ['spiffe://example.org/cluster-a/x', 'spiffe://example.org/{k8s:ns}/x', 'spiffe://example.org/cluster-b/../cluster-a/x', 'spiffe://other.org/cluster-b/x']) {

@@ -40,18 +40,18 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
   })
 
   it('share neither issuer and audience, nor a subtree, nor a name', async () => {
-    const made = await ask('createAttestor', { body: attestor('lab') })
-    expect(fault(made)).toBe('201 ')
-    expect(made.headers.get('etag')).toBe('"1"')
-    expect(made.body).toMatchObject({
+    const creation = await ask('createAttestor', { body: attestor('lab') })
+    expect(fault(creation)).toBe('201 ')
+    expect(creation.headers.get('etag')).toBe('"1"')
+    expect(creation.body).toMatchObject({
       spiffeIdPrefix: '/lab/',
       singleUse: false,
       otherAudiences: 'refuse',
       revision: 1,
     })
-    expect((await ask('getAttestor', { name: 'lab' })).body).toEqual(made.body)
-    const entry = await entryOf(purser, made)
-    const { id, revision, ...state } = made.body
+    expect((await ask('getAttestor', { name: 'lab' })).body).toEqual(creation.body)
+    const entry = await entryOf(purser, creation)
+    const { id, revision, ...state } = creation.body
     expect(entry).toMatchObject({ action: 'attestor.create', resource: { id, name: 'lab', revision } })
     expect(entry?.change?.after).toEqual(state)
 
@@ -99,17 +99,17 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
   })
 
   it('cannot move away from their entries, and cannot be deleted while entries use them', async () => {
-    const moved = attestor('lab', { spiffeIdPrefix: '/elsewhere/' })
-    const replaced = await ask('replaceAttestor', { name: 'lab', body: moved, ifMatch: 4 })
+    const withOtherPrefix = attestor('lab', { spiffeIdPrefix: '/elsewhere/' })
+    const replaced = await ask('replaceAttestor', { name: 'lab', body: withOtherPrefix, ifMatch: 4 })
     expect([fault(replaced), String(replaced.body.detail)]).toEqual(['409 in_use', expect.stringContaining('web')])
     expect(fault(await ask('deleteAttestor', { name: 'lab' }))).toBe('428 precondition_required')
     const used = await ask('deleteAttestor', { name: 'lab', ifMatch: 4 })
     expect([fault(used), String(used.body.detail)]).toEqual(['409 in_use', expect.stringContaining('web')])
     await ask('deleteWorkload', { name: 'web', ifMatch: 1 })
     expect(fault(await ask('deleteAttestor', { name: 'lab', ifMatch: 3 }))).toBe('412 stale')
-    const gone = await ask('deleteAttestor', { name: 'lab', ifMatch: 4 })
-    expect(gone.status).toBe(204)
-    expect((await entryOf(purser, gone))?.action).toBe('attestor.delete')
+    const deletion = await ask('deleteAttestor', { name: 'lab', ifMatch: 4 })
+    expect(deletion.status).toBe(204)
+    expect((await entryOf(purser, deletion))?.action).toBe('attestor.delete')
     expect(fault(await ask('getAttestor', { name: 'lab' }))).toBe('404 not_found')
     // Name, prefix, issuer and audience are free again.
     expect(fault(await ask('createAttestor', { body: attestor('lab') }))).toBe('201 ')
@@ -117,10 +117,10 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
 
   it('of every kind and preset show their settings, and validate the matches of entries', async () => {
     const cluster = { kind: 'kubernetes', issuer: 'https://cluster.example', audience, verify: 'jwks' }
-    const made = await ask('createAttestor', {
+    const creation = await ask('createAttestor', {
       body: { ...cluster, name: 'cluster', keys: { jwks: { keys: [issuer.jwk] } } },
     })
-    expect(made.body).toMatchObject({ verify: 'jwks', singleUse: false, otherAudiences: 'allow' })
+    expect(creation.body).toMatchObject({ verify: 'jwks', singleUse: false, otherAudiences: 'allow' })
     const entry = (attestor: string, match: Record<string, unknown>, more = {}) => ({
       name: `at-${attestor}`,
       attestor,
@@ -152,14 +152,14 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
       ],
       ['google', {}, { singleUse: false, issuer: 'https://accounts.google.com' }, 'gcp:email', 'gcp:sub', {}],
     ] as const
-    for (const [preset, more, shown, name, id, narrow] of presets) {
+    for (const [preset, more, expected, name, id, narrow] of presets) {
       const answer = await ask('createAttestor', { body: { name: preset, kind: 'oidc', preset, audience, ...more } })
-      expect(answer.body, preset).toMatchObject({ preset, ...shown })
+      expect(answer.body, preset).toMatchObject({ preset, ...expected })
       expect(fault(await ask('createWorkload', { body: entry(preset, { [name]: 'x' }) })), preset).toBe(
         '422 match_too_wide /match',
       )
-      const any = entry(preset, { [id]: '*' }, { wide: true, spiffeId: `spiffe://example.org/${preset}/{${id}}` })
-      expect(fault(await ask('createWorkload', { body: any })), preset).toBe('422 match_too_wide /match')
+      const anyMatch = entry(preset, { [id]: '*' }, { wide: true, spiffeId: `spiffe://example.org/${preset}/{${id}}` })
+      expect(fault(await ask('createWorkload', { body: anyMatch })), preset).toBe('422 match_too_wide /match')
       const wide = { ...entry(preset, { [id]: '8' }, { wide: true }), name: `every-run-of-${preset}` }
       expect(fault(await ask('createWorkload', { body: wide })), preset).toBe('201 ')
       const alone = await ask('createWorkload', { body: entry(preset, { [id]: '7' }) })
@@ -179,15 +179,15 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
 
     it('for an audience that the server does not have', async () => {
       const definition = { kind: 'oidc', issuer: 'https://ci.example', audience: 'other', keys: await keys() }
-      const [what, detail] = await detailOf(definition)
-      expect(what).toBe('422 impossible /audience')
+      const [refusal, detail] = await detailOf(definition)
+      expect(refusal).toBe('422 impossible /audience')
       expect(detail).toContain(audience)
       expect(detail).toContain('add yours to PURSER_AUDIENCES and restart the server')
     })
 
     it('for "in-cluster" outside a cluster', async () => {
-      const [what, detail] = await detailOf({ apiServer: 'in-cluster' })
-      expect(what).toBe('422 impossible /apiServer')
+      const [refusal, detail] = await detailOf({ apiServer: 'in-cluster' })
+      expect(refusal).toBe('422 impossible /apiServer')
       expect(detail).toContain('this server does not run in a cluster')
       expect(detail).toContain('--api-server')
     })
@@ -197,8 +197,8 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
       const object = { kind: 'kubernetes', verify: 'jwks', issuer, audience, keys: await keys() }
       const first = await ask('createAttestor', { body: { ...object, name: 'first' } })
       expect(fault(first)).toBe('201 ')
-      const [what, detail] = await detailOf(object)
-      expect(what).toBe('409 conflict /issuer')
+      const [refusal, detail] = await detailOf(object)
+      expect(refusal).toBe('409 conflict /issuer')
       expect(detail).toContain('list another audience in PURSER_AUDIENCES')
       expect(detail).toContain('--service-account-issuer')
       expect(fault(await ask('deleteAttestor', { name: 'first', ifMatch: 1 }))).toBe('204 ')
@@ -227,8 +227,8 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
       detail: { ok: true },
     })
     // Nothing answers there: the check says so, and is itself no failure.
-    const away = attestor('away', { issuer: 'https://issuer.invalid', keys: { discovery: true } })
-    await ask('createAttestor', { body: away })
+    const unreachableIssuer = attestor('away', { issuer: 'https://issuer.invalid', keys: { discovery: true } })
+    await ask('createAttestor', { body: unreachableIssuer })
     const unreachable = await ask('checkAttestor', { name: 'away' })
     expect(unreachable.status).toBe(200)
     expect(unreachable.body.ok).toBe(false)

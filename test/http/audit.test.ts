@@ -114,22 +114,22 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
   })
 
   it.each(['asc', 'desc'])('return every entry once, page by page, %s', async (order) => {
-    const found: number[] = []
+    const indexes: number[] = []
     let cursor: string | null = ''
     let covered = 0
     while (cursor !== null) {
       const page: List = await searched(
         `action=credentials.issue&order=${order}&limit=17${cursor && `&cursor=${cursor}`}`,
       )
-      found.push(...page.items.map((item) => item.index))
+      indexes.push(...page.items.map((item) => item.index))
       covered += page.range.to - page.range.from
       expect(openCheckpoint(page.checkpoint, busy.purser.vkeys).size).toBeGreaterThanOrEqual(page.range.to)
       cursor = page.nextCursor
     }
-    expect(found).toHaveLength(70)
-    expect(new Set(found).size).toBe(70)
-    expect(found).toEqual(found.toSorted((a, b) => (order === 'asc' ? a - b : b - a)))
-    expect(covered).toBeGreaterThan(Math.max(...found))
+    expect(indexes).toHaveLength(70)
+    expect(new Set(indexes).size).toBe(70)
+    expect(indexes).toEqual(indexes.toSorted((a, b) => (order === 'asc' ? a - b : b - a)))
+    expect(covered).toBeGreaterThan(Math.max(...indexes))
   })
 
   it('return the entries of a time range', async () => {

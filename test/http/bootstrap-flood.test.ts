@@ -15,10 +15,10 @@ const waitsForLock = `datname = current_database() and wait_event_type = 'Lock'`
 const perMinute = 60
 
 /** Each from an address of its own, so that no limit by address sees it. */
-let made = 0
+let count = 0
 const tryOne = (purser: TestPurser): Promise<Answer> => {
   const token = `purser_boot_${randomBytes(32).toString('base64url')}`
-  const n = made++
+  const n = count++
   const headers = { 'x-forwarded-for': `198.18.${n >> 8}.${n & 255}` }
   return purser.call('POST', '/api/v1/bootstrap', undefined, { token, headers })
 }
@@ -68,18 +68,18 @@ describe('on Postgres', () => {
     const url = purser.config.database.kind === 'postgres' ? purser.config.database.url.reveal() : ''
     const other = openPostgres({ url })
     onTestFinished(() => other.close())
-    let settled = false
+    let isSettled = false
     let change: Promise<Answer> | undefined
     await other.knex.transaction(async (tx) => {
       await tx.raw('set local idle_in_transaction_session_timeout = 0')
       await tx('log_head').forUpdate().first()
       const attestor = { name: 'lab', kind: 'oidc', issuer: 'https://lab.example', audience, keys: { discovery: true } }
       change = purser.call('POST', '/api/v1/attestors', attestor, { token: purser.admin })
-      void change.finally(() => (settled = true))
+      void change.finally(() => (isSettled = true))
       // It has its turn, and waits for the head.
       await expect.poll(() => other.knex('pg_stat_activity').whereRaw(waitsForLock).select('pid')).not.toEqual([])
       const answers = await tryMany(purser, 100)
-      expect(settled).toBe(false)
+      expect(isSettled).toBe(false)
       expect(statuses(answers).every((status) => status === 401 || status === 429)).toBe(true)
     })
     await change

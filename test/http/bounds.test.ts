@@ -123,8 +123,8 @@ describe.each(frontDoorStores)('bounds (%s)', (store) => {
     })
     expect(fault(await ask('createWorkload', { body }))).toBe('201 ')
     expect(fault(await ask('getWorkload', { name: 'shop-moved', token: operator }))).toBe('404 not_found')
-    const moved = { ...body, spiffeId: 'spiffe://example.org/lab/shop/moved' }
-    expect(fault(await ask('replaceWorkload', { name: 'shop-moved', body: moved, ifMatch: 1 }))).toBe('200 ')
+    const withOtherId = { ...body, spiffeId: 'spiffe://example.org/lab/shop/moved' }
+    expect(fault(await ask('replaceWorkload', { name: 'shop-moved', body: withOtherId, ifMatch: 1 }))).toBe('200 ')
     expect(fault(await ask('getWorkload', { name: 'shop-moved', token: operator }))).toBe('200 ')
     const earlier = await ask('getWorkload', { name: 'shop-moved', token: operator, query: { revision: '1' } })
     expect(fault(earlier)).toBe('404 not_found')

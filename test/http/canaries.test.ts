@@ -18,10 +18,10 @@ const telling = (secret: string): string => {
   if (secret.startsWith('-----')) return secret.split('\n')[2] ?? ''
   return secret.replace(/^purser_[a-z]+_|^root key /, '')
 }
-const keep = (what: string, secret: unknown): string => {
+const keep = (name: string, secret: unknown): string => {
   const part = telling(String(secret))
-  expect(part.length, what).toBeGreaterThan(20)
-  secrets.set(what, part)
+  expect(part.length, name).toBeGreaterThan(20)
+  secrets.set(name, part)
   return String(secret)
 }
 
@@ -59,8 +59,8 @@ async function useEverything(): Promise<void> {
   const access = keep('access token', accessToken?.token)
   const agent = { name: 'agent', attestor: 'join', spiffeId: 'spiffe://example.org/join/agent', grants: { x509: {} } }
   await purser.asAdmin('POST', '/api/v1/workloads', agent)
-  const made = await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: 'agent' })
-  const joining = keep('join token', made.body.token)
+  const joinToken = await purser.asAdmin('POST', '/api/v1/join-tokens', { workload: 'agent' })
+  const joining = keep('join token', joinToken.body.token)
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await purser.call('POST', '/api/v1/credentials', {
     proof: { kind: 'join-token', token: joining },
@@ -102,11 +102,11 @@ async function sendEverywhere(secret: string): Promise<void> {
   for (const header of headers) {
     replies.push((await ask(purser.url, 'GET /api/v1/workloads HTTP/1.1', [`${header}: ${text}`])).text)
     const body = JSON.stringify({ proof: { kind: 'jwt', token: 'a.b.c' } })
-    const sent = ['Content-Type: application/json', `Content-Length: ${body.length}`, `${header}: ${text}`]
-    replies.push((await ask(purser.url, 'POST /api/v1/credentials HTTP/1.1', sent, body)).text)
+    const postHeaders = ['Content-Type: application/json', `Content-Length: ${body.length}`, `${header}: ${text}`]
+    replies.push((await ask(purser.url, 'POST /api/v1/credentials HTTP/1.1', postHeaders, body)).text)
     // An operator's reason is kept, as words.
-    const known = [`Authorization: Bearer ${purser.admin}`, 'If-Match: "1"', `${header}: ${text}`]
-    replies.push((await ask(purser.url, 'DELETE /api/v1/workloads/nobody HTTP/1.1', known)).text)
+    const deleteHeaders = [`Authorization: Bearer ${purser.admin}`, 'If-Match: "1"', `${header}: ${text}`]
+    replies.push((await ask(purser.url, 'DELETE /api/v1/workloads/nobody HTTP/1.1', deleteHeaders)).text)
   }
   for (const body of [
     { [secret]: 1 },
@@ -142,7 +142,7 @@ describe('secrets', () => {
     }
     for (const [place, text] of Object.entries(places)) {
       expect(text.length, place).toBeGreaterThan(1_000)
-      for (const [what, part] of secrets) expect(text.includes(part), `${what} in ${place}`).toBe(false)
+      for (const [name, part] of secrets) expect(text.includes(part), `${name} in ${place}`).toBe(false)
     }
     // What was masked says so, and was not simply lost.
     expect(places['the log']).toContain('"userAgent":"[masked]"')
@@ -160,9 +160,9 @@ describe('secrets', () => {
         .knex(tablename)
         .select(purser.knex.raw(`${tablename}::text as text`))
       const text = dump.map((row) => row.text).join('\n')
-      for (const [what, part] of secrets) {
+      for (const [name, part] of secrets) {
         const hex = Buffer.from(part, 'base64').toString('hex')
-        expect(text.includes(part) || text.includes(hex.slice(4, -4)), `${what} in ${tablename}`).toBe(false)
+        expect(text.includes(part) || text.includes(hex.slice(4, -4)), `${name} in ${tablename}`).toBe(false)
       }
     }
   })

@@ -49,93 +49,93 @@ const workload = (name: string, match: object, spiffeId: string) =>
     maxSessionSeconds: 7200,
   })
 
-type Held = Svid & { token: string; instance: string }
+type Instance = Svid & { token: string; instance: string }
 let count = 0
 
 /** Attests as an instance, of which the orchestrator says that tag. */
 async function attest(tag: string, instance = `instance-${count++}`, at = purser, more: object = {}): Promise<Answer> {
   const token = await issuer.token({ sub: 'vm', jti: instance, tag })
-  const wanted = { proof: { kind: 'jwt', token }, x509: { csr: request.csr }, accessToken: {}, ...more }
-  return at.call('POST', '/api/v1/credentials', wanted)
+  const attestation = { proof: { kind: 'jwt', token }, x509: { csr: request.csr }, accessToken: {}, ...more }
+  return at.call('POST', '/api/v1/credentials', attestation)
 }
 const request = newRequest()
 
-async function arrive(tag: string, instance = `instance-${count++}`): Promise<Held> {
+async function arrive(tag: string, instance = `instance-${count++}`): Promise<Instance> {
   const answer = await attest(tag, instance)
   const { token } = answer.body.accessToken as { token: string }
   return { ...svidOf(answer, request), token, instance }
 }
-const readBy = (held: Held, tag: string, by: 'certificate' | 'token', at = purser): Promise<Answer> =>
+const readBy = (instance: Instance, tag: string, by: 'certificate' | 'token', at = purser): Promise<Answer> =>
   at.call(
     'GET',
     `/api/v1/secrets/tags/${tag}/key`,
     undefined,
-    by === 'token' ? { token: held.token } : { client: held },
+    by === 'token' ? { token: instance.token } : { client: instance },
   )
-const tagOf = async (held: Held): Promise<unknown> =>
-  ((await selfOf(purser, held)).body.selectors as Record<string, unknown> | undefined)?.['oidc:tag']
+const tagOf = async (instance: Instance): Promise<unknown> =>
+  ((await selfOf(purser, instance)).body.selectors as Record<string, unknown> | undefined)?.['oidc:tag']
 
 describe('an instance that attests with changed facts and is still the same workload', () => {
   it('continues its session with the newer facts', async () => {
-    const held = await arrive('blue')
-    expect(await tagOf(held)).toBe('blue')
-    expect(svidOf(await attest('green', held.instance), request).session).toBe(held.session)
-    expect(await tagOf(held)).toBe('green')
+    const pod = await arrive('blue')
+    expect(await tagOf(pod)).toBe('blue')
+    expect(svidOf(await attest('green', pod.instance), request).session).toBe(pod.session)
+    expect(await tagOf(pod)).toBe('green')
   })
 
   it.each(['certificate', 'token'] as const)(
     'reads what they grant by its %s, at each replica, and no more',
     async (by) => {
-      const held = await arrive('blue')
+      const pod = await arrive('blue')
       for (const at of [purser, replica]) {
-        expect(fault(await readBy(held, 'blue', by, at))).toBe('200 ')
-        expect(fault(await readBy(held, 'green', by, at))).toBe('403 not_granted /path/path')
+        expect(fault(await readBy(pod, 'blue', by, at))).toBe('200 ')
+        expect(fault(await readBy(pod, 'green', by, at))).toBe('403 not_granted /path/path')
       }
-      await attest('green', held.instance)
+      await attest('green', pod.instance)
       for (const at of [purser, replica]) {
-        expect(fault(await readBy(held, 'green', by, at))).toBe('200 ')
-        expect(fault(await readBy(held, 'blue', by, at))).toBe('403 not_granted /path/path')
+        expect(fault(await readBy(pod, 'green', by, at))).toBe('200 ')
+        expect(fault(await readBy(pod, 'blue', by, at))).toBe('403 not_granted /path/path')
       }
-      await attest('blue', held.instance)
+      await attest('blue', pod.instance)
       for (const at of [purser, replica]) {
-        expect(fault(await readBy(held, 'green', by, at))).toBe('403 not_granted /path/path')
-        expect(fault(await readBy(held, 'blue', by, at))).toBe('200 ')
+        expect(fault(await readBy(pod, 'green', by, at))).toBe('403 not_granted /path/path')
+        expect(fault(await readBy(pod, 'blue', by, at))).toBe('200 ')
       }
     },
   )
 
   it('renews with the newer facts', async () => {
-    const held = await arrive('blue')
-    await attest('green', held.instance)
-    const { body } = await renew(replica, held, { jwts: [{ audience: ['payments'] }] })
+    const pod = await arrive('blue')
+    await attest('green', pod.instance)
+    const { body } = await renew(replica, pod, { jwts: [{ audience: ['payments'] }] })
     const [{ token } = { token: '' }] = body.jwts as { token: string }[]
     expect(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())).toMatchObject({ tag: 'green' })
-    expect(await tagOf(held)).toBe('green')
+    expect(await tagOf(pod)).toBe('green')
   })
 })
 
 describe('an instance that attests with changed facts and is no longer the same workload', () => {
   it('becomes another workload, and its earlier credentials are refused', async () => {
-    const held = await arrive('blue')
-    expect(fault(await readBy(held, 'blue', 'token', replica))).toBe('200 ')
-    const next = await attest('other', held.instance)
+    const pod = await arrive('blue')
+    expect(fault(await readBy(pod, 'blue', 'token', replica))).toBe('200 ')
+    const next = await attest('other', pod.instance)
     expect(next.body.spiffeId).toBe('spiffe://example.org/lab/other')
-    expect((await selfOf(purser, held)).status).toBe(401)
+    expect((await selfOf(purser, pod)).status).toBe(401)
     for (const at of [purser, replica]) {
-      expect(fault(await readBy(held, 'blue', 'token', at))).toBe('401 unauthenticated')
-      expect(fault(await readBy(held, 'blue', 'certificate', at))).toBe('401 unauthenticated')
+      expect(fault(await readBy(pod, 'blue', 'token', at))).toBe('401 unauthenticated')
+      expect(fault(await readBy(pod, 'blue', 'certificate', at))).toBe('401 unauthenticated')
     }
-    expect(fault(await renew(purser, held, {}))).toBe('401 attestation_failed')
+    expect(fault(await renew(purser, pod, {}))).toBe('401 attestation_failed')
   })
 
   it('matches no entry: its session ends, and the log says why', async () => {
-    const held = await arrive('blue')
-    expect(fault(await readBy(held, 'blue', 'token', replica))).toBe('200 ')
-    const refused = await attest('unknown', held.instance)
+    const pod = await arrive('blue')
+    expect(fault(await readBy(pod, 'blue', 'token', replica))).toBe('200 ')
+    const refused = await attest('unknown', pod.instance)
     expect(fault(refused)).toBe('401 attestation_failed')
-    expect((await selfOf(purser, held)).status).toBe(401)
-    expect(fault(await readBy(held, 'blue', 'token', replica))).toBe('401 unauthenticated')
-    const entries = (await readLog(purser)).filter(({ resource }) => resource?.id === held.session)
+    expect((await selfOf(purser, pod)).status).toBe(401)
+    expect(fault(await readBy(pod, 'blue', 'token', replica))).toBe('401 unauthenticated')
+    const entries = (await readLog(purser)).filter(({ resource }) => resource?.id === pod.session)
     expect(entries).toMatchObject([
       { action: 'session.end', actor: { kind: 'system' }, requestId: refused.headers.get('purser-request-id') },
     ])
@@ -148,25 +148,25 @@ describe('an instance that attests with changed facts and is no longer the same 
     ['matches an entry that is disabled', 'retired', {}],
     ['matches several entries', 'twin', {}],
   ])('loses its session if it is refused and %s', async (_, tag, more) => {
-    const held = await arrive('blue')
-    const refused = await attest(tag, held.instance, purser, more)
+    const pod = await arrive('blue')
+    const refused = await attest(tag, pod.instance, purser, more)
     expect(refused.status).toBeGreaterThanOrEqual(400)
-    expect((await selfOf(purser, held)).status).toBe(401)
-    expect(fault(await readBy(held, 'blue', 'token', replica))).toBe('401 unauthenticated')
-    expect((await readLog(purser)).filter(({ resource }) => resource?.id === held.session)).toMatchObject([
+    expect((await selfOf(purser, pod)).status).toBe(401)
+    expect(fault(await readBy(pod, 'blue', 'token', replica))).toBe('401 unauthenticated')
+    expect((await readLog(purser)).filter(({ resource }) => resource?.id === pod.session)).toMatchObject([
       { action: 'session.end' },
     ])
   })
 
   it('keeps its session if the newer facts still match and another entry was named by mistake', async () => {
-    const held = await arrive('blue')
-    expect((await attest('green', held.instance, purser, { workload: 'none' })).status).toBe(401)
-    expect((await selfOf(purser, held)).status).toBe(200)
+    const pod = await arrive('blue')
+    expect((await attest('green', pod.instance, purser, { workload: 'none' })).status).toBe(401)
+    expect((await selfOf(purser, pod)).status).toBe(200)
   })
 
   it('does not disturb another instance', async () => {
-    const [held, other] = [await arrive('blue'), await arrive('blue')]
-    await attest('unknown', held.instance)
+    const [pod, other] = [await arrive('blue'), await arrive('blue')]
+    await attest('unknown', pod.instance)
     expect((await selfOf(purser, other)).status).toBe(200)
   })
 })

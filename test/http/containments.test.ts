@@ -47,9 +47,9 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
     const token = await pods.issuer.token({ sub, jti: sub, iat, exp: iat + 600 })
     return purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token }, ...more })
   }
-  const everything = { x509: { csr: createCsr(privateKey) }, jwts: [{ audience: ['payments'] }], accessToken: {} }
+  const request = { x509: { csr: createCsr(privateKey) }, jwts: [{ audience: ['payments'] }], accessToken: {} }
   async function arrive(sub: string): Promise<{ session: string; token: string; jwt: string; jti: string }> {
-    const { status, body, text } = await attest(sub, everything)
+    const { status, body, text } = await attest(sub, request)
     if (status !== 200) throw new Error(text)
     const [jwt] = body['jwts'] as { token: string; jti: string }[]
     return {
@@ -240,16 +240,16 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
   })
 
   it('since a time leaves what is older, and names the sessions that the block affects as well', async () => {
-    const early = await arrive(pod)
+    const first = await arrive(pod)
     clock.advance(60)
-    const late = await arrive(names[18] ?? '')
+    const last = await arrive(names[18] ?? '')
     const since = clock.now().toISOString()
     const { id, alsoAffected, revoked } = await tools.contain({ spiffeId: shop }, { since })
     expect(revoked).toMatchObject({ sessions: 1, certificates: 1 })
-    expect(alsoAffected.sessions).toContain(early.session)
-    expect([await isActive(early.token), await isActive(late.token)]).toEqual([false, false])
+    expect(alsoAffected.sessions).toContain(first.session)
+    expect([await isActive(first.token), await isActive(last.token)]).toEqual([false, false])
     await tools.release(id)
-    expect([await isActive(early.token), await isActive(late.token)]).toEqual([true, false])
+    expect([await isActive(first.token), await isActive(last.token)]).toEqual([true, false])
   })
 
   it('repeats a request with the same key', async () => {

@@ -156,11 +156,11 @@ describe('GET /crl/{keyId}/{shard}', () => {
       const issued = await lab.get()
       await revoke(issued)
       for (const path of [keyId, pathOf(issued)]) {
-        const here = await read(path)
-        await expect.poll(async () => (await read(path, second)).serials).toEqual(here.serials)
-        const there = await read(path, second)
+        const first = await read(path)
+        await expect.poll(async () => (await read(path, second)).serials).toEqual(first.serials)
+        const replicaCrl = await read(path, second)
         expect(await tagOf(path, second)).toBe(await tagOf(path))
-        expect([there.thisUpdate, there.nextUpdate]).toEqual([here.thisUpdate, here.nextUpdate])
+        expect([replicaCrl.thisUpdate, replicaCrl.nextUpdate]).toEqual([first.thisUpdate, first.nextUpdate])
       }
       const { number } = await read(keyId, second)
       await revoke(await lab.get())

@@ -24,9 +24,9 @@ describe('GET /crl/{keyId}', () => {
 
   const keys = async (): Promise<Key[]> => (await ask('listKeys', { query: { limit: '200' } })).body.items as Key[]
   const active = async (kind: string): Promise<Key> => {
-    const found = (await keys()).find((key) => key.kind === kind && key.state === 'active')
-    if (!found) throw new Error(`no ${kind}`)
-    return found
+    const key = (await keys()).find((key) => key.kind === kind && key.state === 'active')
+    if (!key) throw new Error(`no ${kind}`)
+    return key
   }
   async function crl(id: string): Promise<{ der: Buffer; pem: string }> {
     const response = await fetch(`${purser.url}/crl/${id}`)
@@ -35,7 +35,7 @@ describe('GET /crl/{keyId}', () => {
     const file = scratch()('crl.der', der)
     return { der, pem: opensslOutput(['crl', '-inform', 'DER', '-in', file]) }
   }
-  const shown = async (id: string): Promise<string> => opensslOutput(['crl', '-noout', '-text'], (await crl(id)).pem)
+  const crlText = async (id: string): Promise<string> => opensslOutput(['crl', '-noout', '-text'], (await crl(id)).pem)
   const numberOf = async (id: string): Promise<bigint> => {
     const [, hex = ''] = opensslOutput(['crl', '-noout', '-crlnumber'], (await crl(id)).pem)
       .trim()
@@ -44,14 +44,19 @@ describe('GET /crl/{keyId}', () => {
   }
 
   /** As a verifier that reads CRLs of the leaf, or of the whole chain, sees it. */
-  async function verify(given: IssuedCredentials, depth: '-crl_check' | '-crl_check_all'): Promise<string> {
+  async function verify(credentials: IssuedCredentials, depth: '-crl_check' | '-crl_check_all'): Promise<string> {
     const file = scratch()
     const [issuing, root] = [await active('issuing-ca'), await active('root-ca')]
     const crls = (await crl(issuing.id)).pem + (depth === '-crl_check_all' ? (await crl(root.id)).pem : '')
     const at = ['-attime', String(clock.seconds())]
-    const roots = ['-CAfile', file('roots.pem', given.roots), '-untrusted', file('issuing.pem', given.issuing)]
+    const roots = [
+      '-CAfile',
+      file('roots.pem', credentials.roots),
+      '-untrusted',
+      file('issuing.pem', credentials.issuing),
+    ]
     const args = ['verify', '-x509_strict', ...at, ...roots, depth, '-CRLfile', file('crls.pem', crls)]
-    return openssl([...args, file('leaf.pem', given.leaf)]).output
+    return openssl([...args, file('leaf.pem', credentials.leaf)]).output
   }
 
   it('exists only for CA keys of Purser', async () => {
@@ -62,14 +67,14 @@ describe('GET /crl/{keyId}', () => {
   })
 
   it('is empty at first, for the issuing CA and the root, and their certificates name it', async () => {
-    const given = await lab.get()
+    const credentials = await lab.get()
     const [issuing, root] = [await active('issuing-ca'), await active('root-ca')]
-    expect(await shown(issuing.id)).toContain('No Revoked Certificates.')
-    expect(await shown(root.id)).toContain('No Revoked Certificates.')
+    expect(await crlText(issuing.id)).toContain('No Revoked Certificates.')
+    expect(await crlText(root.id)).toContain('No Revoked Certificates.')
     const points = (pem: string): string => opensslOutput(['x509', '-noout', '-ext', 'crlDistributionPoints'], pem)
-    expect(points(given.leaf)).toContain(`URI:https://purser.example.org/crl/${issuing.id}`)
-    expect(points(given.issuing)).toContain(`URI:https://purser.example.org/crl/${root.id}`)
-    expect(await verify(given, '-crl_check_all')).toContain('OK')
+    expect(points(credentials.leaf)).toContain(`URI:https://purser.example.org/crl/${issuing.id}`)
+    expect(points(credentials.issuing)).toContain(`URI:https://purser.example.org/crl/${root.id}`)
+    expect(await verify(credentials, '-crl_check_all')).toContain('OK')
   })
 
   it('lists a revoked certificate at the next request, with its reason', async () => {
@@ -77,7 +82,7 @@ describe('GET /crl/{keyId}', () => {
     const { id } = await active('issuing-ca')
     const before = await numberOf(id)
     await ask('createRevocation', { body: { serialNumber: stolen.serialNumber, reason: 'keyCompromise' } })
-    const text = await shown(id)
+    const text = await crlText(id)
     expect(text).toContain(`Serial Number: ${stolen.serialNumber.toUpperCase()}`)
     expect(text).toContain('Key Compromise')
     expect(await numberOf(id)).toBeGreaterThan(before)
@@ -89,7 +94,7 @@ describe('GET /crl/{keyId}', () => {
     const instance = { jti: 'crl-session' }
     const all = [await lab.get(instance), await lab.get(instance)]
     await ask('createRevocation', { body: { session: all[0]?.session } })
-    for (const given of all) expect(await verify(given, '-crl_check')).toContain('certificate revoked')
+    for (const credentials of all) expect(await verify(credentials, '-crl_check')).toContain('certificate revoked')
   })
 
   it('is issued again with a new number as time passes, and is always current', async () => {
@@ -103,33 +108,40 @@ describe('GET /crl/{keyId}', () => {
   })
 
   it('of the root lists a withdrawn issuing CA', async () => {
-    const given = await lab.get()
+    const credentials = await lab.get()
     const [issuing, root] = [await active('issuing-ca'), await active('root-ca')]
     await ask('rotateKey', { name: 'ca', body: { compromised: true } })
     expect((await purser.call('GET', `/crl/${issuing.id}`)).status).toBe(404)
-    const text = await shown(root.id)
-    expect(text).toContain(`Serial Number: ${new X509Certificate(given.issuing).serialNumber}`)
+    const text = await crlText(root.id)
+    expect(text).toContain(`Serial Number: ${new X509Certificate(credentials.issuing).serialNumber}`)
     expect(text).toContain('CA Compromise')
     const file = scratch()
-    const args = ['verify', '-attime', String(clock.seconds()), '-CAfile', file('roots.pem', given.roots), '-crl_check']
+    const args = [
+      'verify',
+      '-attime',
+      String(clock.seconds()),
+      '-CAfile',
+      file('roots.pem', credentials.roots),
+      '-crl_check',
+    ]
     const withRoot = [
       ...args,
       '-CRLfile',
       file('root.crl', (await crl(root.id)).pem),
-      file('issuing.pem', given.issuing),
+      file('issuing.pem', credentials.issuing),
     ]
     expect(openssl(withRoot).output).toContain('certificate revoked')
     expect(await verify(await lab.get(), '-crl_check_all')).toContain('OK')
   })
 
   it('drops a certificate some time after it expires, and ends with the last certificate of its key', async () => {
-    const given = await lab.get()
+    const credentials = await lab.get()
     const { id } = await active('issuing-ca')
-    await ask('createRevocation', { body: { serialNumber: given.serialNumber } })
+    await ask('createRevocation', { body: { serialNumber: credentials.serialNumber } })
     clock.advance(3601)
-    expect(await shown(id)).toContain(given.serialNumber.toUpperCase())
+    expect(await crlText(id)).toContain(credentials.serialNumber.toUpperCase())
     clock.advance(901)
-    expect(await shown(id)).not.toContain(given.serialNumber.toUpperCase())
+    expect(await crlText(id)).not.toContain(credentials.serialNumber.toUpperCase())
     await ask('rotateKey', { name: 'ca' })
     clock.advance(7 * day)
     await crl(id)

@@ -15,10 +15,10 @@ it('a change beyond the queue limit is refused, and succeeds when it is repeated
   const url = purser.config.database.kind === 'postgres' ? purser.config.database.url.reveal() : ''
   const other = openPostgres({ url })
   onTestFinished(() => other.close())
-  let made = 0
+  let count = 0
   const change = (): Promise<Answer> => {
     const keys = { discovery: true }
-    const name = `a${made++}`
+    const name = `a${count++}`
     const attestor = { name, kind: 'oidc', issuer: `https://${name}.example`, audience, keys }
     return purser.call('POST', '/api/v1/attestors', attestor, { token: purser.admin })
   }

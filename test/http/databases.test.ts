@@ -55,23 +55,23 @@ describe('databases', () => {
   })
 
   it('are created, shown without their credential, replaced with a precondition, and deleted', async () => {
-    const made = await ask('createDatabase', { body: body({ name: 'life' }), idempotencyKey: 'k1' })
-    expect([made.status, made.headers.get('etag')]).toEqual([201, '"1"'])
-    expect(made.body['admin']).toEqual({ username: 'purser_admin' })
+    const creation = await ask('createDatabase', { body: body({ name: 'life' }), idempotencyKey: 'k1' })
+    expect([creation.status, creation.headers.get('etag')]).toEqual([201, '"1"'])
+    expect(creation.body['admin']).toEqual({ username: 'purser_admin' })
     expect((await ask('createDatabase', { body: body({ name: 'life' }) })).body.code).toBe('already_exists')
     expect((await ask('createDatabase', { body: body({ name: 'life' }), idempotencyKey: 'k1' })).body['id']).toBe(
-      made.body['id'],
+      creation.body['id'],
     )
-    const kept = body({ name: 'life', admin: { username: 'purser_admin' }, defaultLifetimeSeconds: 60 })
-    expect((await ask('replaceDatabase', { name: 'life', body: kept })).status).toBe(428)
-    expect((await ask('replaceDatabase', { name: 'life', body: kept, ifMatch: 7 })).status).toBe(412)
-    const replaced = await ask('replaceDatabase', { name: 'life', body: kept, ifMatch: 1 })
+    const replacement = body({ name: 'life', admin: { username: 'purser_admin' }, defaultLifetimeSeconds: 60 })
+    expect((await ask('replaceDatabase', { name: 'life', body: replacement })).status).toBe(428)
+    expect((await ask('replaceDatabase', { name: 'life', body: replacement, ifMatch: 7 })).status).toBe(412)
+    const replaced = await ask('replaceDatabase', { name: 'life', body: replacement, ifMatch: 1 })
     expect([replaced.status, replaced.body['defaultLifetimeSeconds'], replaced.body['revision']]).toEqual([200, 60, 2])
     // The credential was sealed anew for its revision: it still opens the database.
     expect((await ask('checkDatabase', { name: 'life' })).body['ok']).toBe(true)
     for (const more of [{ host: 'localhost' }, { port: 5433 }, { tls: {} }]) {
-      const moved = await ask('replaceDatabase', { name: 'life', body: { ...kept, ...more }, ifMatch: 2 })
-      expect(fault(moved)).toBe('422 impossible /admin/password')
+      const answer = await ask('replaceDatabase', { name: 'life', body: { ...replacement, ...more }, ifMatch: 2 })
+      expect(fault(answer)).toBe('422 impossible /admin/password')
     }
     expect((await ask('listDatabases')).text).not.toContain(target.admin.password)
     expect((await ask('deleteDatabase', { name: 'life', ifMatch: 2 })).status).toBe(204)
@@ -91,9 +91,11 @@ describe('databases', () => {
   it('report their problems when checked', async () => {
     const check = async (name: string, more: object) => {
       await ask('createDatabase', { body: body({ name, ...more }) })
-      const { body: found } = await ask('checkDatabase', { name })
-      expect(found['ok']).toBe(false)
-      return (found['checks'] as { ok: boolean; detail?: string }[]).filter((one) => !one.ok).map((one) => one.detail)
+      const { body: report } = await ask('checkDatabase', { name })
+      expect(report['ok']).toBe(false)
+      return (report['checks'] as { ok: boolean; detail?: string }[])
+        .filter((check) => !check.ok)
+        .map((one) => one.detail)
     }
     expect(await check('c-port', { port: 1 })).toEqual([expect.stringContaining('can’t be reached')])
     expect(await check('c-tls', { tls: {} })).toEqual(['the server speaks no TLS'])
@@ -111,8 +113,8 @@ describe('databases', () => {
       expect.stringContaining('group role of the definition does not exist'),
       'there is no such schema',
     ])
-    const named = [{ schema: 'shop', objects: 'tables', names: ['item', 'no such'], privileges: ['select'] }]
-    expect(await check('c-table', { roles: { grants: named } })).toEqual(['there is no table no such'])
+    const grants = [{ schema: 'shop', objects: 'tables', names: ['item', 'no such'], privileges: ['select'] }]
+    expect(await check('c-table', { roles: { grants: grants } })).toEqual(['there is no table no such'])
   })
 
   describe('whose administrative credential is rotated', () => {
@@ -140,8 +142,8 @@ describe('databases', () => {
       expect(before.next_ciphertext).not.toBeNull()
       await target.start()
       // A definition that keeps the credential would lose the staged one, which the server may have.
-      const kept = body({ admin: { username: 'purser_admin' } })
-      expect(fault(await ask('replaceDatabase', { name: 'orders', body: kept, ifMatch: 2 }))).toBe(
+      const replacement = body({ admin: { username: 'purser_admin' } })
+      expect(fault(await ask('replaceDatabase', { name: 'orders', body: replacement, ifMatch: 2 }))).toBe(
         '409 conflict /admin/password',
       )
       expect((await ask('checkDatabase', { name: 'orders' })).body['ok']).toBe(true)

@@ -32,16 +32,16 @@ describe('a listener that is draining', () => {
 
   it('answers requests on kept and new connections until clients can know', async () => {
     const { url, ...leaving } = await start()
-    const kept = await open(url)
-    kept.socket.write(request('/'))
-    await until(() => kept.text().endsWith('answered'))
-    expect(kept.text()).toMatch(/connection: keep-alive/i)
+    const idleClient = await open(url)
+    idleClient.socket.write(request('/'))
+    await until(() => idleClient.text().endsWith('answered'))
+    expect(idleClient.text()).toMatch(/connection: keep-alive/i)
     const drained = leaving.drain(5)
     const fresh = await open(url)
-    for (const { socket } of [kept, fresh]) socket.write(request('/'))
-    await Promise.all([kept.closed, fresh.closed])
+    for (const { socket } of [idleClient, fresh]) socket.write(request('/'))
+    await Promise.all([idleClient.closed, fresh.closed])
     await drained
-    for (const { text } of [kept, fresh]) expect(text()).toMatch(/connection: close[^]*answered$/i)
+    for (const { text } of [idleClient, fresh]) expect(text()).toMatch(/connection: close[^]*answered$/i)
     await expect(open(url)).rejects.toThrow('ECONNREFUSED')
   })
 

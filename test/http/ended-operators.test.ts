@@ -33,8 +33,8 @@ const ends: End[] = [
   ['demoted', (name) => ask('replaceOperator', { name, body: { name, role: 'auditor' }, ifMatch: 1 }), '403 forbidden'],
 ]
 
-describe.each(ends)('an operator who is %s', (how, end, outcome) => {
-  const name = `op-${how}`
+describe.each(ends)('an operator who is %s', (state, end, outcome) => {
+  const name = `op-${state}`
   const create = (token: string, at: Ask, n: number) =>
     at('createWorkload', {
       token,

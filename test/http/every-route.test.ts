@@ -26,7 +26,7 @@ afterAll(() => purser.stop())
 
 const pathOf = (path: string): string => path.replaceAll(/\{[^}]+\}/g, '1')
 const nameOf = ({ method, path }: Pick<Route, 'method' | 'path'>): string => `${method} ${path}`
-const each = routes.map((route) => [nameOf(route), route] as const)
+const namedRoutes = routes.map((route) => [nameOf(route), route] as const)
 const lineOf = ({ method, path }: Pick<Route, 'method' | 'path'>): string => `${method} ${pathOf(path)} HTTP/1.1`
 const bearer = (): string => `Authorization: Bearer ${purser.admin}`
 
@@ -59,7 +59,7 @@ async function isRecorded(answer: RawAnswer | undefined, reason: string): Promis
 }
 
 describe('every route', () => {
-  it.each(each)('refuses a body in chunks, extensions and all: %s', async (_, route) => {
+  it.each(namedRoutes)('refuses a body in chunks, extensions and all: %s', async (_, route) => {
     const head = `${lineOf(route)}\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n`
     const hidden = 'GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n'
     for (const chunks of ['0\r\n\r\n', '2;a=b\r\n{}\r\n0;c\r\n\r\n', 'zz\r\n{}\r\n0\r\n\r\n', '']) {
@@ -70,7 +70,7 @@ describe('every route', () => {
     }
   })
 
-  it.each(each)('accepts 100 headers and refuses more: %s', async (_, route) => {
+  it.each(namedRoutes)('accepts 100 headers and refuses more: %s', async (_, route) => {
     // Host and Connection are among them.
     const headers = (count: number): string[] => Array.from({ length: count - 2 }, (_, n) => `x-${n}: ${n}`)
     expect((await ask(purser.url, lineOf(route), headers(100))).status).not.toBe(431)
@@ -78,14 +78,14 @@ describe('every route', () => {
       isProblem(await ask(purser.url, lineOf(route), headers(count)), 431, 'headers_too_large')
   })
 
-  it.each(each)('validates the form of a request before its caller: %s', async (_, route) => {
+  it.each(namedRoutes)('validates the form of a request before its caller: %s', async (_, route) => {
     const operation = operations.find(({ method, path }) => method === route.method && path === route.path)
     const malformed: [string, boolean | undefined][] = [
       ['If-Match: x', operation?.takes.ifMatch],
       [`Idempotency-Key: ${'k'.repeat(1_000)}`, operation?.takes.idempotencyKey],
       [`Purser-Reason: ${'r'.repeat(5_000)}`, operation?.takes.reason],
     ]
-    for (const [header] of malformed.filter(([, taken]) => taken)) {
+    for (const [header] of malformed.filter(([, isAccepted]) => isAccepted)) {
       for (const credential of [[], [bearer()]]) {
         const answer = await ask(purser.url, lineOf(route), [header, ...credential])
         isProblem(answer, 400, 'invalid_request')
@@ -94,7 +94,7 @@ describe('every route', () => {
     }
   })
 
-  it.each(each)('lists its methods in Allow for another method: %s', async (_, route) => {
+  it.each(namedRoutes)('lists its methods in Allow for another method: %s', async (_, route) => {
     const allowed = routes.filter(({ path }) => path === route.path).flatMap(methodsOf)
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       if (allowed.includes(method)) continue
@@ -154,16 +154,16 @@ describe('a message that is not a request', () => {
   })
 
   it('counts against the limits of anonymous callers', async () => {
-    const few = await startPurser({
+    const limited = await startPurser({
       store: 'postgres',
       env: { PURSER_LIMIT_PUBLIC_PER_SECOND: '1', PURSER_LIMIT_BURST_SECONDS: '1' },
     })
     try {
       const statuses = new Set<number | undefined>()
-      for (let n = 0; n < 20; n++) statuses.add((await exchange(few.url, 'GETX / HTTP/1.1\r\n\r\n'))[0]?.status)
+      for (let n = 0; n < 20; n++) statuses.add((await exchange(limited.url, 'GETX / HTTP/1.1\r\n\r\n'))[0]?.status)
       expect(statuses).toEqual(new Set([400, 429]))
     } finally {
-      await few.stop()
+      await limited.stop()
     }
   })
 })

@@ -150,18 +150,18 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
   it('explains a recorded refusal by its request id, and whether the result has changed', async () => {
     const refused = await attest({ proof: await proof({ sub: 'late' }) })
     expect(fault(refused)).toBe('401 attestation_failed')
-    const then = await byRequest(refused)
-    expect(then).toMatchObject({ outcome: 'refused', reason: 'no_workload', selectors: { 'oidc:sub': 'late' } })
-    expect(then.entries).toHaveLength(2)
-    expect(then.grant).toBeUndefined()
+    const explanation = await byRequest(refused)
+    expect(explanation).toMatchObject({ outcome: 'refused', reason: 'no_workload', selectors: { 'oidc:sub': 'late' } })
+    expect(explanation.entries).toHaveLength(2)
+    expect(explanation.grant).toBeUndefined()
 
-    const late = {
+    const lateWorkload = {
       name: 'late',
       attestor: 'lab',
       match: { 'oidc:sub': 'late' },
       spiffeId: 'spiffe://example.org/lab/late',
     }
-    await ask('createWorkload', { body: late })
+    await ask('createWorkload', { body: lateWorkload })
     const now = await byRequest(refused)
     expect(now).toMatchObject({ outcome: 'refused', reason: 'no_workload' })
     expect(now.entries[0]).toMatchObject({ workload: { name: 'late' }, matched: true })
@@ -212,9 +212,9 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
       actor: { kind: 'operator', operator: 'admin', note: 'ticket 8' },
       detail: { outcome: 'granted', attestor: 'lab', selectors: { 'oidc:sub': 'web' } },
     })
-    const everything = JSON.stringify([await readLog(purser), purser.logs])
-    expect(everything).not.toContain(token)
-    expect(everything).not.toContain(token.split('.')[1])
+    const text = JSON.stringify([await readLog(purser), purser.logs])
+    expect(text).not.toContain(token)
+    expect(text).not.toContain(token.split('.')[1])
   })
 
   it('explains a join token without using it up', async () => {

@@ -66,12 +66,12 @@ describe('a flood', () => {
     expect(alone).toHaveLength(5)
     expect(alone.map((entry) => entry.reason)).toEqual(alone.map(() => 'proof_signature'))
     const summaries = entries.filter((entry) => entry.action === 'request.summary')
-    const told = summaries.map(({ reason, actor, source, detail }) => [
+    const summaryRows = summaries.map(({ reason, actor, source, detail }) => [
       reason,
       [actor.attestor, source?.ip, detail?.count],
     ])
-    expect(told).toHaveLength(2)
-    expect(Object.fromEntries(told)).toEqual({
+    expect(summaryRows).toHaveLength(2)
+    expect(Object.fromEntries(summaryRows)).toEqual({
       proof_signature: ['lab', '127.0.0.1', judged.length - 5],
       rate_limited: [undefined, '127.0.0.1', limited.length],
     })
@@ -157,10 +157,10 @@ describe('a flood', () => {
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, n) => ask(purser.url, `GET /wp-admin/${n}.php HTTP/1.1`)),
     )
-    const found = answers.map((answer) => answer.status)
-    expect(new Set(found)).toEqual(new Set([404, 429]))
+    const statuses = answers.map((answer) => answer.status)
+    expect(new Set(statuses)).toEqual(new Set([404, 429]))
     const entries = (await stopAndRead()).filter((entry) => entry.outcome === 'refused')
-    const count = (status: number): number => found.filter((one) => one === status).length
+    const count = (status: number): number => statuses.filter((seen) => seen === status).length
     expect(entries.map((entry) => entry.action)).toEqual(['request.summary', 'request.summary'])
     expect(Object.fromEntries(entries.map((entry) => [entry.reason, entry.detail?.count]))).toEqual({
       not_found: count(404),
@@ -186,7 +186,7 @@ describe('summaries', () => {
 
   it('that cannot be recorded keep counting and are recorded later', async () => {
     vi.useFakeTimers()
-    const noted: unknown[] = []
+    const notes: unknown[] = []
     const back: unknown[] = []
     const errors: unknown[] = []
     let waiting = [due]
@@ -194,15 +194,15 @@ describe('summaries', () => {
     const summaries = startSummaryEntries({
       limits: {
         dueSummaries: () => waiting.splice(0),
-        putBack: (left) => {
-          back.push(...left)
-          waiting = [...waiting, ...left] as typeof waiting
+        putBack: (rest) => {
+          back.push(...rest)
+          waiting = [...waiting, ...rest] as typeof waiting
         },
       },
       recorder: {
         note: async (opening, _, part) => {
           if (isDown) throw refuse('log_unavailable')
-          noted.push([opening.action, part.reason, part.detail])
+          notes.push([opening.action, part.reason, part.detail])
           return { result: undefined, epoch: 1, index: 0, receipt: () => Promise.reject(new Error('none')) }
         },
       },
@@ -212,11 +212,11 @@ describe('summaries', () => {
       onError: (error) => errors.push(error),
     })
     await vi.advanceTimersByTimeAsync(5_000)
-    expect([noted, back, errors.length]).toEqual([[], [due], 1])
+    expect([notes, back, errors.length]).toEqual([[], [due], 1])
     isDown = false
     await vi.advanceTimersByTimeAsync(5_000)
-    expect(noted).toEqual([['request.summary', 'no_workload', { count: 7, since: '1970-01-01T00:00:00.000Z' }]])
+    expect(notes).toEqual([['request.summary', 'no_workload', { count: 7, since: '1970-01-01T00:00:00.000Z' }]])
     await summaries.stop()
-    expect(noted).toHaveLength(1)
+    expect(notes).toHaveLength(1)
   })
 })

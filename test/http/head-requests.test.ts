@@ -54,11 +54,11 @@ describe('HEAD', () => {
   it.each(gets.filter(isPublic).map((route) => [route.path, route] as const))(
     'is GET without its body: %s',
     async (_, route) => {
-      const got = await ask(purser.url, `GET ${pathOf(route)} HTTP/1.1`)
+      const reference = await ask(purser.url, `GET ${pathOf(route)} HTTP/1.1`)
       const answer = await head(pathOf(route))
-      expect(answer).toMatchObject({ status: got.status, text: '' })
+      expect(answer).toMatchObject({ status: reference.status, text: '' })
       for (const name of ['content-type', 'content-length', 'cache-control'])
-        expect(answer.headers.get(name), name).toBe(got.headers.get(name))
+        expect(answer.headers.get(name), name).toBe(reference.headers.get(name))
     },
   )
 

@@ -40,7 +40,7 @@ const refusedBy = (reason: string, action = 'credentials.issue'): unknown => ({
   actor: { kind: 'anonymous' },
 })
 
-const asked = JSON.stringify({ proof: { kind: 'jwt', token: 'a.b.c' } })
+const validBody = JSON.stringify({ proof: { kind: 'jwt', token: 'a.b.c' } })
 
 describe('the content type of a body', () => {
   it.each([
@@ -61,7 +61,7 @@ describe('the content type of a body', () => {
     ['two encodings', [jsonType, 'Content-Encoding: identity, gzip']],
     ['an encoding in two headers', [jsonType, 'Content-Encoding: identity', 'Content-Encoding: gzip']],
   ])('is refused with 415 unless it is plain JSON: %s', async (_, headers) => {
-    const body = headers.some((header) => header.endsWith('gzip')) ? gzipSync(asked) : asked
+    const body = headers.some((header) => header.endsWith('gzip')) ? gzipSync(validBody) : validBody
     const answer = await post(body, headers)
     expect(answer).toMatchObject({ status: 415, code: 'unsupported_media_type' })
     expect(await recorded(answer)).toEqual(refusedBy('unsupported_media_type'))
@@ -70,7 +70,10 @@ describe('the content type of a body', () => {
   it.each(['application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"'])(
     'is taken: %s',
     async (type) => {
-      expect(await post(asked, [`Content-Type: ${type}`])).toMatchObject({ status: 401, code: 'attestation_failed' })
+      expect(await post(validBody, [`Content-Type: ${type}`])).toMatchObject({
+        status: 401,
+        code: 'attestation_failed',
+      })
     },
   )
 })
@@ -108,10 +111,10 @@ describe('a body beyond its limits', () => {
     const { socket, text, closed } = await open(purser.url)
     socket.write(`${line}\r\nHost: x\r\n${jsonType}\r\nTransfer-Encoding: chunked\r\n\r\n`)
     const chunk = Buffer.from(`10000\r\n${'a'.repeat(0x10000)}\r\n`)
-    let sent = 0
+    let sentBytes = 0
     const more = (): void => {
-      while (!socket.destroyed && sent < 64 * 1024 * kib) {
-        sent += chunk.length
+      while (!socket.destroyed && sentBytes < 64 * 1024 * kib) {
+        sentBytes += chunk.length
         if (!socket.write(chunk)) return void socket.once('drain', more)
       }
     }
@@ -119,7 +122,7 @@ describe('a body beyond its limits', () => {
     await closed
     expect(text()).toMatch(/^HTTP\/1\.1 411 /)
     // What the two kernels buffer, and no more.
-    expect(sent).toBeLessThan(32 * 1024 * kib)
+    expect(sentBytes).toBeLessThan(32 * 1024 * kib)
   })
 
   it('that stops in the middle is refused and recorded when the client closes the connection', async () => {
@@ -158,17 +161,17 @@ describe('JSON that is not strict', () => {
     ['a lone surrogate, in bytes', Buffer.from(wrapped('"\0\0\0"').replace('\0\0\0', '\u00ed\u00a0\u0080'), 'latin1')],
     ['bytes that are no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
     ['an overlong NUL', Buffer.from([0x7b, 0x22, 0xc0, 0x80, 0x22, 0x3a, 0x31, 0x7d])],
-    ['a byte order mark', Buffer.from(`\uFEFF${asked}`)],
-    ['UTF-16', Buffer.from(asked, 'utf16le')],
+    ['a byte order mark', Buffer.from(`\uFEFF${validBody}`)],
+    ['UTF-16', Buffer.from(validBody, 'utf16le')],
     ['a name twice', `{"attestor":"a","attestor":"${canary}"}`],
     ['a name twice, once escaped', String.raw`{"attestor":"a","\u0061ttestor":"b"}`],
     ['a name twice, deep inside', '{"x509":{"csr":"a","csr":"b"}}'],
-    ['two values', `${asked}${asked}`],
-    ['something behind', `${asked}x`],
+    ['two values', `${validBody}${validBody}`],
+    ['something behind', `${validBody}x`],
     ['33 levels', deep(33)],
     ['10,000 levels', deep(10_000)],
     ['10,000 levels that never close', '['.repeat(10_000)],
-    ['half a value', asked.slice(0, -1)],
+    ['half a value', validBody.slice(0, -1)],
   ])('is refused with 400 and recorded: %s', async (_, body) => {
     const answer = await post(body)
     expect(answer).toMatchObject({ status: 400, code: 'invalid_json' })

@@ -69,7 +69,8 @@ const longLength = Buffer.concat([Buffer.of(0x30, 0x83, 0), good.subarray(2)])
 const nested = Buffer.concat([...Array.from({ length: 4_000 }, () => Buffer.of(0x30, 0x80)), Buffer.of(5, 0)])
 
 /** By the openssl binary, as a client would. */
-const made = (...args: string[]): string => opensslOutput(['req', '-new', '-nodes', '-keyout', '/dev/null', ...args])
+const opensslCsr = (...args: string[]): string =>
+  opensslOutput(['req', '-new', '-nodes', '-keyout', '/dev/null', ...args])
 
 describe('a malformed certificate request', () => {
   it.each([
@@ -91,15 +92,32 @@ describe('a weak or foreign key', () => {
   it.each([
     ['a point off its curve', csrPem(craftCsr({ key, spki: ecSpki(p256, offCurve) })), 'unsupported_key'],
     ['the point at infinity', csrPem(craftCsr({ key, spki: ecSpki(p256, Buffer.of(0)) })), 'unsupported_key'],
-    ['secp256k1', made('-subj', '/', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'), 'unsupported_key'],
-    ['P-521', made('-subj', '/', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-521'), 'unsupported_key'],
     [
-      'explicit parameters',
-      made('-subj', '/', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-pkeyopt', 'ec_param_enc:explicit'),
+      'secp256k1',
+      opensslCsr('-subj', '/', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'),
       'unsupported_key',
     ],
-    ['RSA of 1024 bits', made('-subj', '/', '-newkey', 'rsa:1024'), 'weak_key'],
-    ['RSA with exponent 3', made('-subj', '/', '-newkey', 'rsa:2048', '-pkeyopt', 'rsa_keygen_pubexp:3'), 'weak_key'],
+    ['P-521', opensslCsr('-subj', '/', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-521'), 'unsupported_key'],
+    [
+      'explicit parameters',
+      opensslCsr(
+        '-subj',
+        '/',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-pkeyopt',
+        'ec_param_enc:explicit',
+      ),
+      'unsupported_key',
+    ],
+    ['RSA of 1024 bits', opensslCsr('-subj', '/', '-newkey', 'rsa:1024'), 'weak_key'],
+    [
+      'RSA with exponent 3',
+      opensslCsr('-subj', '/', '-newkey', 'rsa:2048', '-pkeyopt', 'rsa_keygen_pubexp:3'),
+      'weak_key',
+    ],
   ])('is refused: %s', (_, csr, reason) => refused(csr, reason))
 
   /** Signed by the weak key itself: possession is proven, and so would be anyone else's. */
@@ -132,24 +150,29 @@ describe('a weak or foreign key', () => {
 
 describe('ambiguous extensions', () => {
   const request = (...values: Asn1[]): Asn1 => sequence([oid('1.2.840.113549.1.9.14'), set(values)])
-  const named = (id: string, critical = false): Asn1 =>
+  const extensionOf = (id: string, critical = false): Asn1 =>
     sequence([oid(id), ...(critical ? [boolean(true)] : []), octetString(toDer(nothing()))])
   const [keyUsage, altName, unknown] = ['2.5.29.15', '2.5.29.17', '1.2.3.4'] as const
   const withAttributes = (...attributes: Asn1[]): string =>
     csrPem(craftCsr({ key, attributes: [context(0, attributes)] }))
 
   it.each<[string, Asn1[]]>([
-    ['one twice', [request(sequence([named(altName), named(altName)]))]],
-    ['an unknown one twice', [request(sequence([named(unknown), named(unknown)]))]],
-    ['one in each of two attributes', [request(sequence([named(altName)])), request(sequence([named(keyUsage)]))]],
-    ['two lists in one attribute', [request(sequence([named(altName)]), sequence([named(keyUsage)]))]],
+    ['one twice', [request(sequence([extensionOf(altName), extensionOf(altName)]))]],
+    ['an unknown one twice', [request(sequence([extensionOf(unknown), extensionOf(unknown)]))]],
+    [
+      'one in each of two attributes',
+      [request(sequence([extensionOf(altName)])), request(sequence([extensionOf(keyUsage)]))],
+    ],
+    ['two lists in one attribute', [request(sequence([extensionOf(altName)]), sequence([extensionOf(keyUsage)]))]],
     ['no list', [request()]],
-    ['a critical one that is unknown', [request(sequence([named(keyUsage, true), named(unknown, true)]))]],
+    ['a critical one that is unknown', [request(sequence([extensionOf(keyUsage, true), extensionOf(unknown, true)]))]],
     ['a list that holds something else', [request(sequence([nothing()]))]],
   ])('are refused: %s', (_, attributes) => refused(withAttributes(...attributes), 'extensions'))
 
   it('are accepted and ignored if each is known or not critical', async () => {
-    const attributes = request(sequence([named(keyUsage, true), named(altName, true), named(unknown)]))
+    const attributes = request(
+      sequence([extensionOf(keyUsage, true), extensionOf(altName, true), extensionOf(unknown)]),
+    )
     expect((await send(withAttributes(attributes))).status).toBe(200)
   })
 })
@@ -164,10 +187,10 @@ describe('an invalid signature', () => {
     ['one bit off', csrPem(flipped), 'bad_signature'],
     ['of nothing', csrPem(craftCsr({ key, signature: Buffer.alloc(0) })), 'bad_signature'],
     ['of zeros', csrPem(craftCsr({ key, signature: Buffer.from('3006020100020100', 'hex') })), 'bad_signature'],
-    ['over MD5', made('-subj', '/', '-newkey', 'rsa:2048', '-md5'), 'unsupported_signature'],
+    ['over MD5', opensslCsr('-subj', '/', '-newkey', 'rsa:2048', '-md5'), 'unsupported_signature'],
     [
       'over SHA-1',
-      made('-subj', '/', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-sha1'),
+      opensslCsr('-subj', '/', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-sha1'),
       'unsupported_signature',
     ],
     ['of an EC algorithm over an RSA key', csrPem(craftCsr({ key: rsa.privateKey })), 'unsupported_signature'],
@@ -193,14 +216,14 @@ describe('a request with further demands', () => {
       'subjectAltName=URI:spiffe://example.org/lab/admin,URI:spiffe://other.example/x,DNS:admin.example.com,IP:10.0.0.1,email:root@example.com',
       '1.2.3.4=ASN1:UTF8String:canary',
     ]
-    const csr = made(
+    const csr = opensslCsr(
       '-subj',
       '/O=Evil/CN=admin',
       '-newkey',
       'ec',
       '-pkeyopt',
       'ec_paramgen_curve:P-256',
-      ...wishes.flatMap((wish) => ['-addext', wish]),
+      ...wishes.flatMap((extension) => ['-addext', extension]),
     )
     const answer = await send(csr, { dnsNames: [] })
     expect(answer.status).toBe(200)
@@ -216,7 +239,7 @@ describe('a request with further demands', () => {
 
   it('gets its own SPIFFE ID whatever the subject', async () => {
     for (const subject of ['/CN=spiffe:\\/\\/example.org\\/lab\\/admin', `/CN=${'a'.repeat(64)}`, '/CN=web\\00admin']) {
-      const csr = made('-utf8', '-subj', subject, '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256')
+      const csr = opensslCsr('-utf8', '-subj', subject, '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256')
       const answer = await send(csr)
       expect(answer.body).toMatchObject({ spiffeId: 'spiffe://example.org/lab/web' })
     }

@@ -211,17 +211,17 @@ describe('the content of a stolen dump', () => {
       'signing_key',
       'keyring_key',
     ]
-    const found = new Set<string>()
+    const encodings = new Set<string>()
     for (const table of tables) {
       const rows: Record<string, unknown>[] = await purser.knex(table).select('*')
       expect(rows.length, table).toBeGreaterThan(0)
       for (const value of rows.flatMap((row) => Object.values(row))) {
-        if (typeof value === 'string') found.add(value)
+        if (typeof value === 'string') encodings.add(value)
         if (!Buffer.isBuffer(value)) continue
-        for (const encoding of ['hex', 'base64', 'base64url'] as const) found.add(value.toString(encoding))
+        for (const encoding of ['hex', 'base64', 'base64url'] as const) encodings.add(value.toString(encoding))
       }
     }
-    const texts = [...found].filter((text) => /^[\w.~+/=-]{1,4000}$/.test(text))
+    const texts = [...encodings].filter((text) => /^[\w.~+/=-]{1,4000}$/.test(text))
     expect(texts.length).toBeGreaterThan(20)
     for (const text of texts) {
       for (const token of [text, ...['api', 'at', 'boot'].map((kind) => `purser_${kind}_${text}`)]) {

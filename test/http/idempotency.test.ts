@@ -43,13 +43,13 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     const body = { data: { password: 'hunter2' } }
     const idempotencyKey = '0b7cf2f5-95d2-4f2e-8a7b-1f4c4a7c51de'
     expect((await ask('rotateSecret', { name: 'prod/guessed', body, idempotencyKey })).status).toBe(202)
-    const kept: Buffer[] = await purser.knex('idempotency').pluck('request')
+    const digests: Buffer[] = await purser.knex('idempotency').pluck('request')
     const text = canonicalize(body)
     const guess = createHash('sha256').update(text).digest('hex')
     // The client's key may be as easily guessed: "1", or the name of what is made.
-    const informed = createHmac('sha256', idempotencyKey).update(text).digest('hex')
-    expect(kept.length).toBeGreaterThan(0)
-    for (const bytes of kept) expect([guess, informed]).not.toContain(Buffer.from(bytes).toString('hex'))
+    const informedGuess = createHmac('sha256', idempotencyKey).update(text).digest('hex')
+    expect(digests.length).toBeGreaterThan(0)
+    for (const bytes of digests) expect([guess, informedGuess]).not.toContain(Buffer.from(bytes).toString('hex'))
   })
 
   it('is not stored for a refused request', async () => {
@@ -88,10 +88,10 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
 
   it('does not show a value again that is shown once', async () => {
     await ask('createWorkload', { body: workload('agent') })
-    const asked = { body: { workload: 'agent' }, idempotencyKey: 'k-token' }
-    const first = await ask('createJoinToken', asked)
+    const request = { body: { workload: 'agent' }, idempotencyKey: 'k-token' }
+    const first = await ask('createJoinToken', request)
     expect(String(first.body.token)).toMatch(/^purser_join_/)
-    const second = await ask('createJoinToken', asked)
+    const second = await ask('createJoinToken', request)
     expect([fault(second), second.body.id]).toEqual(['409 already_done', first.body.id])
     expect(second.text).not.toContain('purser_join_')
     const [tokens]: { count: string }[] = await purser.knex('join_token').count('* as count')
@@ -105,19 +105,19 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
   })
 
   it('creates one resource for fifty concurrent requests', async () => {
-    const asked = { body: { workload: 'agent', uses: 2 }, idempotencyKey: 'k-fifty' }
-    const answers = await Promise.all(Array.from({ length: 50 }, () => ask('createJoinToken', asked)))
+    const request = { body: { workload: 'agent', uses: 2 }, idempotencyKey: 'k-fifty' }
+    const answers = await Promise.all(Array.from({ length: 50 }, () => ask('createJoinToken', request)))
     expect(answers.filter((answer) => answer.status === 201)).toHaveLength(1)
     expect(new Set(answers.filter((answer) => answer.status !== 201).map(fault))).toEqual(new Set(['409 already_done']))
   })
 
   it('expires after a day', async () => {
-    const asked = { body: { workload: 'agent', uses: 3 }, idempotencyKey: 'k-day' }
-    expect(fault(await ask('createJoinToken', asked))).toBe('201 ')
+    const request = { body: { workload: 'agent', uses: 3 }, idempotencyKey: 'k-day' }
+    expect(fault(await ask('createJoinToken', request))).toBe('201 ')
     now += 24 * 3600_000 - 60_000
-    expect(fault(await ask('createJoinToken', asked))).toBe('409 already_done')
+    expect(fault(await ask('createJoinToken', request))).toBe('409 already_done')
     now += 61_000
-    expect(fault(await ask('createJoinToken', asked))).toBe('201 ')
+    expect(fault(await ask('createJoinToken', request))).toBe('201 ')
   })
 
   it('stores no reply, only hashes, a status and an id', async () => {

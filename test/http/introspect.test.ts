@@ -15,13 +15,13 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   let purser: TestPurser
   let ask: Ask
   let lab: Lab
-  let given: IssuedCredentials
+  let credentials: IssuedCredentials
 
   beforeAll(async () => {
     purser = await startPurser({ store, now: clock.now })
     ask = createAsk(purser)
     lab = await createLab(purser, clock)
-    given = await lab.get()
+    credentials = await lab.get()
   })
   afterAll(() => purser.stop())
 
@@ -32,15 +32,15 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   }
   /** The same JWT by another hand. */
   const forged = (key: KeyObject | Uint8Array, header = {}, claims = {}) =>
-    new SignJWT({ ...decodeJwt(given.jwt), ...claims })
-      .setProtectedHeader({ alg: 'ES256', kid: given.kid, typ: 'JWT', ...header })
+    new SignJWT({ ...decodeJwt(credentials.jwt), ...claims })
+      .setProtectedHeader({ alg: 'ES256', kid: credentials.kid, typ: 'JWT', ...header })
       .sign(key)
 
   it('requires a credential and exactly one token in its body', async () => {
-    const anonymous = await purser.call('POST', '/api/v1/introspect', { token: given.jwt })
+    const anonymous = await purser.call('POST', '/api/v1/introspect', { token: credentials.jwt })
     expect(fault(anonymous)).toBe('401 unauthenticated')
     expect(fault(await ask('introspectToken', { body: {} }))).toBe('400 invalid_request /token')
-    expect(fault(await ask('introspectToken', { body: { token: given.jwt, hint: 'x' } }))).toBe(
+    expect(fault(await ask('introspectToken', { body: { token: credentials.jwt, hint: 'x' } }))).toBe(
       '400 invalid_request /hint',
     )
     expect(fault(await ask('introspectToken', { body: { token: 'x'.repeat(16_385) } }))).toBe(
@@ -50,23 +50,23 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
 
   it('has one reply for everything that is not a live token of Purser', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const [header = '', payload = '', signature = ''] = given.jwt.split('.')
-    const none = Buffer.from('{"alg":"none","kid":"x"}').toString('base64url')
+    const [header = '', payload = '', signature = ''] = credentials.jwt.split('.')
+    const noneHeader = Buffer.from('{"alg":"none","kid":"x"}').toString('base64url')
     for (const token of [
       'x',
       '..',
       purser.admin,
       `purser_at_${'A'.repeat(43)}`,
-      given.accessToken.slice(0, -1),
-      `${given.accessToken}A`,
-      given.accessToken.toUpperCase(),
+      credentials.accessToken.slice(0, -1),
+      `${credentials.accessToken}A`,
+      credentials.accessToken.toUpperCase(),
       await forged(privateKey),
       await forged(privateKey, { kid: 'nobody' }),
-      `${none}.${payload}.`,
-      `${none}.${payload}.${signature}`,
-      `${header}.${Buffer.from(JSON.stringify({ ...decodeJwt(given.jwt), sub: 'spiffe://example.org/lab/other' })).toString('base64url')}.${signature}`,
+      `${noneHeader}.${payload}.`,
+      `${noneHeader}.${payload}.${signature}`,
+      `${header}.${Buffer.from(JSON.stringify({ ...decodeJwt(credentials.jwt), sub: 'spiffe://example.org/lab/other' })).toString('base64url')}.${signature}`,
       `${header}.${payload}.${signature}=`,
-      `${given.jwt}.${signature}`,
+      `${credentials.jwt}.${signature}`,
       await lab.issuer.token(),
     ]) {
       expect(await introspect(token), token).toEqual(inactive)
@@ -81,8 +81,8 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   })
 
   it('shows a live JWT-SVID with its claims', async () => {
-    const claims = decodeJwt(given.jwt)
-    expect(await introspect(given.jwt)).toEqual({
+    const claims = decodeJwt(credentials.jwt)
+    expect(await introspect(credentials.jwt)).toEqual({
       active: true,
       token_type: 'jwt-svid',
       iss: 'https://purser.example.org',
@@ -91,8 +91,8 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
       exp: claims.exp,
       iat: claims.iat,
       nbf: claims.nbf,
-      jti: given.jti,
-      session: given.session,
+      jti: credentials.jti,
+      session: credentials.session,
       workload: 'web',
     })
   })
@@ -104,27 +104,27 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   })
 
   it('shows a live access token without anything that the caller could use', async () => {
-    expect(await introspect(given.accessToken)).toEqual({
+    expect(await introspect(credentials.accessToken)).toEqual({
       active: true,
       token_type: 'access_token',
       iss: 'https://purser.example.org',
       sub: 'spiffe://example.org/lab/web',
       exp: clock.seconds() + 3600,
-      session: given.session,
+      session: credentials.session,
       workload: 'web',
     })
   })
 
   it('answers workloads about tokens of others, and OAuth clients that send a form', async () => {
     const other = await lab.get()
-    const form = new URLSearchParams({ token: given.jwt, token_type_hint: 'access_token' })
+    const form = new URLSearchParams({ token: credentials.jwt, token_type_hint: 'access_token' })
     const send = (raw: string, type = 'application/x-www-form-urlencoded') =>
       purser.call('POST', '/api/v1/introspect', undefined, {
         raw,
         token: other.accessToken,
         headers: { 'content-type': type },
       })
-    expect((await send(form.toString())).body).toMatchObject({ active: true, jti: given.jti })
+    expect((await send(form.toString())).body).toMatchObject({ active: true, jti: credentials.jti })
     expect((await send(form.toString(), 'application/x-www-form-urlencoded; charset=UTF-8')).status).toBe(200)
     expect(fault(await send(`${form.toString()}&token=x`))).toBe('400 invalid_request ')
     expect(fault(await send('token_type_hint=x'))).toBe('400 invalid_request /token')
@@ -136,7 +136,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
 
   it('is the only route that accepts a form', async () => {
     const answer = await purser.call('POST', '/api/v1/revocations', undefined, {
-      raw: `jti=${given.jti}`,
+      raw: `jti=${credentials.jti}`,
       token: purser.admin,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     })
@@ -144,14 +144,14 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   })
 
   it('reports a token as inactive after its session ended or its entry was disabled', async () => {
-    const one = await lab.get({ jti: 'leaves' })
-    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: one.accessToken })
-    expect(await introspect(one.jwt)).toEqual(inactive)
-    expect(await introspect(one.accessToken)).toEqual(inactive)
+    const left = await lab.get({ jti: 'leaves' })
+    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: left.accessToken })
+    expect(await introspect(left.jwt)).toEqual(inactive)
+    expect(await introspect(left.accessToken)).toEqual(inactive)
     await purser.asAdmin('POST', '/api/v1/workloads/web:disable', {})
-    expect(await introspect(given.jwt)).toEqual(inactive)
+    expect(await introspect(credentials.jwt)).toEqual(inactive)
     await purser.asAdmin('POST', '/api/v1/workloads/web:enable', {})
-    expect(await introspect(given.jwt)).toMatchObject({ active: true })
+    expect(await introspect(credentials.jwt)).toMatchObject({ active: true })
   })
 
   it('reports a token as inactive that a key of Purser signed but the log does not have', async () => {

@@ -41,13 +41,13 @@ describe.each(frontDoorStores)('join tokens (%s)', (store) => {
   })
 
   it('are shown once and stored as a hash', async () => {
-    const made = await ask('createJoinToken', { body: { workload: 'agent', lifetimeSeconds: 60 } })
-    expect(fault(made)).toBe('201 ')
-    const token = String(made.body.token)
-    const entry = await entryOf(purser, made)
+    const creation = await ask('createJoinToken', { body: { workload: 'agent', lifetimeSeconds: 60 } })
+    expect(fault(creation)).toBe('201 ')
+    const token = String(creation.body.token)
+    const entry = await entryOf(purser, creation)
     expect(entry).toMatchObject({
       action: 'join-token.create',
-      resource: { kind: 'join-token', id: made.body.id },
+      resource: { kind: 'join-token', id: creation.body.id },
       change: { after: { workload: 'agent', uses: 1 } },
     })
     const rows: { hash: Buffer }[] = await purser.knex('join_token').select('*')

@@ -199,8 +199,8 @@ describe('rotating keys by request', () => {
     const { created, replaced } = await rotated('keyring')
     expect(created.map((key) => [key.kind, key.state])).toEqual([['keyring', 'active']])
     expect(replaced.map((key) => key.id)).toEqual([before?.id])
-    const left = await purser.knex('signing_key').whereNot({ wrapping_key_id: created[0]?.id }).select('id')
-    expect(left).toEqual([])
+    const remaining = await purser.knex('signing_key').whereNot({ wrapping_key_id: created[0]?.id }).select('id')
+    expect(remaining).toEqual([])
     expect((await list()).filter((key) => key.kind === 'keyring').map((key) => key.id)).toEqual([created[0]?.id])
     await lab.get()
     // A key that was not yet open is read under the new wrapping.

@@ -47,7 +47,7 @@ describe('leases, when something fails', () => {
         },
       ),
     )
-  const stranded = async (more: object) => {
+  const strandLease = async (more: object) => {
     const hex = randomBytes(16).toString('hex')
     const { id } = await knex()('database').where({ name: 'orders' }).first('id')
     const row = {
@@ -123,12 +123,12 @@ describe('leases, when something fails', () => {
   })
 
   it.each([
-    ['before its role was made', async () => void (await stranded({}))],
-    ['after its role was made', async () => makeRole((await stranded({})).username)],
+    ['before its role was made', async () => void (await strandLease({}))],
+    ['after its role was made', async () => makeRole((await strandLease({})).username)],
     [
       'while its role was being taken away',
       async () => {
-        const { username } = await stranded({
+        const { username } = await strandLease({
           state: 'revoking',
           next_attempt_at: new Date(0),
           locked_until: new Date(Date.now() - 1),
@@ -139,12 +139,12 @@ describe('leases, when something fails', () => {
     ],
     [
       'after its role was taken away',
-      async () => void (await stranded({ state: 'revoking', next_attempt_at: new Date(0), attempts: 3 })),
+      async () => void (await strandLease({ state: 'revoking', next_attempt_at: new Date(0), attempts: 3 })),
     ],
     [
       'after it was given out, with its session never seen again',
       async () => {
-        await makeRole((await stranded({ state: 'active' })).username)
+        await makeRole((await strandLease({ state: 'active' })).username)
         // What no event tells is found by the look at all leases: once a minute, and with a change like this one.
         await shop.purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'another' }))
       },
@@ -161,18 +161,18 @@ describe('leases, when something fails', () => {
     const renewed = await shop.purser.call('POST', `/api/v1/leases/${role.lease}:renew`, undefined, { token })
     expect(renewed.status).toBe(200)
     expect(await knex()('lease_renewal')).toEqual([])
-    const left = { lease_id: role.lease, begun_at: new Date(Date.now() - 61_000) }
+    const renewal = { lease_id: role.lease, begun_at: new Date(Date.now() - 61_000) }
     await knex()('lease_renewal').insert([
-      { ...left, id: 'req_died' },
-      { ...left, id: 'req_at-it', begun_at: new Date() },
+      { ...renewal, id: 'req_died' },
+      { ...renewal, id: 'req_at-it', begun_at: new Date() },
     ])
     const before = await shop.lease(role.lease)
     await settle()
     await settle()
     expect(await shop.lease(role.lease)).toEqual(before)
-    const said = (await readLog(shop.purser)).filter((entry) => entry.action === 'lease.renew')
-    expect(said.map((entry) => entry.outcome)).toEqual(['intended', 'completed', 'failed'])
-    expect(said[2]?.resource).toMatchObject({ kind: 'lease', id: role.lease })
+    const renewals = (await readLog(shop.purser)).filter((entry) => entry.action === 'lease.renew')
+    expect(renewals.map((entry) => entry.outcome)).toEqual(['intended', 'completed', 'failed'])
+    expect(renewals[2]?.resource).toMatchObject({ kind: 'lease', id: role.lease })
     expect(await knex()('lease_renewal').pluck('id')).toEqual(['req_at-it'])
     await knex()('lease_renewal').delete()
     await shop.purser.call('POST', `/api/v1/leases/${role.lease}:revoke`, undefined, { token })
@@ -180,8 +180,8 @@ describe('leases, when something fails', () => {
   })
 
   it('leaves leases alone that another replica processes or that were intended just now', async () => {
-    const fresh = await stranded({ created_at: new Date() })
-    const busy = await stranded({
+    const fresh = await strandLease({ created_at: new Date() })
+    const busy = await strandLease({
       state: 'revoking',
       next_attempt_at: new Date(0),
       locked_until: new Date(Date.now() + 60_000),
@@ -205,14 +205,18 @@ describe('leases, when something fails', () => {
     await sweepOrphans()
     expect(await rolesAt(target)).toEqual([...others, role.username].toSorted())
     const log = await readLog(shop.purser)
-    const [found, ...more] = log.filter((entry) => entry.action === 'lease.orphan')
-    expect([more, found?.outcome, found?.detail]).toMatchObject([[], 'granted', { roles: orphans.toSorted() }])
+    const [orphanEntry, ...more] = log.filter((entry) => entry.action === 'lease.orphan')
+    expect([more, orphanEntry?.outcome, orphanEntry?.detail]).toMatchObject([
+      [],
+      'granted',
+      { roles: orphans.toSorted() },
+    ])
     for (const name of orphans) {
-      const of = log.filter((entry) => entry.action === 'lease.revoke' && entry.resource?.name === name)
-      expect(of.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
+      const revocations = log.filter((entry) => entry.action === 'lease.revoke' && entry.resource?.name === name)
+      expect(revocations.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
     }
-    const listed = await createAsk(shop.purser)('listLeases', { query: { state: 'revoked' } })
-    const items = listed.body['items'] as { username: string; reason: string; session?: string }[]
+    const reply = await createAsk(shop.purser)('listLeases', { query: { state: 'revoked' } })
+    const items = reply.body['items'] as { username: string; reason: string; session?: string }[]
     expect(items.filter((item) => orphans.includes(item.username))).toHaveLength(orphans.length)
     expect(items.find((item) => item.username === orphans[0])).not.toHaveProperty('session')
     for (const name of others) await target.sql(`drop role "${name}"`)
@@ -220,7 +224,7 @@ describe('leases, when something fails', () => {
   })
 
   it('retries to drop a role without a lease until it is gone, and again if it returns', async () => {
-    const ended = await stranded({ state: 'revoked', ended_at: new Date(0), attempts: 3 })
+    const ended = await strandLease({ state: 'revoked', ended_at: new Date(0), attempts: 3 })
     await makeRole(ended.username)
     const blocker = await target.login('postgres', '')
     await blocker.query('begin')
@@ -338,7 +342,7 @@ describe('leases, when something fails', () => {
     const second = await startPurser({ again })
     try {
       const other = createShop(second, shop.issuer)
-      const arrived = await Promise.all(Array.from({ length: 6 }, (_, n) => (n % 2 ? other : shop).arrive()))
+      const pods = await Promise.all(Array.from({ length: 6 }, (_, n) => (n % 2 ? other : shop).arrive()))
       expect(await rolesAt(target)).toHaveLength(6)
       await knex()('lease')
         .whereNull('ended_at')
@@ -346,11 +350,11 @@ describe('leases, when something fails', () => {
       await Promise.all([settle(), second.runJobs()])
       await Promise.all([settle(), second.runJobs()])
       expect(await rolesAt(target)).toEqual([])
-      const ids = arrived.map((one) => one.role.lease)
+      const ids = pods.map((pod) => pod.role.lease)
       const log = await readLog(shop.purser)
       for (const id of ids) {
-        const of = log.filter((entry) => entry.action === 'lease.revoke' && entry.resource?.id === id)
-        expect(of.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
+        const revocations = log.filter((entry) => entry.action === 'lease.revoke' && entry.resource?.id === id)
+        expect(revocations.map((entry) => entry.outcome)).toEqual(['intended', 'completed'])
       }
     } finally {
       await second.stop()

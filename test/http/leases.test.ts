@@ -25,7 +25,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     shop.purser.call('POST', `/api/v1/leases/${lease}:revoke`, undefined, { token })
   const renew = (lease: string, token: string) =>
     shop.purser.call('POST', `/api/v1/leases/${lease}:renew`, undefined, { token })
-  const gone = async (username: string): Promise<boolean> => !(await rolesAt(target)).includes(username)
+  const isDropped = async (username: string): Promise<boolean> => !(await rolesAt(target)).includes(username)
   const settle = () => shop.purser.runJobs()
   const setGrants = async (grants: object) => {
     const { body } = await admin('GET', '/api/v1/workloads/shop')
@@ -67,13 +67,13 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
 
   it('are issued all or not at all: a refused part or a failed role leaves no role', async () => {
     const before = await rolesAt(target)
-    for (const [asked, expected] of [
+    for (const [request, expected] of [
       [{ databases: ['orders', 'billing'] }, '403 not_granted /databases/1'],
       [{ databases: ['orders', 'nowhere'] }, '404 not_found /databases/1'],
       [{ databases: ['orders'], jwts: [{ audience: ['nobody'] }] }, '403 not_granted /jwts'],
       [{ databases: ['orders'], secrets: ['prod/none'] }, '403 not_granted /secrets/0'],
     ] as const) {
-      const answer = await shop.attest(asked)
+      const answer = await shop.attest(request)
       expect(fault(answer)).toBe(expected)
       expect(answer.body).not.toHaveProperty('databases')
     }
@@ -112,7 +112,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     const answer = await revoke(role.lease, token)
     expect([answer.status, answer.body['state']]).toEqual([200, 'revoked'])
     await closed
-    expect(await gone(role.username)).toBe(true)
+    expect(await isDropped(role.username)).toBe(true)
     await expect(target.login(role.username, role.password)).rejects.toThrow()
     const entries = await entriesOf(shop.purser, answer.headers.get('purser-request-id'))
     expect(entries.map((entry) => `${entry.action} ${entry.outcome}`)).toEqual([
@@ -147,7 +147,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(fault(await revoke(`ls_${'0'.repeat(32)}`, shop.purser.admin))).toBe('404 not_found')
     expect((await revoke(role.lease.slice(0, -1), shop.purser.admin)).status).toBe(400)
     expect((await revoke(role.lease, shop.purser.admin)).body['state']).toBe('revoked')
-    expect(await gone(role.username)).toBe(true)
+    expect(await isDropped(role.username)).toBe(true)
   })
 
   it('keep their database in place, so that no role is looked for elsewhere', async () => {
@@ -162,7 +162,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(await replace({ defaultLifetimeSeconds: 601 })).toBe('200 ')
     const open = (await admin('GET', '/api/v1/leases?state=active')).body['items'] as { id: string }[]
     for (const { id } of open) expect((await revoke(id, shop.purser.admin)).body['state']).toBe('revoked')
-    expect(await gone(role.username)).toBe(true)
+    expect(await isDropped(role.username)).toBe(true)
     expect(await replace({ host: 'localhost' })).toBe('200 ')
     expect(await replace({})).toBe('200 ')
   })
@@ -181,12 +181,12 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
       `select rolvaliduntil from pg_roles where rolname = '${role.username}'`,
     )
     expect(valid?.rolvaliduntil.getTime()).toBe(end)
-    const soon = new Date(Date.now() + 60_000)
+    const sessionEnd = new Date(Date.now() + 60_000)
     await shop.purser
       .knex('lease')
       .where({ id: role.lease })
-      .update({ expires_at: new Date(Date.now() + 30_000), max_expires_at: soon })
-    expect(new Date(String((await renew(role.lease, token)).body['expiresAt'])).getTime()).toBe(soon.getTime())
+      .update({ expires_at: new Date(Date.now() + 30_000), max_expires_at: sessionEnd })
+    expect(new Date(String((await renew(role.lease, token)).body['expiresAt'])).getTime()).toBe(sessionEnd.getTime())
     expect(fault(await renew(role.lease, shop.purser.admin))).toMatch(/^401/)
     const other = await shop.arrive('other')
     expect(fault(await renew(role.lease, other.token))).toBe('404 not_found')
@@ -195,7 +195,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     await shop.purser.knex('lease').where({ id: role.lease }).update({ expires_at: past })
     expect(fault(await renew(role.lease, token))).toBe('409 lease_over')
     await settle()
-    expect(await gone(role.username)).toBe(true)
+    expect(await isDropped(role.username)).toBe(true)
     expect((await shop.lease(role.lease)).state).toBe('revoked')
   })
 
@@ -204,7 +204,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     await setGrants({})
     expect(fault(await renew(role.lease, token))).toMatch(/^(403 not_granted|409 lease_over)$/)
     await settle()
-    expect(await gone(role.username)).toBe(true)
+    expect(await isDropped(role.username)).toBe(true)
     await setGrants({ databases: ['orders', 'nowhere'] })
   })
 
@@ -221,7 +221,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     const { role, token, session } = await shop.arrive(sub)
     expect((await act(token, session)).status).toBeLessThan(300)
     await settle()
-    expect(await gone(role.username)).toBe(true)
+    expect(await isDropped(role.username)).toBe(true)
     expect((await shop.lease(role.lease)).state).toBe('revoked')
     await admin('POST', '/api/v1/workloads/shop:enable')
   })

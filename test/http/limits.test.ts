@@ -19,7 +19,7 @@ function limited(workers = 1, change: Partial<typeof numbers> = {}) {
 }
 
 /** How many of `tries` are let through. */
-const through = (tries: number, take: () => { ok: boolean }): number =>
+const countAllowed = (tries: number, take: () => { ok: boolean }): number =>
   Array.from({ length: tries }, take).filter((v) => v.ok).length
 
 const stranger = '198.51.100.9'
@@ -27,12 +27,12 @@ const stranger = '198.51.100.9'
 test('an address has its burst, then its rate, and learns when to retry', () => {
   const { limits, pass } = limited()
   const attest = () => limits.take({ kind: 'attest', address: stranger })
-  expect(through(100, attest)).toBe(20)
+  expect(countAllowed(100, attest)).toBe(20)
   expect(attest()).toEqual({ ok: false, retryAfterSeconds: 1 })
   pass(1_000)
-  expect(through(100, attest)).toBe(10)
+  expect(countAllowed(100, attest)).toBe(10)
   pass(3_600_000)
-  expect(through(100, attest)).toBe(20)
+  expect(countAllowed(100, attest)).toBe(20)
 })
 
 test('one IPv6 /64 shares a limit; other addresses and kinds are not affected', () => {
@@ -41,23 +41,23 @@ test('one IPv6 /64 shares a limit; other addresses and kinds are not affected', 
   expect(limits.take({ kind: 'attest', address: '2001:db8:0:1:ffff::1' }).ok).toBe(false)
   expect(limits.take({ kind: 'attest', address: '2001:db8:0:2::1' }).ok).toBe(true)
   expect(limits.take({ kind: 'api', address: '2001:db8:0:1::1' }).ok).toBe(true)
-  expect(through(200, () => limits.take({ kind: 'public', address: '2001:db8:0:1::1' }))).toBe(100)
-  expect(through(200, () => limits.take({ kind: 'none', address: '2001:db8:0:1::1' }))).toBe(200)
+  expect(countAllowed(200, () => limits.take({ kind: 'public', address: '2001:db8:0:1::1' }))).toBe(100)
+  expect(countAllowed(200, () => limits.take({ kind: 'none', address: '2001:db8:0:1::1' }))).toBe(200)
 })
 
 test('callers without an address share one limit rather than none', () => {
   const { limits } = limited()
-  expect(through(100, () => limits.take({ kind: 'attest', address: undefined }))).toBe(20)
+  expect(countAllowed(100, () => limits.take({ kind: 'attest', address: undefined }))).toBe(20)
 })
 
 test('the limits are divided by the workers, but one request is always possible', () => {
-  expect(through(100, () => limited(1).limits.take({ kind: 'attest', address: stranger }))).toBe(100)
+  expect(countAllowed(100, () => limited(1).limits.take({ kind: 'attest', address: stranger }))).toBe(100)
   const two = limited(2)
-  expect(through(100, () => two.limits.take({ kind: 'attest', address: stranger }))).toBe(10)
+  expect(countAllowed(100, () => two.limits.take({ kind: 'attest', address: stranger }))).toBe(10)
   const many = limited(64)
-  expect(through(100, () => many.limits.take({ kind: 'attest', address: stranger }))).toBe(1)
+  expect(countAllowed(100, () => many.limits.take({ kind: 'attest', address: stranger }))).toBe(1)
   many.pass(6_400)
-  expect(through(100, () => many.limits.take({ kind: 'attest', address: stranger }))).toBe(1)
+  expect(countAllowed(100, () => many.limits.take({ kind: 'attest', address: stranger }))).toBe(1)
 })
 
 describe('proofs at one attestor', () => {
@@ -73,36 +73,36 @@ describe('proofs at one attestor', () => {
 
   test('use up nothing while they are valid, or while the orchestrator is unreachable', () => {
     const object = limited()
-    expect(through(1_000, () => present(object, stranger, 'proven'))).toBe(1_000)
-    expect(through(1_000, () => present(object, '10.9.9.9', 'unjudged'))).toBe(1_000)
+    expect(countAllowed(1_000, () => present(object, stranger, 'proven'))).toBe(1_000)
+    expect(countAllowed(1_000, () => present(object, '10.9.9.9', 'unjudged'))).toBe(1_000)
   })
 
   test('that fail use up the limit of their address first', () => {
     const object = limited(1, roomy)
-    expect(through(1_000, () => present(object, stranger, 'failed'))).toBe(20)
+    expect(countAllowed(1_000, () => present(object, stranger, 'failed'))).toBe(20)
     expect(object.limits.admitProof({ attestor: 'prod', address: stranger })).toEqual({
       ok: false,
       retryAfterSeconds: 1,
     })
-    expect(through(1_000, () => present(object, '198.51.100.10', 'failed'))).toBe(20)
+    expect(countAllowed(1_000, () => present(object, '198.51.100.10', 'failed'))).toBe(20)
     expect(present(object, stranger, 'proven', 'ci')).toEqual({ ok: true })
     object.pass(1_000)
-    expect(through(1_000, () => present(object, stranger, 'failed'))).toBe(10)
+    expect(countAllowed(1_000, () => present(object, stranger, 'failed'))).toBe(10)
   })
 
   test('that fail from twenty addresses keep out no address that has not failed', () => {
     const object = limited(1, roomy)
     let n = 0
-    expect(through(10_000, () => present(object, forgers(n++), 'failed'))).toBeLessThanOrEqual(220)
+    expect(countAllowed(10_000, () => present(object, forgers(n++), 'failed'))).toBeLessThanOrEqual(220)
     expect(present(object, forgers(0), 'proven').ok).toBe(false)
-    expect(through(500, () => present(object, `10.0.${n++ % 250}.1`, 'proven'))).toBe(500)
+    expect(countAllowed(500, () => present(object, `10.0.${n++ % 250}.1`, 'proven'))).toBe(500)
   })
 
   test('of an address that fails after a success use up nothing of new addresses', () => {
     const object = limited(1, roomy)
     for (let n = 0; n < 20; n++) present(object, forgers(n), 'proven')
     for (let n = 0; n < 10_000; n++) present(object, forgers(n), 'failed')
-    expect(through(10, () => present(object, stranger, 'failed'))).toBe(10)
+    expect(countAllowed(10, () => present(object, stranger, 'failed'))).toBe(10)
   })
 
   test('under way count until they are verified', () => {
@@ -123,7 +123,7 @@ describe('proofs at one attestor', () => {
       if (answer.ok) object.limits.noteRefusal(refused)
       return answer
     }
-    expect(through(1_000, presentUnregistered)).toBe(20)
+    expect(countAllowed(1_000, presentUnregistered)).toBe(20)
   })
 
   test('cannot collide with the names of others', () => {

@@ -57,11 +57,11 @@ describe('guesses of a password', () => {
 
   it('are thirty a minute for one name from all addresses, whether or not the operator exists', async () => {
     const real = await guess('ada', 32, address)
-    const made = await guess('nobody', 32, (n) => address(1000 + n))
+    const guesses = await guess('nobody', 32, (n) => address(1000 + n))
     expect(statuses(real)).toEqual([...times(30, 401), ...times(2, 429)])
-    const shown = (answers: Answer[]) =>
+    const outcomesOf = (answers: Answer[]) =>
       answers.map((answer) => ({ ...(seen(answer) as object), retryAfter: undefined }))
-    expect(shown(made)).toEqual(shown(real))
+    expect(outcomesOf(guesses)).toEqual(outcomesOf(real))
   })
 
   it('count for one address of an IPv6 network', async () => {

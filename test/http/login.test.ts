@@ -92,8 +92,8 @@ describe('a login', () => {
     })
     const { body } = await ask('whoAmI', { token: String(second.body['token']) })
     expect(body).toMatchObject({ operator: 'ada', login: true, expiresAt: second.body['expiresAt'] })
-    const listed = (await ask('listTokens', { query: { operator: 'ada' } })).body['items'] as { login?: boolean }[]
-    expect(listed.map(({ login }) => login)).toEqual([true, true])
+    const tokens = (await ask('listTokens', { query: { operator: 'ada' } })).body['items'] as { login?: boolean }[]
+    expect(tokens.map(({ login }) => login)).toEqual([true, true])
     const log = JSON.stringify(await readLog(purser))
     expect(log).not.toContain(password)
     expect(purser.logs.join('')).not.toContain(password)
@@ -163,8 +163,8 @@ describe('a session', () => {
     ['removal', (name) => ask('deleteOperator', { name, ifMatch: 1 })],
   ]
 
-  it.each(ends)('ends with %s, at another replica within a second', async (how, end) => {
-    const name = how.replaceAll(' ', '-')
+  it.each(ends)('ends with %s, at another replica within a second', async (ending, end) => {
+    const name = ending.replaceAll(' ', '-')
     await accountWithPassword(ask, name, 'operator')
     const token = await sessionOf(purser, name)
     await expect.poll(() => askReplica('whoAmI', { token }).then(fault), { timeout: 5000 }).toBe('200 ')
@@ -225,8 +225,8 @@ describe('a password', () => {
   it('of oneself needs the present one, in every spelling of the name', async () => {
     const token = await sessionOf(purser, 'ada')
     for (const name of ['self', 'ada']) {
-      const without = await ask('setOperatorPassword', { name, token, body: { password: other } })
-      expect(fault(without)).toBe('403 forbidden /currentPassword')
+      const answer = await ask('setOperatorPassword', { name, token, body: { password: other } })
+      expect(fault(answer)).toBe('403 forbidden /currentPassword')
       const wrong = await ask('setOperatorPassword', { name, token, body: { password: other, currentPassword: other } })
       expect(fault(wrong)).toBe('403 forbidden /currentPassword')
     }

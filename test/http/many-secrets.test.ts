@@ -31,16 +31,16 @@ describe('GET /api/v1/secrets', () => {
   afterAll(() => purser.stop())
 
   async function listAll(token: string, query: string): Promise<string[]> {
-    const found: string[] = []
+    const paths: string[] = []
     for (let cursor: string | null = ''; cursor !== null;) {
       const more = cursor === '' ? '' : `&cursor=${cursor}`
       const { status, body } = await purser.call('GET', `/api/v1/secrets?${query}${more}`, undefined, { token })
       expect(status).toBe(200)
       const page = body as unknown as Page
-      found.push(...page.items.map(({ path }) => path))
+      paths.push(...page.items.map(({ path }) => path))
       cursor = page.nextCursor
     }
-    return found
+    return paths
   }
 
   it.each(['limit=1', 'limit=2', 'limit=3', 'limit=100'])('shows all that is granted, in order: %s', async (query) => {

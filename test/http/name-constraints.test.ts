@@ -197,7 +197,7 @@ describe('an issuing CA of an upstream CA', () => {
     'subjectAltName=URI:spiffe://example.org',
   ]
   const permitted = (...names: string[]): string => names.map((name) => `permitted;${name}`).join(',')
-  const wanted = permitted(...ownNames.slice(0, -1))
+  const constraints = permitted(...ownNames.slice(0, -1))
 
   it('has the constraints of its request, and no others', async () => {
     const operator = createAsk(purser)
@@ -211,19 +211,22 @@ describe('an issuing CA of an upstream CA', () => {
     }
     for (const extensions of [
       [],
-      [`nameConstraints=${wanted}`],
-      [`nameConstraints=critical,${wanted},${permitted('DNS:more.example')}`],
+      [`nameConstraints=${constraints}`],
+      [`nameConstraints=critical,${constraints},${permitted('DNS:more.example')}`],
       [`nameConstraints=critical,${permitted('URI:example.org', 'DNS:lab')}`],
-      [`nameConstraints=critical,${wanted.replace('URI:example.org', 'URI:.example.org')}`],
-      [`nameConstraints=critical,${wanted},excluded;DNS:a.lab`],
-      [`nameConstraints=critical,${wanted},${permitted('IP:10.0.0.0/255.0.0.0')}`],
+      [`nameConstraints=critical,${constraints.replace('URI:example.org', 'URI:.example.org')}`],
+      [`nameConstraints=critical,${constraints},excluded;DNS:a.lab`],
+      [`nameConstraints=critical,${constraints},${permitted('IP:10.0.0.0/255.0.0.0')}`],
     ]) {
       expect([extensions, await take(extensions)]).toEqual([extensions, '422 impossible'])
     }
-    expect(await take([`nameConstraints=critical,${wanted}`])).toBe('200 ')
+    expect(await take([`nameConstraints=critical,${constraints}`])).toBe('200 ')
     const plain = await replica({})
     const { body } = await createAsk(plain)('createCaCsr', { body: {} })
-    const certificateChain = company.signed(String(body.csr), 'root', [...ca, `nameConstraints=critical,${wanted}`])
+    const certificateChain = company.signed(String(body.csr), 'root', [
+      ...ca,
+      `nameConstraints=critical,${constraints}`,
+    ])
     const answer = await createAsk(plain)('importCaChain', { body: { certificateChain, trustBundle: company.root } })
     expect(fault(answer)).toBe('422 impossible')
   })

@@ -167,9 +167,9 @@ describe('an ID token is refused', () => {
     const [header = '', claims = '', signature = ''] = (await idTokenOf('eve', nonce)).split('.')
     const more = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), groups: ['admins'] }
     const altered = Buffer.from(JSON.stringify(more)).toString('base64url')
-    const none = Buffer.from('{"alg":"none"}').toString('base64url')
+    const noneHeader = Buffer.from('{"alg":"none"}').toString('base64url')
     await isRefused(() => present(`${header}.${altered}.${signature}`, verifier), { cause: 'proof_signature' })
-    await isRefused(() => present(`${none}.${altered}.AA`, verifier), { cause: 'proof_algorithm' })
+    await isRefused(() => present(`${noneHeader}.${altered}.AA`, verifier), { cause: 'proof_algorithm' })
     await isRefused(() => present('no token', verifier), { cause: 'proof_malformed' })
   }, 20_000)
 

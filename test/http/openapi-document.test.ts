@@ -285,7 +285,7 @@ describe('openapi.yaml', () => {
       if (schema['additionalProperties'] === false) return false
       return !('propertyNames' in schema && 'maxProperties' in schema && isNode(schema['additionalProperties']))
     })
-    expect(open.map((one) => one.path)).toEqual([])
+    expect(open.map((route) => route.path)).toEqual([])
   })
 
   it('bounds every string, array and number of a request', () => {
@@ -297,12 +297,12 @@ describe('openapi.yaml', () => {
           !(limit in schema || 'enum' in schema || 'const' in schema),
       ),
     )
-    expect(unbounded.map((one) => one.path)).toEqual([])
+    expect(unbounded.map((place) => place.path)).toEqual([])
   })
 
   it('describes each pattern of a request in words', () => {
     const silent = requestSchemas.filter(({ schema }) => 'pattern' in schema && !('x-expected' in schema))
-    expect(silent.map((one) => one.path)).toEqual([])
+    expect(silent.map((route) => route.path)).toEqual([])
   })
 
   it('anchors each pattern at both ends', () => {
@@ -355,7 +355,7 @@ describe('openapi.yaml', () => {
 describe('src/http/openapi.generated.ts', () => {
   it('is what npm run types generates from the document', async () => {
     const root = new URL('../../', import.meta.url)
-    const made = COMMENT_HEADER + astToString(await openapiTS(new URL('openapi.yaml', root)))
-    expect(readFileSync(new URL('src/http/openapi.generated.ts', root), 'utf8')).toBe(made)
+    const generated = COMMENT_HEADER + astToString(await openapiTS(new URL('openapi.yaml', root)))
+    expect(readFileSync(new URL('src/http/openapi.generated.ts', root), 'utf8')).toBe(generated)
   })
 })

@@ -72,8 +72,8 @@ describe('bodies', () => {
     [{ kind: 'jwt', token: '' }, { '/proof/token': 'must not be empty' }],
     [{ kind: 'x509', token: 'x' }, { '/proof/token': 'is not known here' }],
     [{ kind: 'join-token', token: 'purser_at_x' }, { '/proof/token': 'must be a join token, purser_join_…' }],
-  ])('reports the errors of the kind of proof that was meant: %j', (given, wanted) => {
-    expect(faults('issueCredentials', { proof: given })).toEqual(wanted)
+  ])('reports the errors of the kind of proof that was meant: %j', (invalidProof, expected) => {
+    expect(faults('issueCredentials', { proof: invalidProof })).toEqual(expected)
   })
 
   it('refuses a proof that is longer than any issuer signs', () => {
@@ -84,9 +84,9 @@ describe('bodies', () => {
   })
 
   it('requires exactly one of csr and generateKey', () => {
-    const wanted = { '/x509': 'must have exactly one of csr, generateKey' }
-    expect(faults('issueCredentials', { proof, x509: {} })).toEqual(wanted)
-    expect(faults('issueCredentials', { proof, x509: { csr: 'x', generateKey: 'EC-P256' } })).toEqual(wanted)
+    const expected = { '/x509': 'must have exactly one of csr, generateKey' }
+    expect(faults('issueCredentials', { proof, x509: {} })).toEqual(expected)
+    expect(faults('issueCredentials', { proof, x509: { csr: 'x', generateKey: 'EC-P256' } })).toEqual(expected)
     expect(faults('issueCredentials', { proof, x509: { csr: 'x' } })).toEqual({})
     expect(faults('issueCredentials', { proof, x509: { generateKey: 'RSA-1024' } })).toEqual({
       '/x509/generateKey': 'must be one of EC-P256, RSA-2048',
@@ -180,8 +180,8 @@ describe('bodies', () => {
   })
 
   it('explains by a request id, a proof, or an attestor with selectors', () => {
-    const wanted = { '': 'must have exactly one of requestId, proof, attestor with selectors' }
-    expect(faults('explainWorkload', { attestor: 'prod-eu' })).toEqual(wanted)
+    const expected = { '': 'must have exactly one of requestId, proof, attestor with selectors' }
+    expect(faults('explainWorkload', { attestor: 'prod-eu' })).toEqual(expected)
     expect(faults('explainWorkload', { attestor: 'prod-eu', proof: { kind: 'jwt', token: 'x' } })).toEqual({})
     expect(faults('explainWorkload', { proof })).toEqual({ '/proof/kind': 'must be one of jwt, join-token' })
   })
@@ -250,7 +250,7 @@ describe('bodies', () => {
 })
 
 describe('parameters', () => {
-  const query = (given: Record<string, unknown>) => api.operation('listWorkloads').validateParams({ query: given })
+  const query = (params: Record<string, unknown>) => api.operation('listWorkloads').validateParams({ query: params })
 
   it.each(['0', '-1', '201', '1e2', '0x10', ' 5', '5 ', '10abc', '', '05', '1.0', '99999999999999999999'])(
     'refuses a limit of %j',
@@ -262,9 +262,9 @@ describe('parameters', () => {
   )
 
   it('reads whole numbers and fills in defaults, on a copy', () => {
-    const given = { limit: '200' }
-    expect(query(given).values?.query).toEqual({ limit: 200 })
-    expect(given).toEqual({ limit: '200' })
+    const params = { limit: '200' }
+    expect(query(params).values?.query).toEqual({ limit: 200 })
+    expect(params).toEqual({ limit: '200' })
     expect(query({}).values?.query).toEqual({ limit: 50 })
   })
 

@@ -40,12 +40,12 @@ describeBothStores('the migration', (open) => {
     await db.knex.raw('drop schema public cascade')
     await db.knex.raw('create schema public')
     await migrate(db)
-    const late: Migration = {
+    const laterMigration: Migration = {
       name: '008-late',
       up: async (knex) => void (await knex.raw('create table late (id int)')),
     }
     const at = migrations.findIndex(({ name }) => name === '009-operators')
-    const list = [...migrations.slice(0, at), late, ...migrations.slice(at)]
+    const list = [...migrations.slice(0, at), laterMigration, ...migrations.slice(at)]
     expect(await migrate(db, list)).toEqual(['008-late'])
     expect(await migrate(db, list)).toEqual([])
   })

@@ -157,10 +157,10 @@ describe('the last admin', () => {
     ] as const
 
   async function isKept(): Promise<void> {
-    for (const [how, lose] of loses()) {
+    for (const [change, lose] of loses()) {
       const before = await stored(purser)
       const answer = await lose()
-      expect(fault(answer), how).toBe('409 conflict')
+      expect(fault(answer), change).toBe('409 conflict')
       expect(answer.text).toContain('no enabled admin with a live admin token')
       expect(await entryFor(purser, answer)).toMatchObject({ outcome: 'refused', reason: 'conflict' })
       expect(await stored(purser)).toEqual(before)

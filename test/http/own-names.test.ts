@@ -24,13 +24,13 @@ afterAll(async () => {
   await before.stop()
 })
 
-const ask = async (wanted: object, at = after): Promise<Answer> =>
-  at.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await issuer.token() }, ...wanted })
+const ask = async (request: object, at = after): Promise<Answer> =>
+  at.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await issuer.token() }, ...request })
 const csr = newRequest().csr
 
 it('is in no certificate, even if a workload entry grants it', async () => {
-  for (const wanted of [{ x509: { csr } }, { x509: { csr, dnsNames: ['web.lab'] } }]) {
-    const answer = await ask(wanted)
+  for (const request of [{ x509: { csr } }, { x509: { csr, dnsNames: ['web.lab'] } }]) {
+    const answer = await ask(request)
     expect(fault(answer)).toBe('403 not_granted /x509/dnsNames')
     expect(await entryOf(after, answer)).toMatchObject({ outcome: 'refused', actor: { attestor: 'lab' } })
   }
@@ -45,10 +45,10 @@ it('is the audience of no JWT', async () => {
 })
 
 it('cannot be renewed by a holder of an earlier certificate', async () => {
-  const held = await attest(before, issuer)
-  expect(fault(await renew(after, held, { x509: { csr } }))).toBe('403 not_granted /x509/dnsNames')
-  expect(fault(await renew(after, held, { jwts: [{ audience: ['payments'] }] }))).toBe(
+  const svid = await attest(before, issuer)
+  expect(fault(await renew(after, svid, { x509: { csr } }))).toBe('403 not_granted /x509/dnsNames')
+  expect(fault(await renew(after, svid, { jwts: [{ audience: ['payments'] }] }))).toBe(
     '403 not_granted /jwts/0/audience/0',
   )
-  expect(fault(await renew(after, held, { x509: { csr, dnsNames: [] } }))).toBe('200 ')
+  expect(fault(await renew(after, svid, { x509: { csr, dnsNames: [] } }))).toBe('200 ')
 })

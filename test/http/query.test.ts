@@ -58,8 +58,8 @@ describe('a query', () => {
       fc.property(fc.array(fc.tuple(text, text)), (pairs) => {
         const expected = new Map<string, string[]>()
         for (const [name, value] of pairs) expected.set(name, [...(expected.get(name) ?? []), value])
-        const found = parseQuery(`/x?${new URLSearchParams(pairs).toString()}`)
-        const lists = Object.entries(found).map(([name, value]) => [name, Array.isArray(value) ? value : [value]])
+        const query = parseQuery(`/x?${new URLSearchParams(pairs).toString()}`)
+        const lists = Object.entries(query).map(([name, value]) => [name, Array.isArray(value) ? value : [value]])
         expect(new Map(lists as [string, string[]][])).toEqual(expected)
       }),
     )

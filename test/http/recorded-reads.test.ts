@@ -44,8 +44,8 @@ describe('a read of an operator', () => {
   })
 
   it('names its object, or its filters and the number of its items, and no cursor', async () => {
-    const one = await purser.asAdmin('GET', '/api/v1/secrets/lab/web/key:versions')
-    expect(await entriesFor(one)).toMatchObject([{ resource: { kind: 'secret', name: 'lab/web/key' } }])
+    const listing = await purser.asAdmin('GET', '/api/v1/secrets/lab/web/key:versions')
+    expect(await entriesFor(listing)).toMatchObject([{ resource: { kind: 'secret', name: 'lab/web/key' } }])
     const list = await purser.asAdmin('GET', '/api/v1/secrets?prefix=lab/&limit=1')
     const [entry] = await entriesFor(list)
     expect(entry).toMatchObject({ detail: { filters: { prefix: 'lab/' }, found: 1 } })
@@ -58,9 +58,9 @@ describe('a read of an operator', () => {
   })
 
   it('leaves no token in the log', async () => {
-    const given = await lab.get()
-    const answer = await purser.asAdmin('POST', '/api/v1/introspect', { token: given.accessToken })
-    expect(JSON.stringify(await entriesFor(answer))).not.toContain(given.accessToken)
+    const credentials = await lab.get()
+    const answer = await purser.asAdmin('POST', '/api/v1/introspect', { token: credentials.accessToken })
+    expect(JSON.stringify(await entriesFor(answer))).not.toContain(credentials.accessToken)
   })
 })
 

@@ -76,22 +76,25 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     expect(body).toEqual({ epoch: 1, from, to: from + 6, redacted: 5 })
     expect(validateReply('redactEntries', status, body)).toEqual([])
 
-    const { body: one } = await purser.asAdmin('GET', `/api/v1/audit/entries/1/${from}`)
-    expect(Object.keys(one).sort()).toEqual(['commitment', 'epoch', 'index', 'proof'])
+    const { body: redacted } = await purser.asAdmin('GET', `/api/v1/audit/entries/1/${from}`)
+    expect(Object.keys(redacted).sort()).toEqual(['commitment', 'epoch', 'index', 'proof'])
     const { body: list } = await purser.asAdmin('GET', `/api/v1/audit/entries?order=asc&fromIndex=${from}&limit=7`)
-    const taken = (n: number) => ({ epoch: 1, index: from + n, redacted: true })
+    const redactedItem = (n: number) => ({ epoch: 1, index: from + n, redacted: true })
     expect(list.items).toMatchObject([
-      taken(0),
-      taken(1),
+      redactedItem(0),
+      redactedItem(1),
       { index: from + 2, entry: { action: 'secret.put' } },
-      taken(3),
-      taken(4),
-      taken(5),
+      redactedItem(3),
+      redactedItem(4),
+      redactedItem(5),
       { index: from + 6, entry: { action: 'credentials.issue' } },
     ])
     expect(list.redacted).toBe(5)
-    const { body: found } = await purser.asAdmin('GET', '/api/v1/audit/entries?workload=web&action=credentials.issue')
-    expect([found.items, found.redacted]).toMatchObject([[{ index: to - 1 }, { index: to - 2 }, { index: to - 3 }], 5])
+    const { body: search } = await purser.asAdmin('GET', '/api/v1/audit/entries?workload=web&action=credentials.issue')
+    expect([search.items, search.redacted]).toMatchObject([
+      [{ index: to - 1 }, { index: to - 2 }, { index: to - 3 }],
+      5,
+    ])
     const { body: own } = await purser.asAdmin('GET', '/api/v1/audit/entries?action=log.redact&outcome=granted')
     expect(own.items).toMatchObject([
       {

@@ -11,7 +11,7 @@ const numbers = {
   allRefusalsPerMinute: 30,
 }
 
-function noted(workers = 1, change: Partial<typeof numbers> = {}) {
+function createTestSummaries(workers = 1, change: Partial<typeof numbers> = {}) {
   let time = 1_700_000_000_000
   const summaries = createSummaries({ limits: { ...numbers, ...change }, workers, now: () => time })
   return { ...summaries, pass: (ms: number) => void (time += ms), time: () => time }
@@ -20,7 +20,7 @@ function noted(workers = 1, change: Partial<typeof numbers> = {}) {
 const refusal = { attestor: 'prod', reason: 'no_workload', address: '198.51.100.9' } as const
 
 test('the first refusals of an anonymous caller are recorded one by one, the others as one entry a minute with their number', () => {
-  const { noteRefusal, dueSummaries, pass, time } = noted()
+  const { noteRefusal, dueSummaries, pass, time } = createTestSummaries()
   const start = time()
   const answers = Array.from({ length: 10 }, () => noteRefusal(refusal))
   expect(answers).toEqual([...Array<string>(6).fill('record'), ...Array<string>(4).fill('summarise')])
@@ -35,13 +35,13 @@ test('the first refusals of an anonymous caller are recorded one by one, the oth
 })
 
 test('a refusal of a rate limit is only counted', () => {
-  const { noteRefusal, dueSummaries } = noted()
+  const { noteRefusal, dueSummaries } = createTestSummaries()
   expect(noteRefusal({ reason: 'rate_limited', address: undefined })).toBe('summarise')
   expect(dueSummaries({ all: true })).toMatchObject([{ reason: 'rate_limited', addressPrefix: 'unknown', count: 1 }])
 })
 
 test('requests for unknown paths are only counted, since every scanner makes them', () => {
-  const { noteRefusal, dueSummaries } = noted()
+  const { noteRefusal, dueSummaries } = createTestSummaries()
   for (const reason of ['not_found', 'method_not_allowed'] as const) {
     expect(noteRefusal({ reason, address: '198.51.100.9' })).toBe('summarise')
   }
@@ -59,7 +59,7 @@ describe('refusals of a verified proof', () => {
     Array.from({ length: count }, (_, n) => note(n)).filter((answer) => answer === 'record').length
 
   test('of one identity are recorded up to its limit, whatever its addresses, and use up nothing of anonymous callers', () => {
-    const { noteRefusal, dueSummaries, pass } = noted(1, big)
+    const { noteRefusal, dueSummaries, pass } = createTestSummaries(1, big)
     const flood = () => recorded(200, (n) => noteRefusal({ ...proven('a'), address: `10.0.0.${n % 20}` }))
     expect(flood()).toBe(6)
     const due = dueSummaries({ all: true })
@@ -72,7 +72,7 @@ describe('refusals of a verified proof', () => {
   })
 
   test('of one single-use proof are recorded once for each reason', () => {
-    const { noteRefusal, pass } = noted(1, big)
+    const { noteRefusal, pass } = createTestSummaries(1, big)
     const refused = proven('a', { singleUseProof: 'p1' })
     expect(recorded(50, () => noteRefusal(refused))).toBe(1)
     expect(recorded(50, () => noteRefusal({ ...refused, reason: 'proof_replayed' }))).toBe(1)
@@ -82,7 +82,7 @@ describe('refusals of a verified proof', () => {
   })
 
   test('of many identities without an entry leave room for registered ones and for other attestors', () => {
-    const { noteRefusal } = noted(1, big)
+    const { noteRefusal } = createTestSummaries(1, big)
     expect(recorded(1_000, (n) => noteRefusal(proven(`stranger ${n}`)))).toBe(10)
     expect(noteRefusal({ ...proven('web'), reason: 'blocked' })).toBe('record')
     const elsewhere = { ...proven('x'), proven: { attestor: 'prod', identity: 'x' } }
@@ -92,7 +92,7 @@ describe('refusals of a verified proof', () => {
 })
 
 test('anonymous callers with many addresses share one limit', () => {
-  const { noteRefusal, dueSummaries, pass } = noted()
+  const { noteRefusal, dueSummaries, pass } = createTestSummaries()
   const flood = (): number =>
     Array.from({ length: 5_000 }, (_, i) =>
       noteRefusal({ ...refusal, address: `2001:db8:0:${i.toString(16)}::1` }),
@@ -108,12 +108,12 @@ test('anonymous callers with many addresses share one limit', () => {
 })
 
 test('the limit is divided by the workers', () => {
-  const { noteRefusal } = noted(3)
+  const { noteRefusal } = createTestSummaries(3)
   expect(Array.from({ length: 4 }, () => noteRefusal(refusal))).toEqual(['record', 'record', 'summarise', 'summarise'])
 })
 
 test('each attestor, reason and address has an entry of its own', () => {
-  const { noteRefusal, dueSummaries } = noted()
+  const { noteRefusal, dueSummaries } = createTestSummaries()
   const limitedAt = (attestor: string | undefined, address: string) =>
     noteRefusal({ attestor, reason: 'rate_limited', address })
   limitedAt('a', '192.0.2.1')
@@ -132,7 +132,7 @@ test('each attestor, reason and address has an entry of its own', () => {
 })
 
 test('a summary that could not be recorded keeps counting and stays due', () => {
-  const { noteRefusal, dueSummaries, putBack, pass, time } = noted()
+  const { noteRefusal, dueSummaries, putBack, pass, time } = createTestSummaries()
   const start = time()
   const limited = { ...refusal, reason: 'rate_limited' } as const
   noteRefusal(limited)
@@ -144,7 +144,7 @@ test('a summary that could not be recorded keeps counting and stays due', () => 
 })
 
 test('a clock that was set back delays no summary', () => {
-  const { noteRefusal, dueSummaries, pass } = noted()
+  const { noteRefusal, dueSummaries, pass } = createTestSummaries()
   noteRefusal({ ...refusal, reason: 'rate_limited' })
   pass(-3_600_000)
   expect(dueSummaries()).toHaveLength(1)
@@ -160,7 +160,7 @@ test('every refusal is recorded or in exactly one summary', () => {
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
-      const { noteRefusal, dueSummaries, putBack, pass } = noted()
+      const { noteRefusal, dueSummaries, putBack, pass } = createTestSummaries()
       let recorded = 0
       const out: Summary[] = []
       for (const { wait, collect, ...refused } of steps) {

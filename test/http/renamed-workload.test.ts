@@ -21,31 +21,34 @@ describe('sessions of an entry that is given another SPIFFE ID', () => {
 
   async function rewrite(change: Record<string, unknown>): Promise<void> {
     const { body, headers } = await ask('getWorkload', { name: 'web' })
-    const kept = ['name', 'attestor', 'match', 'spiffeId', 'grants', 'maxSessionSeconds']
-    const definition = Object.fromEntries(Object.entries(body).filter(([name]) => kept.includes(name)))
+    const memberNames = ['name', 'attestor', 'match', 'spiffeId', 'grants', 'maxSessionSeconds']
+    const definition = Object.fromEntries(Object.entries(body).filter(([name]) => memberNames.includes(name)))
     const revision = Number(/\d+/.exec(headers.get('etag') ?? '')?.[0])
     const answer = await ask('replaceWorkload', { name: 'web', body: { ...definition, ...change }, ifMatch: revision })
     expect(fault(answer)).toBe('200 ')
   }
 
   type Token = { token: string }
-  type Given = Svid & { spiffeId: unknown; jwt: string; accessToken: string }
-  async function attest(token: string): Promise<Given> {
+  type Attested = Svid & { spiffeId: unknown; jwt: string; accessToken: string }
+  async function attest(token: string): Promise<Attested> {
     const request = newRequest()
-    const wanted = { x509: { csr: request.csr }, jwts: [{ audience: ['payments'] }], accessToken: {} }
-    const answer = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token }, ...wanted })
+    const credentialRequest = { x509: { csr: request.csr }, jwts: [{ audience: ['payments'] }], accessToken: {} }
+    const answer = await purser.call('POST', '/api/v1/credentials', {
+      proof: { kind: 'jwt', token },
+      ...credentialRequest,
+    })
     const svid = svidOf(answer, request)
     const { jwts, accessToken } = answer.body as unknown as { jwts: Token[]; accessToken: Token }
     return { ...svid, spiffeId: answer.body.spiffeId, jwt: jwts[0]?.token ?? '', accessToken: accessToken.token }
   }
   const introspect = async (token: string) => (await ask('introspectToken', { body: { token } })).body
-  const self = async ({ accessToken }: Given) => {
+  const self = async ({ accessToken }: Attested) => {
     const { status, body } = await ask('whoAmI', { token: accessToken })
     return status === 200 ? body.spiffeId : status
   }
 
   let token: string
-  let before: Given
+  let before: Attested
   beforeEach(async () => {
     await rewrite({ spiffeId: web })
     token = await issuer.token()

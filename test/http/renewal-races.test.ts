@@ -42,13 +42,13 @@ const refusal = '401 attestation_failed'
 const reasonOf = async (answer: Answer): Promise<unknown> =>
   (await entriesOf(purser, answer.headers.get('purser-request-id'))).map((entry) => entry.reason)
 
-const wanted = [
+const requests = [
   ['a JWT', () => ({ jwts: [{ audience: ['payments'] }] })],
   ['an access token', () => ({ accessToken: {} })],
   ['a certificate', () => ({ x509: { csr: newRequest().csr } })],
 ] as const
 
-describe.each(wanted)('a renewal that asks for %s while its certificate', (_, more) => {
+describe.each(requests)('a renewal that asks for %s while its certificate', (_, more) => {
   /** A renewal that is recorded first was decided rightly: an append of the server itself waited in its place. */
   const meanwhile = async (
     end: (client: Svid) => Promise<Answer>,
@@ -68,35 +68,35 @@ describe.each(wanted)('a renewal that asks for %s while its certificate', (_, mo
   }
 
   it('is revoked gets nothing', async () => {
-    const [revoked, late] = await meanwhile(({ serialNumber }) =>
+    const [revoked, renewal] = await meanwhile(({ serialNumber }) =>
       purser.asAdmin('POST', '/api/v1/revocations', { serialNumber }),
     )
     expect(revoked.body.revoked).toMatchObject({ certificates: 1, sessions: 0 })
-    expect(fault(late)).toBe(refusal)
-    expect(await reasonOf(late)).toEqual(['session_ended'])
+    expect(fault(renewal)).toBe(refusal)
+    expect(await reasonOf(renewal)).toEqual(['session_ended'])
   })
 
   it('loses its issuing key gets nothing', async () => {
-    const [, late] = await meanwhile(() =>
+    const [, renewal] = await meanwhile(() =>
       purser.asAdmin('POST', '/api/v1/keys/ca:rotate', { compromised: true, level: 'issuing' }),
     )
-    expect(fault(late)).toBe(refusal)
-    expect(await reasonOf(late)).toEqual(['session_ended'])
+    expect(fault(renewal)).toBe(refusal)
+    expect(await reasonOf(renewal)).toEqual(['session_ended'])
   })
 
   it('has its entry disabled gets nothing', async () => {
-    const [, late] = await meanwhile(
+    const [, renewal] = await meanwhile(
       () => purser.asAdmin('POST', '/api/v1/workloads/web:disable'),
       () => purser.asAdmin('POST', '/api/v1/workloads/web:enable'),
     )
-    expect(fault(late)).toBe(refusal)
+    expect(fault(renewal)).toBe(refusal)
   })
 
   it('stays valid succeeds, whatever else was changed', async () => {
     const other = await attest(purser, issuer)
-    const [, late] = await meanwhile(() =>
+    const [, renewal] = await meanwhile(() =>
       purser.asAdmin('POST', '/api/v1/revocations', { serialNumber: other.serialNumber }),
     )
-    expect(fault(late)).toBe('200 ')
+    expect(fault(renewal)).toBe('200 ')
   })
 })

@@ -55,9 +55,9 @@ const reasonOf = async (answer: Answer): Promise<unknown> => (await refusalOf(an
 
 describe('a proof of kind x509', () => {
   it('is refused without a certificate', async () => {
-    const none = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' } })
-    expect(fault(none)).toBe(refusal)
-    expect(await reasonOf(none)).toBe('client_certificate')
+    const answer = await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' } })
+    expect(fault(answer)).toBe(refusal)
+    expect(await reasonOf(answer)).toBe('client_certificate')
   })
 
   it('renews credentials without extending the session, and again with the new certificate', async () => {
@@ -74,14 +74,14 @@ describe('a proof of kind x509', () => {
 
   it('issues JWTs and access tokens without spending the serial number, until a minute after it was spent', async () => {
     const first = await attest()
-    const wanted = { jwts: [{ audience: ['payments'] }], accessToken: {} }
-    for (const _ of [1, 2, 3]) expect(fault(await renew(first, wanted))).toBe('200 ')
+    const request = { jwts: [{ audience: ['payments'] }], accessToken: {} }
+    for (const _ of [1, 2, 3]) expect(fault(await renew(first, request))).toBe('200 ')
     const second = await renewed(first)
-    expect(fault(await renew(first, wanted))).toBe('200 ')
+    expect(fault(await renew(first, request))).toBe('200 ')
     await aMinuteLater()
-    const late = await renew(first, wanted)
-    expect(fault(late)).toBe(refusal)
-    expect(await reasonOf(late)).toBe('serial_spent')
+    const answer = await renew(first, request)
+    expect(fault(answer)).toBe(refusal)
+    expect(await reasonOf(answer)).toBe('serial_spent')
     expect(await self(second)).toBe(401)
   })
 
@@ -110,11 +110,11 @@ describe('a serial number', () => {
     const request = newRequest()
     const again = { x509: { csr: request.csr } }
     const answers = [await renew(first, again), await renew(first, again, { at: replica })]
-    const given = answers.map((answer) => svidOf(answer, request))
-    expect(new Set(given.map((svid) => svid.serialNumber)).size).toBe(2)
+    const svids = answers.map((answer) => svidOf(answer, request))
+    expect(new Set(svids.map((svid) => svid.serialNumber)).size).toBe(2)
     await aMinuteLater()
     expect(fault(await renew(first, again))).toBe(refusal)
-    expect(await Promise.all([first, ...given].map(self))).toEqual([401, 401, 401])
+    expect(await Promise.all([first, ...svids].map(self))).toEqual([401, 401, 401])
   })
 
   it('that is renewed with two keys ends the session, and the log says why', async () => {
@@ -183,8 +183,8 @@ describe('renewal ends', () => {
   }
   const web = async (change: (definition: Record<string, unknown>) => Record<string, unknown>): Promise<unknown> => {
     const { body, headers } = await purser.asAdmin('GET', '/api/v1/workloads/web')
-    const { id: _, revision: __, createdAt: ___, updatedAt: ____, ...kept } = body
-    const definition = Object.fromEntries(Object.entries(change(kept)).filter(([name]) => !['warnings', 'lastUsedAt', 'disabled'].includes(name))) // prettier-ignore
+    const { id: _, revision: __, createdAt: ___, updatedAt: ____, ...definitionBody } = body
+    const definition = Object.fromEntries(Object.entries(change(definitionBody)).filter(([name]) => !['warnings', 'lastUsedAt', 'disabled'].includes(name))) // prettier-ignore
     return purser.asAdmin('PUT', '/api/v1/workloads/web', definition, { 'if-match': headers.get('etag') ?? '"1"' })
   }
 
@@ -195,17 +195,19 @@ describe('renewal ends', () => {
   })
 
   it('when the entry requires facts that the session does not have', async () => {
-    const [before, after] = await throughOneConnection(() => web((one) => ({ ...one, match: { 'oidc:sub': 'other' } })))
-    await web((one) => ({ ...one, match: { 'oidc:sub': 'web' } }))
+    const [before, after] = await throughOneConnection(() =>
+      web((workload) => ({ ...workload, match: { 'oidc:sub': 'other' } })),
+    )
+    await web((workload) => ({ ...workload, match: { 'oidc:sub': 'web' } }))
     expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
   })
 
   it.each([
     ['the session', (svid: Svid) => ({ session: svid.session })],
     ['the certificate', (svid: Svid) => ({ serialNumber: svid.serialNumber })],
-  ])('when %s is revoked', async (_, what) => {
+  ])('when %s is revoked', async (_, selection) => {
     const [before, after] = await throughOneConnection((svid) =>
-      purser.asAdmin('POST', '/api/v1/revocations', what(svid)),
+      purser.asAdmin('POST', '/api/v1/revocations', selection(svid)),
     )
     expect([fault(before), fault(after)]).toEqual(['200 ', refusal])
     expect(await reasonOf(after)).toBe('session_ended')
@@ -220,9 +222,12 @@ describe('renewal ends', () => {
 
   it('for everything that the entry no longer grants', async () => {
     const client = await attest()
-    await web((one) => ({ ...one, grants: { x509: { dnsNames: ['web.lab'] } } }))
+    await web((workload) => ({ ...workload, grants: { x509: { dnsNames: ['web.lab'] } } }))
     const answer = await renew(client, { jwts: [{ audience: ['payments'] }] })
-    await web((one) => ({ ...one, grants: { x509: { dnsNames: ['web.lab'] }, jwt: { audiences: ['payments'] } } }))
+    await web((workload) => ({
+      ...workload,
+      grants: { x509: { dnsNames: ['web.lab'] }, jwt: { audiences: ['payments'] } },
+    }))
     expect(fault(answer)).toBe('403 not_granted /jwts')
   })
 

@@ -71,13 +71,13 @@ describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, new
     const [proof, request] = [await newProof(), newRequest()]
     const first = await present(proof, request.csr)
     expect([fault(first), partsOf(first), first.body.repeated]).toEqual(['200 ', unboundParts, undefined])
-    const [roles, made] = [await rolesAt(target), statements()]
+    const [roles, executed] = [await rolesAt(target), statements()]
 
     const again = await present(proof, request.csr)
     expect([fault(again), partsOf(again), again.body.repeated]).toEqual(['200 ', [], true])
     expect(svidOf(again, request).session).toBe(svidOf(first, request).session)
     expect(Object.keys((await entryOf(purser, again))?.issued ?? {})).toEqual(['x509'])
-    expect([await rolesAt(target), statements()]).toEqual([roles, made])
+    expect([await rolesAt(target), statements()]).toEqual([roles, executed])
   })
 
   it('allows the key to get the rest over mTLS', async () => {
@@ -90,8 +90,8 @@ describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, new
 
   it('gets everything once among concurrent requests', async () => {
     const [proof, request] = [await newProof(), newRequest()]
-    const { databases: __, ...wanted } = unbound
-    const answers = await Promise.all(Array.from({ length: 12 }, () => present(proof, request.csr, wanted)))
+    const { databases: __, ...withoutDatabases } = unbound
+    const answers = await Promise.all(Array.from({ length: 12 }, () => present(proof, request.csr, withoutDatabases)))
     expect(new Set(answers.map(fault))).toEqual(new Set(['200 ']))
     expect(answers.filter((answer) => partsOf(answer).length > 0)).toHaveLength(1)
   })
@@ -117,19 +117,19 @@ describe('a request that is refused for a spent proof or certificate', () => {
     ['presented a minute later', aMinuteLater],
   ])('leaves no role: a certificate that was renewed, %s', async (_, wait) => {
     const request = newRequest()
-    const held = svidOf(await present(await proofOf['a join token'](), request.csr, {}), request)
+    const svid = svidOf(await present(await proofOf['a join token'](), request.csr, {}), request)
     const next = newRequest()
-    const renewed = svidOf(await renew(purser, held, { x509: { csr: next.csr } }), next)
+    const renewed = svidOf(await renew(purser, svid, { x509: { csr: next.csr } }), next)
     await wait()
-    await nothingMade(() => renew(purser, held, { x509: { csr: newRequest().csr }, ...unbound }))
+    await nothingMade(() => renew(purser, svid, { x509: { csr: newRequest().csr }, ...unbound }))
     expect((await selfOf(purser, renewed)).status).toBe(401)
   })
 
   it('leaves no role: a certificate that was spent a minute ago, without a request for a new one', async () => {
     const request = newRequest()
-    const held = svidOf(await present(await proofOf['a join token'](), request.csr, {}), request)
-    await renew(purser, held, { x509: { csr: newRequest().csr } })
+    const svid = svidOf(await present(await proofOf['a join token'](), request.csr, {}), request)
+    await renew(purser, svid, { x509: { csr: newRequest().csr } })
     await aMinuteLater()
-    await nothingMade(() => renew(purser, held, unbound))
+    await nothingMade(() => renew(purser, svid, unbound))
   })
 })

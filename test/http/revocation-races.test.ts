@@ -24,8 +24,8 @@ afterAll(async () => {
 
 /** How often Postgres has ended one of two transactions that waited for each other. */
 async function deadlocks(): Promise<number> {
-  const asked = 'select deadlocks from pg_stat_database where datname = current_database()'
-  const { rows } = await purser.knex.raw<{ rows: { deadlocks: string }[] }>(asked)
+  const query = 'select deadlocks from pg_stat_database where datname = current_database()'
+  const { rows } = await purser.knex.raw<{ rows: { deadlocks: string }[] }>(query)
   return Number(rows[0]?.deadlocks)
 }
 const waiting = (count: number) => expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(count)

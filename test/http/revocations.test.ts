@@ -7,7 +7,7 @@ import { startPurser } from '../support/purser.ts'
 import { frontDoorStores } from '../support/stores.ts'
 
 type Counts = { certificates: number; jwts: number; sessions: number; accessTokens: number }
-const none: Counts = { certificates: 0, jwts: 0, sessions: 0, accessTokens: 0 }
+const zeroCounts: Counts = { certificates: 0, jwts: 0, sessions: 0, accessTokens: 0 }
 
 describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   const clock = createClock()
@@ -34,9 +34,9 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   }
   const isActive = async (token: string): Promise<boolean> =>
     (await ask('introspectToken', { body: { token } })).body.active === true
-  const alive = async (given: IssuedCredentials): Promise<{ jwt: boolean; accessToken: boolean }> => ({
-    jwt: await isActive(given.jwt),
-    accessToken: await isActive(given.accessToken),
+  const alive = async (credentials: IssuedCredentials): Promise<{ jwt: boolean; accessToken: boolean }> => ({
+    jwt: await isActive(credentials.jwt),
+    accessToken: await isActive(credentials.accessToken),
   })
   const both = { jwt: true, accessToken: true }
   /** Another pod of the same workload. */
@@ -60,7 +60,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
       expect(fault(await revoke(body))).toBe('404 not_found')
     }
     // A SPIFFE ID is a name that may come: there is nothing yet, and that is no fault.
-    expect((await revoked({ spiffeId: 'spiffe://example.org/lab/nobody' })).counts).toEqual(none)
+    expect((await revoked({ spiffeId: 'spiffe://example.org/lab/nobody' })).counts).toEqual(zeroCounts)
   })
 
   it('is not for workloads', async () => {
@@ -70,39 +70,42 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   })
 
   it('revokes one JWT and nothing else', async () => {
-    const given = await lab.get()
-    const answer = await revoked({ jti: given.jti })
-    expect(answer.counts).toEqual({ ...none, jwts: 1 })
-    expect(answer.body.outOfReach).toMatchObject([{ jwt: given.jti, audience: 'payments' }])
-    expect(await alive(given)).toEqual({ jwt: false, accessToken: true })
+    const credentials = await lab.get()
+    const answer = await revoked({ jti: credentials.jti })
+    expect(answer.counts).toEqual({ ...zeroCounts, jwts: 1 })
+    expect(answer.body.outOfReach).toMatchObject([{ jwt: credentials.jti, audience: 'payments' }])
+    expect(await alive(credentials)).toEqual({ jwt: false, accessToken: true })
     expect(await entryOf(purser, answer)).toMatchObject({
       action: 'revocation.create',
-      revoked: { jtis: [given.jti] },
-      change: { after: { jti: given.jti } },
+      revoked: { jtis: [credentials.jti] },
+      change: { after: { jti: credentials.jti } },
       resource: { kind: 'revocation', id: answer.body.id },
     })
   })
 
   it('revokes one access token', async () => {
-    const given = await lab.get()
-    expect((await revoked({ accessToken: given.accessTokenId })).counts).toEqual({ ...none, accessTokens: 1 })
-    expect(await alive(given)).toEqual({ jwt: true, accessToken: false })
-    expect(fault(await ask('whoAmI', { token: given.accessToken }))).toBe('401 unauthenticated')
+    const credentials = await lab.get()
+    expect((await revoked({ accessToken: credentials.accessTokenId })).counts).toEqual({
+      ...zeroCounts,
+      accessTokens: 1,
+    })
+    expect(await alive(credentials)).toEqual({ jwt: true, accessToken: false })
+    expect(fault(await ask('whoAmI', { token: credentials.accessToken }))).toBe('401 unauthenticated')
   })
 
   it('revokes one certificate', async () => {
-    const given = await lab.get()
-    const answer = await revoked({ serialNumber: given.serialNumber, reason: 'superseded' })
-    expect(answer.counts).toEqual({ ...none, certificates: 1 })
-    expect(answer.body.outOfReach).toMatchObject([{ serialNumber: given.serialNumber }])
-    expect(await alive(given)).toEqual(both)
+    const credentials = await lab.get()
+    const answer = await revoked({ serialNumber: credentials.serialNumber, reason: 'superseded' })
+    expect(answer.counts).toEqual({ ...zeroCounts, certificates: 1 })
+    expect(answer.body.outOfReach).toMatchObject([{ serialNumber: credentials.serialNumber }])
+    expect(await alive(credentials)).toEqual(both)
   })
 
   it('counts nothing twice', async () => {
     const { jti } = await lab.get()
     await revoked({ jti })
     const again = await revoked({ jti })
-    expect([again.counts, again.body.outOfReach]).toEqual([none, []])
+    expect([again.counts, again.body.outOfReach]).toEqual([zeroCounts, []])
   })
 
   it('revokes a session with all its credentials, and its instance cannot attest again', async () => {
@@ -113,14 +116,15 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect(second.session).toBe(first.session)
     const answer = await revoked({ session: first.session, reason: 'keyCompromise' })
     expect(answer.counts).toEqual({ certificates: 2, jwts: 2, sessions: 1, accessTokens: 2 })
-    for (const given of [first, second]) expect(await alive(given)).toEqual({ jwt: false, accessToken: false })
+    for (const credentials of [first, second])
+      expect(await alive(credentials)).toEqual({ jwt: false, accessToken: false })
     expect(await alive(other)).toEqual(both)
     expect((await lab.ask(instance)).body.code).toBe('attestation_failed')
     const reasons = (await readLog(purser)).map((entry) => entry.reason)
     expect(reasons.at(-1)).toBe('blocked')
     // Found again by each of its names, for auditors.
-    const named = await ask('searchEntries', { query: { serialNumber: first.serialNumber } })
-    expect((named.body.items as { entry: { action: string } }[]).map((item) => item.entry.action)).toContain(
+    const search = await ask('searchEntries', { query: { serialNumber: first.serialNumber } })
+    expect((search.body.items as { entry: { action: string } }[]).map((item) => item.entry.action)).toContain(
       'revocation.create',
     )
   })
@@ -128,30 +132,31 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   it('includes credentials that the session is issued meanwhile', async () => {
     const instance = { jti: 'busy' }
     const { session } = await lab.get(instance)
-    const given: IssuedCredentials[] = []
+    const issued: IssuedCredentials[] = []
     const done = new AbortController()
     const asking = Array.from({ length: 8 }, async () => {
       while (!done.signal.aborted) {
-        const one = await lab.get(instance).catch(() => undefined)
-        if (!one) return
-        given.push(one)
+        const credentials = await lab.get(instance).catch(() => undefined)
+        if (!credentials) return
+        issued.push(credentials)
       }
     })
-    await expect.poll(() => given.length).toBeGreaterThan(8)
+    await expect.poll(() => issued.length).toBeGreaterThan(8)
     await revoked({ session })
     done.abort()
     await Promise.all(asking)
     const rows: { value: string }[] = await purser.knex('block').where({ kind: 'serialNumber' }).select('value')
     const blocked = new Set(rows.map((row) => row.value))
-    expect(given.filter((given) => !blocked.has(given.serialNumber))).toEqual([])
-    for (const one of given.slice(-8)) expect(await alive(one)).toEqual({ jwt: false, accessToken: false })
+    expect(issued.filter((credentials) => !blocked.has(credentials.serialNumber))).toEqual([])
+    for (const credentials of issued.slice(-8))
+      expect(await alive(credentials)).toEqual({ jwt: false, accessToken: false })
     expect((await lab.ask(instance)).status).toBe(401)
   })
 
   it('also blocks the credentials of a session that was ended by its holder', async () => {
-    const given = await lab.get({ jti: 'leaver' })
-    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: given.accessToken })
-    const { counts } = await revoked({ session: given.session })
+    const credentials = await lab.get({ jti: 'leaver' })
+    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: credentials.accessToken })
+    const { counts } = await revoked({ session: credentials.session })
     expect(counts).toEqual({ certificates: 1, jwts: 1, sessions: 0, accessTokens: 1 })
   })
 
@@ -171,12 +176,12 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
 
   it('revokes all credentials of a SPIFFE ID', async () => {
     const all = [await elsewhere(), await elsewhere(), await lab.get({ jti: 'third' })]
-    const what = { spiffeId: 'spiffe://example.org/lab/web', reason: 'privilegeWithdrawn' }
-    const { counts, body } = await revoked(what)
+    const selection = { spiffeId: 'spiffe://example.org/lab/web', reason: 'privilegeWithdrawn' }
+    const { counts, body } = await revoked(selection)
     expect(counts.sessions).toBeGreaterThanOrEqual(1)
     expect(counts.certificates).toBeGreaterThanOrEqual(all.length)
     await release(body.id)
-    for (const given of all) expect(await alive(given)).toEqual({ jwt: false, accessToken: false })
+    for (const credentials of all) expect(await alive(credentials)).toEqual({ jwt: false, accessToken: false })
   })
 
   it('names any number of credentials, in several entries', async () => {
@@ -195,11 +200,11 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   })
 
   it('ignores expired credentials', async () => {
-    const given = await lab.get()
+    const credentials = await lab.get()
     clock.advance(3700)
-    expect((await revoked({ jti: given.jti })).counts).toEqual(none)
-    expect((await revoked({ serialNumber: given.serialNumber })).counts).toEqual(none)
-    expect((await revoked({ accessToken: given.accessTokenId })).counts).toEqual(none)
+    expect((await revoked({ jti: credentials.jti })).counts).toEqual(zeroCounts)
+    expect((await revoked({ serialNumber: credentials.serialNumber })).counts).toEqual(zeroCounts)
+    expect((await revoked({ accessToken: credentials.accessTokenId })).counts).toEqual(zeroCounts)
   })
 
   it('performs a repeated request once, and records the reason', async () => {

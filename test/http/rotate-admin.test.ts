@@ -34,8 +34,8 @@ it('is not lost if an operator supplies a credential during the change', async (
   await expect
     .poll(async () => (await target.sql(`select 1 from pg_locks where not granted`)).length)
     .toBeGreaterThan(0)
-  const given = await ask('replaceDatabase', { name: 'orders', body: definitionFor(target), ifMatch: 1 })
-  expect(given.status).toBe(200)
+  const replacement = await ask('replaceDatabase', { name: 'orders', body: definitionFor(target), ifMatch: 1 })
+  expect(replacement.status).toBe(200)
   await blocker.query('commit')
   await blocker.end()
   const answer = await rotating

@@ -137,8 +137,8 @@ describe('an emergency rotation', () => {
     const pod = await startWaiting()
     const before = (await view()).rotation
     expect(fault(await rotate())).toBe('409 conflict')
-    const begun = await rotate({ supersede: true, deadlineSeconds: 0 })
-    expect(fault(begun)).toBe('202 ')
+    const answer = await rotate({ supersede: true, deadlineSeconds: 0 })
+    expect(fault(answer)).toBe('202 ')
     const { history } = await view()
     expect(history[0]).toMatchObject({ id: before?.id, state: 'superseded' })
     const entries = (await readLog(purser)).filter((entry) => entry.action === 'secret.rotate')

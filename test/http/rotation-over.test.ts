@@ -72,9 +72,11 @@ describe('a live version that was deleted', () => {
       404,
       [{ version: 1 }],
     ])
-    const said = (await readLog(purser)).filter((entry) => entry.resource?.name === name && entry.outcome === 'failed')
-    expect(said).toMatchObject([{ action: 'secret.rotate', detail: { requestedBy: 'schedule' } }])
-    expect(JSON.stringify(said)).toContain('deleted')
+    const failures = (await readLog(purser)).filter(
+      (entry) => entry.resource?.name === name && entry.outcome === 'failed',
+    )
+    expect(failures).toMatchObject([{ action: 'secret.rotate', detail: { requestedBy: 'schedule' } }])
+    expect(JSON.stringify(failures)).toContain('deleted')
     await ask('undeleteSecret', { name, body: {} })
     await pass(3600)
     expect((await read(name)).body['version']).toBe(2)
@@ -99,6 +101,8 @@ it('a schedule skips a value that would be too large once, and records it', asyn
   const name = await secretWith({ password: '', rest: 'x'.repeat(192 * 1024 - 100) }, policy)
   await pass(3600)
   await pass(1)
-  const said = (await readLog(purser)).filter((entry) => entry.resource?.name === name && entry.outcome === 'failed')
-  expect(said).toMatchObject([{ action: 'secret.rotate', detail: { error: expect.stringContaining('too_large') } }])
+  const failures = (await readLog(purser)).filter(
+    (entry) => entry.resource?.name === name && entry.outcome === 'failed',
+  )
+  expect(failures).toMatchObject([{ action: 'secret.rotate', detail: { error: expect.stringContaining('too_large') } }])
 })

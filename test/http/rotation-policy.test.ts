@@ -113,8 +113,8 @@ describe('refused', () => {
       ['GET', 'consumers'],
       ['POST', 'rollback'],
     ] as const) {
-      const sent = method === 'POST' ? { ...(suffix === 'rollback' && { toVersion: 1 }) } : undefined
-      const { status } = await purser.call(method, `/api/v1/secrets/${name}:${suffix}`, sent, { token })
+      const requestBody = method === 'POST' ? { ...(suffix === 'rollback' && { toVersion: 1 }) } : undefined
+      const { status } = await purser.call(method, `/api/v1/secrets/${name}:${suffix}`, requestBody, { token })
       expect([suffix, [401, 403].includes(status)]).toEqual([suffix, true])
     }
   })
@@ -163,8 +163,8 @@ describe('terms', () => {
     await read(started, name)
     const waitedFor = async () =>
       ((await ask('listConsumers', { name })).body['items'] as { holder: string; waitedFor: boolean }[])
-        .filter((one) => one.waitedFor)
-        .map((one) => one.holder)
+        .filter((consumer) => consumer.waitedFor)
+        .map((consumer) => consumer.holder)
     expect(await waitedFor()).toEqual([old.session])
     await read(old, name)
     await pass(20)
@@ -211,10 +211,10 @@ describe('terms', () => {
     await pass(60)
     await pass(60)
     expect(await stateOf(name)).toBe('waiting')
-    const said = (await readLog(purser)).filter(
+    const failures = (await readLog(purser)).filter(
       (entry) => entry.resource?.name === name && entry.detail?.['do'] === 'alert',
     )
-    expect(said.map((entry) => entry.detail)).toMatchObject([{ holders: 1, heldBy: [pod.session] }])
+    expect(failures.map((entry) => entry.detail)).toMatchObject([{ holders: 1, heldBy: [pod.session] }])
   })
 
   it('a policy goes with its secret, and a schedule that was not changed keeps its time', async () => {

@@ -114,14 +114,14 @@ describe('the postgres rotator', () => {
     const before = await fetched()
     const open = await login(before)
     const closed = new Promise((resolve) => open.once('end', resolve))
-    const begun = await ask('rotateSecret', { name: 'prod/db', body: { deadlineSeconds: 86_400, onDeadline: 'hold' } })
-    expect(begun.status).toBe(202)
+    const start = await ask('rotateSecret', { name: 'prod/db', body: { deadlineSeconds: 86_400, onDeadline: 'hold' } })
+    expect(start.status).toBe(202)
     await pass(1)
     expect(await state()).toBe('waiting')
     expect((await open.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     // Elsewhere there is no such role: it would be said to be closed.
-    const moved = definitionFor(target, { host: 'localhost' })
-    expect(fault(await ask('replaceDatabase', { name: 'orders', body: moved, ifMatch: 1 }))).toBe('409 in_use')
+    const replacement = definitionFor(target, { host: 'localhost' })
+    expect(fault(await ask('replaceDatabase', { name: 'orders', body: replacement, ifMatch: 1 }))).toBe('409 in_use')
     const after = await fetched()
     expect(after.username).not.toBe(before.username)
     const next = await login(after)
@@ -226,8 +226,8 @@ describe('the postgres rotator', () => {
       expect(answer.text).toContain('prod/made')
     }
     const admin = { username: 'orders_d', password: 'x' }
-    const named = definitionFor(target, { name: 'third', admin })
-    expect(fault(await ask('createDatabase', { body: named }))).toBe('422 impossible /admin/username')
+    const definition = definitionFor(target, { name: 'third', admin })
+    expect(fault(await ask('createDatabase', { body: definition }))).toBe('422 impossible /admin/username')
     const replaced = definitionFor(target, { name: 'second', admin })
     expect(fault(await ask('replaceDatabase', { name: 'second', body: replaced, ifMatch: 1 }))).toBe(
       '422 impossible /admin/username',

@@ -9,7 +9,7 @@ import { type Pod, createPods } from '../support/consumers.ts'
 import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, audience, startPurser } from '../support/purser.ts'
 
-type Told = { path: string; version: number; data: { password: string }; rotationId: string; attempt: number }
+type WebhookCall = { path: string; version: number; data: { password: string }; rotationId: string; attempt: number }
 type Rotation = { id: string; state: string; attempts: number; lastError?: string; nextAttemptAt?: string }
 
 let clock: Clock
@@ -17,22 +17,22 @@ let purser: TestPurser
 let ask: Ask
 let target: Server
 let url: string
-let told: { body: Told; text: string; signature: string }[]
+let calls: { body: WebhookCall; text: string; signature: string }[]
 /** The target's reply. Default: a confirmation. */
-let answer: ((told: Told) => { status?: number; body: string }) | undefined
+let answer: ((told: WebhookCall) => { status?: number; body: string }) | undefined
 
 beforeEach(async () => {
   clock = createClock()
-  told = []
+  calls = []
   answer = undefined
   target = createServer((request, response) => {
     let text = ''
     request.on('data', (chunk: Buffer) => (text += chunk.toString()))
     request.on('end', () => {
-      const body: Told = JSON.parse(text)
-      told.push({ body, text, signature: String(request.headers['purser-signature']) })
-      const { status = 200, body: said } = answer?.(body) ?? { body: confirmed(body) }
-      response.writeHead(status, { 'content-type': 'application/json' }).end(said)
+      const body: WebhookCall = JSON.parse(text)
+      calls.push({ body, text, signature: String(request.headers['purser-signature']) })
+      const { status = 200, body: replyBody } = answer?.(body) ?? { body: confirmed(body) }
+      response.writeHead(status, { 'content-type': 'application/json' }).end(replyBody)
     })
   })
   await new Promise<void>((resolve) => target.listen(0, '127.0.0.1', resolve))
@@ -48,7 +48,7 @@ afterEach(async () => {
   target.close()
 })
 
-const confirmed = ({ rotationId }: Told): string => JSON.stringify({ confirmed: true, rotationId })
+const confirmed = ({ rotationId }: WebhookCall): string => JSON.stringify({ confirmed: true, rotationId })
 const policy = (more: object = {}, ifMatch = 0) =>
   ask('putRotationPolicy', {
     name: 'prod/db',
@@ -89,8 +89,8 @@ describe('a webhook', () => {
     answer = (body) => ({ body: confirmed(body) })
     await rotate()
     await pass(0)
-    const [call] = told
-    expect(told).toHaveLength(1)
+    const [call] = calls
+    expect(calls).toHaveLength(1)
     expect(call?.body).toMatchObject({ path: 'prod/db', version: 2, data: { user: 'app' }, attempt: 1 })
     expect(await reveal()).toMatchObject({ version: 2, data: call?.body.data })
     expect(call?.body.data.password).toMatch(/^[\w-]{40}$/)
@@ -119,7 +119,7 @@ describe('a webhook', () => {
     answer = () => ({ status: 500, body: 'remote-secret-words' })
     const pod = await startPod()
     await pod.fetch()
-    const { body: begun } = await rotate()
+    const { body: start } = await rotate()
     await pass(0)
     const failing = await rotation()
     expect(failing).toMatchObject({ state: 'pending', lastError: 'bad_status: the server answered 500' })
@@ -137,16 +137,16 @@ describe('a webhook', () => {
 
     answer = undefined
     await pass(3600)
-    expect(await rotation()).toMatchObject({ state: 'waiting', id: (begun['rotation'] as Rotation).id })
+    expect(await rotation()).toMatchObject({ state: 'waiting', id: (start['rotation'] as Rotation).id })
     expect(await rotation()).not.toHaveProperty('lastError')
-    expect(new Set(told.map(({ body }) => JSON.stringify([body.data, body.version, body.rotationId]))).size).toBe(1)
-    expect(told.map(({ body }) => body.attempt)).toEqual(told.map((_, n) => n + 1))
-    expect(await reveal()).toMatchObject({ version: 2, data: told[0]?.body.data })
+    expect(new Set(calls.map(({ body }) => JSON.stringify([body.data, body.version, body.rotationId]))).size).toBe(1)
+    expect(calls.map(({ body }) => body.attempt)).toEqual(calls.map((_, n) => n + 1))
+    expect(await reveal()).toMatchObject({ version: 2, data: calls[0]?.body.data })
     const failed = (await readLog(purser)).filter(({ outcome }) => outcome === 'failed')
     expect(failed).toHaveLength(failures)
-    const everything = JSON.stringify([await readLog(purser), purser.logs, metrics, await view()])
-    expect(everything).not.toContain('remote-secret-words')
-    expect(everything).not.toContain(told[0]?.body.data.password)
+    const text = JSON.stringify([await readLog(purser), purser.logs, metrics, await view()])
+    expect(text).not.toContain('remote-secret-words')
+    expect(text).not.toContain(calls[0]?.body.data.password)
   })
 
   it('receives the live value again if a rotation is cancelled after an attempt', async () => {
@@ -162,7 +162,7 @@ describe('a webhook', () => {
     answer = undefined
     await pass(3600)
     expect(await rotation()).toMatchObject({ state: 'failed', lastError: 'cancelled' })
-    expect(told.at(-1)?.body).toMatchObject({ version: 1, data: { user: 'app', password: 'first-password' } })
+    expect(calls.at(-1)?.body).toMatchObject({ version: 1, data: { user: 'app', password: 'first-password' } })
     expect(await reveal()).toMatchObject({ version: 1, data: { password: 'first-password' } })
     // Its version is never used again.
     await rotate()
@@ -178,7 +178,7 @@ describe('a webhook', () => {
     expect((await rotation()).state).toBe('waiting')
     await ask('rollBackSecret', { name: 'prod/db', body: { toVersion: 1 } })
     await pass(0)
-    expect(told.at(-1)?.body).toMatchObject({ version: 3, data: { password: 'first-password' } })
+    expect(calls.at(-1)?.body).toMatchObject({ version: 3, data: { password: 'first-password' } })
     expect(await reveal()).toMatchObject({ version: 3, data: { password: 'first-password' } })
   })
 
@@ -205,7 +205,7 @@ describe('a webhook', () => {
     expect(fault(await ask('patchSecret', put))).toBe('409 conflict')
     await rotate({ data: { user: 'app', password: 'supplied' } })
     await pass(0)
-    expect(told.map(({ body }) => body.data.password)).toEqual(['supplied'])
+    expect(calls.map(({ body }) => body.data.password)).toEqual(['supplied'])
   })
 
   /** A pod holds a version before the live one, and nothing waits for it any more. */
@@ -239,11 +239,11 @@ describe('a webhook', () => {
     await pass(3600 + 61)
     await pass(0)
     expect(await view()).toMatchObject({ overdue: true, rotation: { state: 'retired' } })
-    const late = async () =>
+    const failures = async () =>
       (await readLog(purser)).flatMap(({ action, outcome, detail }) =>
         action === 'secret.rotate' && outcome === 'failed' ? [detail] : [],
       )
-    expect(await late()).toMatchObject([
+    expect(await failures()).toMatchObject([
       { requestedBy: 'schedule', error: expect.stringMatching(/^waits: 1 of its live consumers/) },
     ])
     const { text } = await purser.asAdmin('GET', '/metrics')
@@ -251,7 +251,7 @@ describe('a webhook', () => {
     await policy({ schedule: { cron: '0 * * * *' }, allowOverlap: true }, 2)
     await pass(0)
     expect(await view()).not.toHaveProperty('overdue')
-    expect(await late()).toHaveLength(1)
+    expect(await failures()).toHaveLength(1)
   })
 
   it('begins while a live consumer holds the live value under its first version', async () => {

@@ -69,17 +69,17 @@ describe('a pod that reads an earlier version again', () => {
   it('right after it moved still counts as moved', async () => {
     await put({ password: 'first-password' }, 0)
     await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
-    const [one, other] = await startPods(2)
-    if (!one || !other) throw new Error('no pods')
-    await fetchAll([one, other])
+    const [first, second] = await startPods(2)
+    if (!first || !second) throw new Error('no pods')
+    await fetchAll([first, second])
     await rotate()
     await pass(1)
-    await one.fetch()
+    await first.fetch()
     clock.advance(5)
-    expect((await readOld(one, 1)).status).toBe(200)
+    expect((await readOld(first, 1)).status).toBe(200)
     expect((await view())['waitingFor']).toBe(1)
     clock.advance(5)
-    await other.fetch()
+    await second.fetch()
     await pass(20)
     expect(await state()).toBe('retired')
   })
@@ -144,15 +144,15 @@ describe('ten pods of one entry', () => {
     const pods = await startPods(10)
     expect(await fetchAll(pods)).toEqual(Array(10).fill(200))
 
-    const begun = await rotate()
-    expect([begun.status, (begun.body['rotation'] as Rotation).state]).toEqual([202, 'pending'])
+    const start = await rotate()
+    expect([start.status, (start.body['rotation'] as Rotation).state]).toEqual([202, 'pending'])
     await pass(1)
     expect(await state()).toBe('waiting')
-    const [one, ...others] = pods
-    if (!one) throw new Error('no pod')
-    await one.fetch()
-    expect(one.held()).toMatchObject({ version: 2 })
-    expect(String(one.held()?.data['password'])).toMatch(/^[A-Za-z0-9]{32}$/)
+    const [first, ...others] = pods
+    if (!first) throw new Error('no pod')
+    await first.fetch()
+    expect(first.held()).toMatchObject({ version: 2 })
+    expect(String(first.held()?.data['password'])).toMatch(/^[A-Za-z0-9]{32}$/)
 
     await pass(20)
     const nine = await view()
@@ -167,8 +167,8 @@ describe('ten pods of one entry', () => {
     await last.fetch()
     await pass(20)
     expect(await state()).toBe('retired')
-    expect((await readOld(one, 1)).status).toBe(404)
-    expect((await one.fetch()).status).toBe(200)
+    expect((await readOld(first, 1)).status).toBe(404)
+    expect((await first.fetch()).status).toBe(200)
     const [newer, older] = (await ask('listSecretVersions', { name: 'prod/db' })).body['items'] as object[]
     expect(newer).not.toHaveProperty('retiredAt')
     expect(older).toHaveProperty('retiredAt')
@@ -228,8 +228,8 @@ describe('twenty live consumers, two of them stuck', () => {
     const { body } = await ask('listConsumers', { name: 'prod/db', query: { limit: '50' } })
     const items = body['items'] as Record<string, unknown>[]
     expect(items).toHaveLength(20)
-    const [one] = items.filter((item) => item['holder'] === stuck[0])
-    expect(one).toEqual({
+    const [consumer] = items.filter((item) => item['holder'] === stuck[0])
+    expect(consumer).toEqual({
       holder: stuck[0],
       standing: 'live',
       session: stuck[0],
@@ -355,7 +355,7 @@ describe('twenty live consumers, two of them stuck', () => {
   })
 
   it('prevent other writes during the rotation', async () => {
-    const beside = async () => [
+    const tryOtherWrites = async () => [
       fault(await put({ password: 'third' }, 2)),
       fault(await ask('patchSecret', { name: 'prod/db', body: { data: { a: 1 } }, ifMatch: 2 })),
       fault(await ask('deleteSecret', { name: 'prod/db', ifMatch: 2 })),
@@ -363,7 +363,7 @@ describe('twenty live consumers, two of them stuck', () => {
       fault(await ask('destroySecret', { name: 'prod/db', body: { all: true } })),
       fault(await rotate()),
     ]
-    expect(await beside()).toEqual(Array(6).fill('409 conflict'))
+    expect(await tryOtherWrites()).toEqual(Array(6).fill('409 conflict'))
     await steer({ do: 'retire' })
     await pass(1)
     expect(await put({ password: 'third' }, 2)).toMatchObject({ status: 200, body: { version: 3 } })

@@ -7,15 +7,15 @@ const name = ({ method, path }: { method: string; path: string }): string => `${
 
 describe('the route list and openapi.yaml', () => {
   it('have the same routes', () => {
-    const built = routes.map(name)
-    expect(new Set(built).size).toBe(built.length)
-    expect([...built].sort()).toEqual(operations.map(name).sort())
+    const routeNames = routes.map(name)
+    expect(new Set(routeNames).size).toBe(routeNames.length)
+    expect([...routeNames].sort()).toEqual(operations.map(name).sort())
   })
 
   it.each(operations.map((operation) => [name(operation), operation] as const))(
     '%s: permission, action and limit are the same',
-    (of, operation) => {
-      const route = routes.find((route) => name(route) === of)
+    (routeName, operation) => {
+      const route = routes.find((route) => name(route) === routeName)
       expect(route).toMatchObject({
         permission: operation.permission,
         action: operation.action,

@@ -86,7 +86,7 @@ describe('a second factor', () => {
     const wrong = String((Number(code()) + 1) % 1_000_000).padStart(6, '0')
     expect(fault(await at(purser, name, wrong))).toBe('401 unauthenticated')
     expect(fault(await at(purser, name, code(-3)))).toBe('401 unauthenticated')
-    for (const spelt of [
+    for (const spelling of [
       ` ${code()}`,
       `${code()} `,
       `${code().slice(0, 3)} ${code().slice(3)}`,
@@ -94,7 +94,7 @@ describe('a second factor', () => {
       '',
       '1',
     ])
-      expect(fault(await at(purser, name, spelt)), spelt).toBe('400 invalid_request /code')
+      expect(fault(await at(purser, name, spelling)), spelling).toBe('400 invalid_request /code')
     const guess = await logIn(purser, { operator: name, password: 'seven swans on the leak' })
     expect(fault(guess)).toBe('401 unauthenticated')
   })
@@ -115,8 +115,8 @@ describe('a second factor', () => {
     const [first = '', second = ''] = recoveryCodes
     expect(fault(await at(purser, name, first))).toBe('201 ')
     expect(fault(await at(replica, name, first))).toBe('401 unauthenticated')
-    const raced = await Promise.all([at(purser, name, second), at(replica, name, second)])
-    expect(raced.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 401])
+    const replies = await Promise.all([at(purser, name, second), at(replica, name, second)])
+    expect(replies.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 401])
   })
 
   it('is enrolled by oneself alone, and removed with a code, or by an admin', async () => {

@@ -77,7 +77,7 @@ afterAll(async () => {
 })
 
 const proof = async () => ({ kind: 'jwt', token: await issuer.token({ sub: 'shop' }) })
-const told = async (answer: Promise<{ text: string }>): Promise<void> => void replies.push((await answer).text)
+const recordReply = async (answer: Promise<{ text: string }>): Promise<void> => void replies.push((await answer).text)
 
 /** Every value is a version of a secret; each is read by a workload and by an operator. */
 async function useEach(): Promise<void> {
@@ -96,21 +96,21 @@ async function useEach(): Promise<void> {
     )
     versions.set(path, Number(answer.body['version']))
     replies.push(answer.text)
-    const one = await purser.call('GET', `/api/v1/secrets/${path}`, undefined, { token })
-    expect(one.text).toContain(value)
+    const reading = await purser.call('GET', `/api/v1/secrets/${path}`, undefined, { token })
+    expect(reading.text).toContain(value)
     const reason = { 'purser-reason': 'a look' }
     expect((await purser.asAdmin('GET', `/api/v1/secrets/${path}`, undefined, reason)).text).toContain(value)
     const inOne = await purser.call('POST', '/api/v1/credentials', { proof: await proof(), secrets: [path] })
     expect(inOne.text).toContain(value)
-    await told(purser.asAdmin('GET', `/api/v1/secrets/${path}:versions`))
-    await told(purser.asAdmin('GET', `/api/v1/secrets/${path}:metadata`))
+    await recordReply(purser.asAdmin('GET', `/api/v1/secrets/${path}:versions`))
+    await recordReply(purser.asAdmin('GET', `/api/v1/secrets/${path}:metadata`))
   }
   for (const [n, value] of values.entries()) {
     const path = `/api/v1/secrets/prod/rotated-${n}`
     await purser.asAdmin('PUT', path, { data: { value: 'first' } }, { 'if-match': '"0"' })
     const rotate = { data: { value }, deadlineSeconds: 1, onDeadline: 'retire' }
-    await told(purser.asAdmin('POST', `${path}:rotate`, rotate, { 'idempotency-key': `rotation-${n}` }))
-    await told(
+    await recordReply(purser.asAdmin('POST', `${path}:rotate`, rotate, { 'idempotency-key': `rotation-${n}` }))
+    await recordReply(
       purser.call('POST', `${path}:rotate`, rotate, {
         token: purser.admin,
         headers: { 'idempotency-key': `rotation-${n}` },
@@ -120,9 +120,9 @@ async function useEach(): Promise<void> {
   await expectRotated()
   for (const n of values.keys()) {
     const path = `/api/v1/secrets/prod/rotated-${n}`
-    await told(purser.call('POST', `${path}:rollback`, { toVersion: 1 }, { token: purser.admin }))
-    await told(purser.asAdmin('GET', `${path}:rotation`))
-    await told(purser.asAdmin('GET', `${path}:consumers`))
+    await recordReply(purser.call('POST', `${path}:rollback`, { toVersion: 1 }, { token: purser.admin }))
+    await recordReply(purser.asAdmin('GET', `${path}:rotation`))
+    await recordReply(purser.asAdmin('GET', `${path}:consumers`))
   }
   await purser.runJobs()
   await purser.asAdmin('POST', '/api/v1/secrets/prod/app-0/password:destroy', { all: true })
@@ -189,20 +189,20 @@ async function mistypeEach(): Promise<void> {
       ['GET', `/api/v1/audit/entries?requestId=${value}`],
       ['DELETE', `/api/v1/tokens/${value}`],
     ] as const) {
-      await told(purser.call(method, path, body, { token: [purser.admin, token, value][n % 3] ?? '' }))
+      await recordReply(purser.call(method, path, body, { token: [purser.admin, token, value][n % 3] ?? '' }))
     }
     for (const header of ['If-Match', 'Idempotency-Key', 'Cookie', 'X-Forwarded-For', 'Host', 'Accept', value]) {
       const lines = [`Authorization: Bearer ${purser.admin}`, `${header}: "${value}"`, 'Content-Length: 0']
       replies.push((await ask(purser.url, `PUT ${secret} HTTP/1.1`, lines)).text)
     }
-    await told(
+    await recordReply(
       purser.call('PUT', secret, undefined, {
         token: purser.admin,
         raw: `{"data": {"value": "${value}"`,
         headers: { 'if-match': '"1"' },
       }),
     )
-    await told(
+    await recordReply(
       purser.call(
         'POST',
         '/api/v1/join-tokens',
@@ -214,7 +214,8 @@ async function mistypeEach(): Promise<void> {
 }
 
 /** How the bytes hold one of them: not at all. */
-const found = (bytes: Buffer): string[] => needles.filter(([, needle]) => bytes.includes(needle)).map(([how]) => how)
+const findNeedles = (bytes: Buffer): string[] =>
+  needles.filter(([, needle]) => bytes.includes(needle)).map(([encoding]) => encoding)
 
 function* filesUnder(folder: string): Generator<string> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -226,37 +227,38 @@ function* filesUnder(folder: string): Generator<string> {
 
 function holders(folder: string): string[] {
   const all: string[] = []
-  for (const path of filesUnder(folder)) all.push(...found(readFileSync(path)).map((one) => `${path}: ${one}`))
+  for (const path of filesUnder(folder))
+    all.push(...findNeedles(readFileSync(path)).map((encoding) => `${path}: ${encoding}`))
   return all
 }
 
 describe('secret values', () => {
   it('would be found in the clear, in each encoding', () => {
-    for (const [how, needle] of needles)
-      expect(found(Buffer.concat([Buffer.from('before'), needle, Buffer.from('after')]))).toContain(how)
+    for (const [encoding, needle] of needles)
+      expect(findNeedles(Buffer.concat([Buffer.from('before'), needle, Buffer.from('after')]))).toContain(encoding)
     for (const before of ['', 'a', 'ab']) {
-      expect(found(Buffer.from(Buffer.from(`${before}${values[1] ?? ''}yz`).toString('base64')))).not.toEqual([])
+      expect(findNeedles(Buffer.from(Buffer.from(`${before}${values[1] ?? ''}yz`).toString('base64')))).not.toEqual([])
     }
   })
 
   it('are in no refusal and no reply that is not a read', () => {
     expect(replies.length).toBeGreaterThan(values.length * 30)
-    expect(found(Buffer.from(replies.join('\n')))).toEqual([])
+    expect(findNeedles(Buffer.from(replies.join('\n')))).toEqual([])
   })
 
   it('are in no row, file, write-ahead log or statement log of Postgres', async () => {
     const files = [...filesUnder(postgres.data)]
     expect(files.some((path) => path.includes('pg_wal'))).toBe(true)
     expect(holders(postgres.data)).toEqual([])
-    const logged = statements.join('')
-    expect(logged).toMatch(/insert into "secret_version"[^]*Parameters: \$1 = '/i)
-    expect(found(Buffer.from(logged))).toEqual([])
+    const logText = statements.join('')
+    expect(logText).toMatch(/insert into "secret_version"[^]*Parameters: \$1 = '/i)
+    expect(findNeedles(Buffer.from(logText))).toEqual([])
   })
 
   it('are in no line of the server’s log, no metric and no file of its own', async () => {
     const metrics = await purser.asAdmin('GET', '/metrics')
     expect(purser.logs.length).toBeGreaterThan(values.length * 20)
-    expect(found(Buffer.from(`${purser.logs.join('\n')}${metrics.text}`))).toEqual([])
+    expect(findNeedles(Buffer.from(`${purser.logs.join('\n')}${metrics.text}`))).toEqual([])
     expect(holders(dataDir)).toEqual([])
   })
 
@@ -281,19 +283,19 @@ describe('secret values', () => {
   it('are not in the audit export', async () => {
     const { text } = await purser.asAdmin('GET', '/api/v1/audit/export?format=jsonl')
     expect(text.split('\n').length).toBeGreaterThan(values.length * 20)
-    expect(found(Buffer.from(text))).toEqual([])
+    expect(findNeedles(Buffer.from(text))).toEqual([])
   })
 
   it('are in no temporary file and in no process’s arguments or environment', async () => {
     for (const name of readdirSync(tmpdir())) {
       const path = join(tmpdir(), name)
       const info = statSync(path, { throwIfNoEntry: false })
-      if (info?.isFile() && info.mtimeMs >= began) expect([path, found(readFileSync(path))]).toEqual([path, []])
+      if (info?.isFile() && info.mtimeMs >= began) expect([path, findNeedles(readFileSync(path))]).toEqual([path, []])
     }
-    for (const pid of readdirSync('/proc').filter((one) => /^\d+$/.test(one))) {
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
       for (const file of ['cmdline', 'environ']) {
         const bytes = await readFile(`/proc/${pid}/${file}`).catch(() => Buffer.alloc(0))
-        expect([pid, file, found(bytes)]).toEqual([pid, file, []])
+        expect([pid, file, findNeedles(bytes)]).toEqual([pid, file, []])
       }
     }
   })

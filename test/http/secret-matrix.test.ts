@@ -52,7 +52,7 @@ const pattern = (text: string): RegExp =>
   )
 const declared = (n: number, action: Action): string[] =>
   paths.filter((path) =>
-    grantsOf(n).some((one) => one.actions.includes(action) && one.paths.some((text) => pattern(text).test(path))),
+    grantsOf(n).some((grant) => grant.actions.includes(action) && grant.paths.some((text) => pattern(text).test(path))),
   )
 
 let purser: TestPurser
@@ -88,10 +88,10 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => purser.stop())
 
-const attest = async (n: number, asked: object) =>
+const attest = async (n: number, request: object) =>
   purser.call('POST', '/api/v1/credentials', {
     proof: { kind: 'jwt', token: await issuer.token({ sub: `w${n}` }) },
-    ...asked,
+    ...request,
   })
 
 /** The paths of the values that came, each checked to be its own. */
@@ -152,15 +152,15 @@ describe('each of 2,500 cells', () => {
   it('is listed as declared', async () => {
     for (const n of numbers) {
       const { body } = await purser.call('GET', '/api/v1/secrets?limit=200', undefined, { token: tokens[n] ?? '' })
-      const listed = (body['items'] as { path: string }[]).map((one) => one.path)
-      expect([n, listed]).toEqual([n, declared(n, 'list').toSorted()])
+      const paths = (body['items'] as { path: string }[]).map((item) => item.path)
+      expect([n, paths]).toEqual([n, declared(n, 'list').toSorted()])
     }
   })
 
   it('is watched as declared, under a prefix and one by one', async () => {
     for (const n of numbers) {
       const options = { token: tokens[n] ?? '' }
-      const mayWatch = grantsOf(n).some((one) => one.actions.includes('watch'))
+      const mayWatch = grantsOf(n).some((grant) => grant.actions.includes('watch'))
       if (!mayWatch) {
         const { status, body } = await purser.call('GET', '/api/v1/watch?prefix=team', undefined, options)
         expect([n, status, body.code]).toEqual([n, 403, 'not_granted'])
@@ -169,9 +169,9 @@ describe('each of 2,500 cells', () => {
       const allowed = declared(n, 'watch')
       const stream = await watch(purser, '?prefix=team', options)
       await vi.waitFor(() => expect(stream.events.map(({ name }) => name)).toContain('synced'), { timeout: 20_000 })
-      const told = stream.events.filter(({ name }) => name === 'secret').map(({ data }) => data['path'])
+      const eventPaths = stream.events.filter(({ name }) => name === 'secret').map(({ data }) => data['path'])
       stream.cut()
-      expect([n, told.map(String).toSorted()]).toEqual([n, allowed.toSorted()])
+      expect([n, eventPaths.map(String).toSorted()]).toEqual([n, allowed.toSorted()])
       const other = paths.find((path) => !allowed.includes(path)) ?? ''
       expect((await purser.call('GET', `/api/v1/watch?path=${other}`, undefined, options)).status).toBe(403)
     }

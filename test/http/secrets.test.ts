@@ -37,8 +37,11 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
   })
   afterAll(() => purser.stop())
 
-  const attest = async (asked: object, sub = 'shop') =>
-    purser.call('POST', '/api/v1/credentials', { proof: { kind: 'jwt', token: await issuer.token({ sub }) }, ...asked })
+  const attest = async (request: object, sub = 'shop') =>
+    purser.call('POST', '/api/v1/credentials', {
+      proof: { kind: 'jwt', token: await issuer.token({ sub }) },
+      ...request,
+    })
   const put = (path: string, data: object, version: number, more: object = {}) =>
     purser.call(
       'PUT',
@@ -46,7 +49,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       { data, ...more },
       { token: purser.admin, headers: { 'if-match': `"${version}"` } },
     )
-  const made = async (path: string, data: object): Promise<number> => {
+  const create = async (path: string, data: object): Promise<number> => {
     const answer = await put(path, data, 0)
     expect(answer.status).toBe(201)
     return Number(answer.body['version'])
@@ -58,9 +61,9 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
   describe('reading', () => {
     beforeAll(async () => {
-      await made('prod/db/password', { password: canary })
-      await made('prod/other/key', { key: canary })
-      await made('prod/listed/x', { key: canary })
+      await create('prod/db/password', { password: canary })
+      await create('prod/other/key', { key: canary })
+      await create('prod/listed/x', { key: canary })
     })
 
     it('is part of the request for credentials, and the log names path, version and session before the reply', async () => {
@@ -95,14 +98,14 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
     })
 
     it('reads many in one entry, or nothing', async () => {
-      await made('prod/shop/a', { n: 1 })
+      await create('prod/shop/a', { n: 1 })
       const many = await purser.call(
         'POST',
         '/api/v1/secrets:read',
         { secrets: ['prod/shop/a', 'prod/db/password'] },
         { token: access },
       )
-      expect((many.body['secrets'] as { path: string }[]).map((one) => one.path)).toEqual([
+      expect((many.body['secrets'] as { path: string }[]).map((secret) => secret.path)).toEqual([
         'prod/shop/a',
         'prod/db/password',
       ])
@@ -189,8 +192,8 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
         ...definition
       } = entry.body as Record<string, unknown> & { grants: object }
       const headers = (n: unknown) => ({ 'if-match': `"${String(n)}"` })
-      const less = { ...definition, grants: { secrets: [{ paths: ['prod/shop/*'], actions: ['read'] }] } }
-      await purser.asAdmin('PUT', '/api/v1/workloads/shop', less, headers(revision))
+      const lessGranted = { ...definition, grants: { secrets: [{ paths: ['prod/shop/*'], actions: ['read'] }] } }
+      await purser.asAdmin('PUT', '/api/v1/workloads/shop', lessGranted, headers(revision))
       expect((await get('prod/db/password', token)).status).toBe(403)
       await purser.asAdmin('PUT', '/api/v1/workloads/shop', definition, headers(Number(revision) + 1))
       expect((await get('prod/db/password', token)).status).toBe(200)
@@ -202,7 +205,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       const path = 'prod/shop/pre'
       const bare = await purser.call('PUT', `/api/v1/secrets/${path}`, { data: {} }, { token: purser.admin })
       expect([bare.status, bare.body.code]).toEqual([428, 'precondition_required'])
-      await made(path, { n: 1 })
+      await create(path, { n: 1 })
       const stale = await put(path, { n: 2 }, 0)
       expect([stale.status, stale.body['revision']]).toEqual([412, 1])
       expect((await put(path, { n: 2 }, 1)).body['version']).toBe(2)
@@ -210,16 +213,16 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
     it('lets one of many concurrent writers win, without a gap in the versions', async () => {
       const path = 'prod/shop/race'
-      await made(path, { n: 0 })
+      await create(path, { n: 0 })
       const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => put(path, { n }, 1)))
       expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([200, ...Array(19).fill(412)])
       const { body } = await purser.asAdmin('GET', `/api/v1/secrets/${path}:versions`)
-      expect((body['items'] as { version: number }[]).map((one) => one.version)).toEqual([2, 1])
+      expect((body['items'] as { version: number }[]).map((version) => version.version)).toEqual([2, 1])
     })
 
     it('changes members and keeps the others', async () => {
       const path = 'prod/shop/patch'
-      await made(path, { user: 'app', password: 'old', host: 'h' })
+      await create(path, { user: 'app', password: 'old', host: 'h' })
       const patched = await purser.call(
         'PATCH',
         `/api/v1/secrets/${path}`,
@@ -242,7 +245,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
           { data: { added: 1 } },
           { token: purser.admin, headers: { 'if-match': `"${version}"` } },
         )
-      await made('prod/shop/nulls', { kept: null })
+      await create('prod/shop/nulls', { kept: null })
       expect((await patch('prod/shop/nulls', 1)).status).toBe(200)
       expect((await get('prod/shop/nulls')).body['data']).toEqual({ kept: null, added: 1 })
       const path = 'prod/shop/patch-ended'
@@ -254,13 +257,13 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
     it('deletes, undeletes and destroys', async () => {
       const path = 'prod/shop/life'
-      await made(path, { n: 1 })
+      await create(path, { n: 1 })
       await put(path, { n: 2 }, 1)
-      const gone = await purser.call('DELETE', `/api/v1/secrets/${path}`, undefined, {
+      const deletion = await purser.call('DELETE', `/api/v1/secrets/${path}`, undefined, {
         token: purser.admin,
         headers: { 'if-match': '"2"' },
       })
-      expect(gone.status).toBe(200)
+      expect(deletion.status).toBe(200)
       expect((await get(path)).status).toBe(404)
       expect((await get(`${path}?version=1`)).status).toBe(200)
       expect((await post(`${path}:undelete`, {})).status).toBe(200)
@@ -277,18 +280,18 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
     it('continues the version numbers of a path that was destroyed as a whole', async () => {
       const path = 'prod/shop/again'
-      await made(path, { n: 1 })
+      await create(path, { n: 1 })
       await put(path, { n: 2 }, 1)
       expect((await post(`${path}:destroy`, { all: true })).status).toBe(204)
       expect((await get(path)).status).toBe(404)
-      expect(await made(path, { n: 3 })).toBe(3)
+      expect(await create(path, { n: 3 })).toBe(3)
       expect((await get(path)).body['data']).toEqual({ n: 3 })
       expect((await get(`${path}?version=2`)).status).toBe(404)
     })
 
     it('keeps a limited number of versions', async () => {
       const path = 'prod/shop/most'
-      await made(path, { n: 1 })
+      await create(path, { n: 1 })
       const described = await purser.call(
         'PUT',
         `/api/v1/secrets/${path}:metadata`,
@@ -307,9 +310,9 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
     it('accepts a value with an end', async () => {
       const path = 'prod/shop/ends'
-      const soon = new Date(Date.now() + 1500).toISOString()
+      const expiresAt = new Date(Date.now() + 1500).toISOString()
       expect((await put(path, { n: 1 }, 0, { expiresAt: '2020-01-01T00:00:00Z' })).status).toBe(422)
-      expect((await put(path, { n: 1 }, 0, { expiresAt: soon })).status).toBe(201)
+      expect((await put(path, { n: 1 }, 0, { expiresAt: expiresAt })).status).toBe(201)
       expect((await get(path)).status).toBe(200)
       await expect.poll(async () => (await get(path)).status).toBe(404)
     })
@@ -324,7 +327,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
   describe('listing', () => {
     const list = (query: string, token = access) => purser.call('GET', `/api/v1/secrets?${query}`, undefined, { token })
-    const paths = (body: Record<string, unknown>) => (body['items'] as { path: string }[]).map((one) => one.path)
+    const paths = (body: Record<string, unknown>) => (body['items'] as { path: string }[]).map((item) => item.path)
 
     it('shows a workload what it may list, under a prefix, and pages', async () => {
       const { body } = await list('prefix=prod/listed')
@@ -346,7 +349,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
     it('shows when it was deleted or destroyed, also to workloads, until it has a value again', async () => {
       const path = 'prod/listed/gone'
-      await made(path, { n: 1 })
+      await create(path, { n: 1 })
       expect(await item(path)).toEqual({ path, version: 1, updatedAt: expect.any(String) })
       await purser.asAdmin('DELETE', `/api/v1/secrets/${path}`, undefined, { 'if-match': '"1"' })
       const { body } = await purser.asAdmin('GET', `/api/v1/secrets/${path}:versions`)
@@ -369,8 +372,8 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
       const { text } = await purser.asAdmin('GET', '/metrics')
       return Number(new RegExp(`^purser_issued_total\\{credential="${kind}"\\} (\\d+)$`, 'm').exec(text)?.[1])
     }
-    await made('prod/shop/counted-a', { n: 1 })
-    await made('prod/shop/counted-b', { n: 1 })
+    await create('prod/shop/counted-a', { n: 1 })
+    await create('prod/shop/counted-b', { n: 1 })
     const [secrets, certificates] = [await count('secret'), await count('x509')]
     await attest({ x509: { generateKey: 'EC-P256' }, secrets: ['prod/shop/counted-a', 'prod/shop/counted-b'] }, 'web')
     expect(await count('secret')).toBe(secrets)
@@ -389,17 +392,17 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
   })
 
   it('cannot decrypt a value that was moved to another version, path or secret', async () => {
-    await made('prod/shop/m1', { n: 'one' })
-    await made('prod/shop/m2', { n: 'two' })
-    const [one, two] = await Promise.all(
+    await create('prod/shop/m1', { n: 'one' })
+    await create('prod/shop/m2', { n: 'two' })
+    const [first, second] = await Promise.all(
       ['prod/shop/m1', 'prod/shop/m2'].map(
         async (path) => (await purser.knex('secret').where({ path }).first()) as { id: string },
       ),
     )
-    const from = await purser.knex('secret_version').where({ secret_id: one?.id }).first()
+    const from = await purser.knex('secret_version').where({ secret_id: first?.id }).first()
     await purser
       .knex('secret_version')
-      .where({ secret_id: two?.id })
+      .where({ secret_id: second?.id })
       .update({ ciphertext: from.ciphertext, data_key: from.data_key })
     const answer = await get('prod/shop/m2')
     expect([answer.status, answer.body.code]).toEqual([500, 'internal'])

@@ -57,12 +57,12 @@ describe('DELETE /api/v1/credentials/self', () => {
     expect([again.session, ended.status]).toEqual([client.session, 204])
     expect((await selfOf(purser, again)).status).toBe(401)
     const other = await attest(purser, issuer, token)
-    const [gone, after] = await inOrder<[Answer, Svid]>(
+    const [ending, after] = await inOrder<[Answer, Svid]>(
       purser,
       () => giveUp(other),
       () => attest(purser, issuer, token),
     )
-    expect(gone.status).toBe(204)
+    expect(ending.status).toBe(204)
     expect(new Set([client, other, after].map((svid) => svid.session)).size).toBe(3)
     expect((await selfOf(purser, after)).status).toBe(200)
   })
@@ -100,16 +100,16 @@ describe('a credential that is revoked while it ends its session', () => {
     expect(other.session).toBe(client.session)
     const { body } = await renew(purser, client, { accessToken: {} })
     const token = body.accessToken as Token
-    const what = revoked(client, token)
-    const shown = 'accessToken' in what ? { token: token.token } : { client }
-    const [revocation, late] = await inOrder<[Answer, Answer]>(
+    const credential = revoked(client, token)
+    const presented = 'accessToken' in credential ? { token: token.token } : { client }
+    const [revocation, ending] = await inOrder<[Answer, Answer]>(
       purser,
-      () => purser.asAdmin('POST', '/api/v1/revocations', what),
-      () => replica.call('DELETE', '/api/v1/credentials/self', undefined, shown),
+      () => purser.asAdmin('POST', '/api/v1/revocations', credential),
+      () => replica.call('DELETE', '/api/v1/credentials/self', undefined, presented),
     )
     expect(revocation.body.revoked).toMatchObject({ sessions: 0 })
-    expect(fault(late)).toBe('401 unauthenticated')
-    expect(await entryOf(purser, late)).toMatchObject({ action: 'session.end', outcome: 'refused' })
+    expect(fault(ending)).toBe('401 unauthenticated')
+    expect(await entryOf(purser, ending)).toMatchObject({ action: 'session.end', outcome: 'refused' })
     expect((await selfOf(purser, other)).status).toBe(200)
   })
 })

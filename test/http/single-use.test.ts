@@ -100,8 +100,8 @@ describe('a single-use proof', () => {
 
   it('is not spent by a request that is refused for another reason', async () => {
     const token = await issuer.token()
-    const asked = { ...withKey(), jwts: [{ audience: ['nobody'] }] }
-    expect(fault(await present(0, token, asked))).toBe('403 not_granted /jwts/0/audience/0')
+    const request = { ...withKey(), jwts: [{ audience: ['nobody'] }] }
+    expect(fault(await present(0, token, request))).toBe('403 not_granted /jwts/0/audience/0')
     expect(fault(await present(0, token, withKey()))).toBe('200 ')
   })
 })
@@ -128,8 +128,8 @@ describe('a join token', () => {
     expect(refused.every((answer) => ['401 attestation_failed', '503 log_unavailable'].includes(fault(answer)))).toBe(
       true,
     )
-    const told = refused.find(({ status }) => status === 401)
-    expect(told && (await entryOf(first, told))?.reason).toBe('join_token')
+    const refusal = refused.find(({ status }) => status === 401)
+    expect(refusal && (await entryOf(first, refusal))?.reason).toBe('join_token')
     expect(await first.knex('join_token').where({ uses_left: 0 }).count()).not.toEqual([{ count: '0' }])
   })
 
@@ -184,12 +184,12 @@ describe('a join token', () => {
     const token = await make()
     const others = [token.slice(0, -1), `${token}A`, token.replace('join', 'api'), `purser_join_${'A'.repeat(43)}`]
     for (const other of others) expect([400, 401]).toContain((await redeem(0, other)).status)
-    const kept = JSON.stringify([
+    const records = JSON.stringify([
       await readLog(first),
       replicas.map(({ logs }) => logs),
       await first.knex('join_token'),
     ])
-    expect(kept).not.toContain(token)
-    expect(kept).not.toContain(token.slice('purser_join_'.length))
+    expect(records).not.toContain(token)
+    expect(records).not.toContain(token.slice('purser_join_'.length))
   })
 })

@@ -25,9 +25,9 @@ const short = {
 
 describe('a listener', () => {
   let listener: Listener
-  let begun = 0
+  let requestCount = 0
   const app: RequestListener = (request, response) => {
-    begun++
+    requestCount++
     request.on('end', () => response.end('all of it')).on('error', () => undefined)
     request.resume()
   }
@@ -43,20 +43,20 @@ describe('a listener', () => {
   }
 
   it('waits for headers no longer than its timeout, however steadily they arrive', async () => {
-    const before = begun
+    const before = requestCount
     const { socket, text, closed } = await open(listener.url)
     socket.write('GET / HTTP/1.1\r\nX-Slow: ')
-    const stop = drip((one) => socket.write(one), 'a')
+    const stop = drip((byte) => socket.write(byte), 'a')
     await closed
     stop()
     expect(text()).toMatch(/^HTTP\/1\.1 408 /)
-    expect(begun).toBe(before)
+    expect(requestCount).toBe(before)
   })
 
   it('waits for a body no longer than its timeout', async () => {
     const { socket, text, closed } = await open(listener.url)
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n')
-    const stop = drip((one) => socket.write(one), 'a')
+    const stop = drip((byte) => socket.write(byte), 'a')
     await closed
     stop()
     expect(text()).not.toContain('all of it')
@@ -64,10 +64,10 @@ describe('a listener', () => {
 
   it('closes connections that send nothing, or nothing more', async () => {
     const silent = await open(listener.url)
-    const kept = await open(listener.url)
-    kept.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    await Promise.all([silent.closed, kept.closed])
-    expect(kept.text()).toContain('all of it')
+    const idleClient = await open(listener.url)
+    idleClient.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await Promise.all([silent.closed, idleClient.closed])
+    expect(idleClient.text()).toContain('all of it')
   })
 })
 
@@ -82,10 +82,10 @@ describe.each(['plain', 'TLS'] as const)('a reply that is not read (%s)', (kind)
 
   async function* chunks(): AsyncGenerator<string> {
     const chunk = 'x'.repeat(65_536)
-    for (let sent = 0; sent < long; sent += chunk.length) yield chunk
+    for (let sentBytes = 0; sentBytes < long; sentBytes += chunk.length) yield chunk
   }
 
-  async function begun(idleTimeout: number): Promise<{ client: Socket; response: ServerResponse }> {
+  async function beginReply(idleTimeout: number): Promise<{ client: Socket; response: ServerResponse }> {
     const responses: ServerResponse[] = []
     const app: RequestListener = (_, response) => {
       responses.push(response)
@@ -110,7 +110,7 @@ describe.each(['plain', 'TLS'] as const)('a reply that is not read (%s)', (kind)
   }
 
   it('is cut off, and its socket closed', async () => {
-    const { response } = await begun(300)
+    const { response } = await beginReply(300)
     await once(response, 'close')
     expect(response.writableFinished).toBe(false)
   })
@@ -120,7 +120,7 @@ describe.each(['plain', 'TLS'] as const)('a reply that is not read (%s)', (kind)
     const warned = (warning: Error): void => void warnings.push(warning)
     process.on('warning', warned)
     onTestFinished(() => void process.off('warning', warned))
-    const { client, response } = await begun(1_500)
+    const { client, response } = await beginReply(1_500)
     let read = 0
     const started = performance.now()
     for await (const part of client) {
@@ -208,7 +208,7 @@ describe('connections beyond the limit', () => {
     const rootKey = Buffer.alloc(32, 3).toString('base64')
     const purser = await startPurser({ env, again: { url, rootKey, admin: 'none' } })
     onTestFinished(() => purser.stop())
-    const held = await Promise.all(
+    const clients = await Promise.all(
       Array.from({ length: 20 }, async () => {
         const connection = await open(purser.url)
         connection.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -217,18 +217,18 @@ describe('connections beyond the limit', () => {
       }),
     )
     for (let n = 0; n < 10; n++) {
-      const over = await open(purser.url)
-      over.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
-      await over.closed
-      expect(over.text()).toBe('')
+      const rejected = await open(purser.url)
+      rejected.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+      await rejected.closed
+      expect(rejected.text()).toBe('')
     }
     const full = purser.logs.map((line): Record<string, unknown> => JSON.parse(line))
     expect(full.filter((line) => line['event'] === 'listener.full')).toMatchObject([{ level: 'warn', count: 20 }])
     expect((await ask(purser.adminUrl ?? '', 'GET /healthz HTTP/1.1')).status).toBe(200)
-    const [one] = held
-    one?.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
-    await expect.poll(() => one?.text().match(/HTTP\/1\.1 200 /g)).toHaveLength(2)
-    for (const { socket } of held) socket.destroy()
+    const [first] = clients
+    first?.socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    await expect.poll(() => first?.text().match(/HTTP\/1\.1 200 /g)).toHaveLength(2)
+    for (const { socket } of clients) socket.destroy()
     await expect
       .poll(() =>
         ask(purser.url, 'GET /healthz HTTP/1.1').then(

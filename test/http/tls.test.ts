@@ -106,7 +106,7 @@ async function whoIs(socket: TLSSocket): Promise<string> {
 }
 
 /** The openssl client in a process of its own: it is this one that answers it. */
-async function beside(...args: string[]): Promise<string> {
+async function runClient(...args: string[]): Promise<string> {
   const client = spawn('openssl', args)
   const chunks: Buffer[] = []
   client.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -151,11 +151,11 @@ describe('a handshake', () => {
   })
 
   it('is not resumed by the openssl client either', async () => {
-    const kept = scratch()('session.pem')
+    const sessionFile = scratch()('session.pem')
     const to = ['s_client', '-connect', `127.0.0.1:${portOf(purser)}`, '-tls1_3', '-no_ign_eof']
-    await beside(...to, '-sess_out', kept)
-    expect(readFileSync(kept, 'utf8')).toContain('BEGIN SSL SESSION')
-    const output = await beside(...to, '-sess_in', kept)
+    await runClient(...to, '-sess_out', sessionFile)
+    expect(readFileSync(sessionFile, 'utf8')).toContain('BEGIN SSL SESSION')
+    const output = await runClient(...to, '-sess_in', sessionFile)
     expect(output).toContain('HTTP/1.1 200')
     expect(output).toMatch(/^New, TLSv1\.3/m)
     expect(output).not.toMatch(/^Reused/m)
@@ -220,12 +220,12 @@ describe('a client certificate', () => {
 
   it('that is expired or not valid yet is no caller', async () => {
     ahead = 2 * hour
-    const early = await svid()
+    const client = await svid()
     ahead = 0
     expect(Date.parse(new X509Certificate(expired.cert).validTo)).toBeLessThan(Date.now())
-    expect(Date.parse(new X509Certificate(early.cert).validFrom)).toBeGreaterThan(Date.now())
+    expect(Date.parse(new X509Certificate(client.cert).validFrom)).toBeGreaterThan(Date.now())
     expect((await self(expired)).status).toBe(401)
-    expect((await self(early)).status).toBe(401)
+    expect((await self(client)).status).toBe(401)
   })
 
   it('that expires on an open connection is no caller from then on', async () => {
@@ -274,32 +274,38 @@ describe('configured certificate files', () => {
   it('are presented by the server, while clients are verified by the roots of Purser', async () => {
     const file = scratch()
     const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file('key.pem')]
-    const named = ['-subj', '/CN=given', '-addext', 'subjectAltName=IP:127.0.0.1', '-out', file('cert.pem')]
-    opensslOutput(['req', '-x509', '-days', '1', ...newKey, ...named])
+    const options = ['-subj', '/CN=given', '-addext', 'subjectAltName=IP:127.0.0.1', '-out', file('cert.pem')]
+    opensslOutput(['req', '-x509', '-days', '1', ...newKey, ...options])
     const roots = readFileSync(file('cert.pem'), 'utf8')
-    const given = await startPurser({
+    const purserWithCertificate = await startPurser({
       store: 'postgres',
       env: { PURSER_TLS_CERT_FILE: file('cert.pem'), PURSER_TLS_KEY_FILE: file('key.pem') },
       tls: { roots },
     })
-    onTestFinished(() => given.stop())
-    await registerLab(given, issuer)
-    const client = await svid(given)
-    const seen = await get('/api/v1/credentials/self', { ...client, to: given, ca: roots })
+    onTestFinished(() => purserWithCertificate.stop())
+    await registerLab(purserWithCertificate, issuer)
+    const client = await svid(purserWithCertificate)
+    const seen = await get('/api/v1/credentials/self', { ...client, to: purserWithCertificate, ca: roots })
     expect(seen).toMatchObject({ status: 200, body: { kind: 'workload' } })
-    const { status } = await get('/api/v1/credentials/self', { ...(await svid()), to: given, ca: roots })
+    const { status } = await get('/api/v1/credentials/self', {
+      ...(await svid()),
+      to: purserWithCertificate,
+      ca: roots,
+    })
     expect(status).toBe(401)
     const itself = { key: readFileSync(file('key.pem'), 'utf8'), cert: roots }
-    expect((await get('/api/v1/credentials/self', { ...itself, to: given, ca: roots })).status).toBe(401)
+    expect((await get('/api/v1/credentials/self', { ...itself, to: purserWithCertificate, ca: roots })).status).toBe(
+      401,
+    )
   })
 })
 
 const leafPem = (chain: string): string => chain.slice(0, chain.indexOf('-----END CERTIFICATE-----') + 26)
 
-function leafOf(ca: CertificateIssuer, behind: string[], serial: Buffer): Client {
+function leafOf(ca: CertificateIssuer, appended: string[], serial: Buffer): Client {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const now = new Date()
-  const made = createX509Issuer({ trustDomain: 'example.org', issuer: ca, count: () => 0 }).issueSvid({
+  const svid = createX509Issuer({ trustDomain: 'example.org', issuer: ca, count: () => 0 }).issueSvid({
     key: readCsr(createCsr(privateKey)),
     serial,
     now,
@@ -307,5 +313,5 @@ function leafOf(ca: CertificateIssuer, behind: string[], serial: Buffer): Client
     spiffeId: 'spiffe://example.org/lab/web',
     dnsNames: [],
   })
-  return { key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })), cert: [made.pem, ...behind].join('') }
+  return { key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })), cert: [svid.pem, ...appended].join('') }
 }

@@ -25,7 +25,7 @@ async function insertToken({ knex }: TestPurser, role: string, more: Record<stri
 describe.each(frontDoorStores)('API tokens (%s)', (store) => {
   let purser: TestPurser
   let ask: Ask
-  const listed = async (): Promise<Listed[]> => (await ask('listTokens')).body.items as Listed[]
+  const listTokens = async (): Promise<Listed[]> => (await ask('listTokens')).body.items as Listed[]
 
   beforeAll(async () => {
     purser = await startPurser({ store })
@@ -43,7 +43,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
   })
 
   it('cannot all be revoked: one admin token stays', async () => {
-    const [only] = await listed()
+    const [only] = await listTokens()
     const answer = await ask('revokeToken', { name: only?.id ?? '' })
     expect(fault(answer)).toBe('409 conflict')
     expect((await entryOf(purser, answer))?.reason).toBe('conflict')
@@ -51,24 +51,24 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
   })
 
   it('count as another admin only while they are live admin tokens', async () => {
-    const [only] = await listed()
+    const [only] = await listTokens()
     await insertToken(purser, 'auditor')
     await insertToken(purser, 'admin', { revoked_at: new Date() })
     await insertToken(purser, 'admin', { expires_at: new Date(Date.now() - 500) })
-    await expect.poll(async () => (await listed()).length, { timeout: 5000 }).toBe(4)
+    await expect.poll(async () => (await listTokens()).length, { timeout: 5000 }).toBe(4)
     expect(fault(await ask('revokeToken', { name: only?.id ?? '' }))).toBe('409 conflict')
   })
 
   it('leave the list a month after they end, without a restart', async () => {
     const days = (count: number): Date => new Date(Date.now() - count * 86_400_000)
-    const gone = await insertToken(purser, 'auditor', { created_at: days(61), expires_at: days(31) })
+    const oldToken = await insertToken(purser, 'auditor', { created_at: days(61), expires_at: days(31) })
     const ended = await insertToken(purser, 'auditor', { created_at: days(59), expires_at: days(29) })
-    const ids = async (): Promise<string[]> => (await listed()).map((one) => one.id)
-    await expect.poll(ids, { timeout: 5000 }).toEqual(expect.arrayContaining([gone.id, ended.id]))
+    const ids = async (): Promise<string[]> => (await listTokens()).map((token) => token.id)
+    await expect.poll(ids, { timeout: 5000 }).toEqual(expect.arrayContaining([oldToken.id, ended.id]))
     await purser.runJobs()
-    expect(await ids()).not.toContain(gone.id)
+    expect(await ids()).not.toContain(oldToken.id)
     expect(await ids()).toContain(ended.id)
-    expect(await purser.knex('api_token').where({ id: gone.id })).toEqual([])
+    expect(await purser.knex('api_token').where({ id: oldToken.id })).toEqual([])
     expect((await ask('whoAmI')).status).toBe(200)
   })
 
@@ -89,7 +89,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
       tokenId: id,
     })
     expect(fault(await ask('revokeToken', { name: id }))).toBe('404 not_found')
-    expect((await listed()).find((one) => one.id === id)?.revokedAt).toBeDefined()
+    expect((await listTokens()).find((token) => token.id === id)?.revokedAt).toBeDefined()
     expect(fault(await ask('revokeToken', { name: 'tok_nobody' }))).toBe('404 not_found')
   })
 
@@ -112,7 +112,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
       ['checkAttestor', { name }],
       ['revokeToken', { name: 'tok_x' }],
     ] as const
-    const may: Record<string, string[]> = {
+    const expectedOperations: Record<string, string[]> = {
       auditor: ['listAttestors', 'listWorkloads', 'getWorkload', 'explainWorkload', 'listTokens'],
       operator: [
         'listAttestors', 'listWorkloads', 'getWorkload', 'explainWorkload',
@@ -123,13 +123,13 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
       const { token } = await insertToken(purser, role)
       await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
       const opened: string[] = []
-      for (const [operation, asked] of tries) {
-        const answer = await ask(operation, { ...asked, token })
+      for (const [operation, options] of tries) {
+        const answer = await ask(operation, { ...options, token })
         if (fault(answer) !== '403 forbidden') opened.push(operation)
         else expect(Object.keys(answer.body).sort()).toEqual(['code', 'requestId', 'status', 'title', 'type'])
         if (operation === 'createWorkload' && answer.status === 201) await ask('deleteWorkload', { name, ifMatch: 1 })
       }
-      expect(opened, role).toEqual(may[role])
+      expect(opened, role).toEqual(expectedOperations[role])
     }
   })
 
@@ -175,12 +175,12 @@ describe('a token that is revoked while its request waits for the log', () => {
   afterAll(() => purser.stop())
 
   /** Holds the head lock, lets the request run into it, revokes the token under the lock, and lets go. */
-  async function revokedMeanwhile(asked: (token: string) => Promise<Answer>): Promise<Answer> {
+  async function revokedMeanwhile(request: (token: string) => Promise<Answer>): Promise<Answer> {
     const { token, id } = await insertToken(purser, 'admin', { first_used_at: new Date() })
     await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
     const tx = await purser.knex.transaction()
     const [head]: { revision: string }[] = await tx('log_head').forUpdate().select('revision')
-    const answer = asked(token)
+    const answer = request(token)
     await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(1)
     const changed = Number(head?.revision) + 1
     await tx('api_token').where({ id }).update({ revoked_at: new Date(), changed })
@@ -226,8 +226,8 @@ describe('the first use of a token', () => {
 
   it('is recorded once among concurrent requests at several replicas', async () => {
     const { token, id } = await insertToken(purser, 'admin')
-    const known = async (at: TestPurser) => (await at.call('GET', '/api/v1/tokens', undefined, { token: purser.admin })).text // prettier-ignore
-    for (const at of [purser, replica]) await expect.poll(() => known(at), { timeout: 5000 }).toContain(id)
+    const listingAt = async (at: TestPurser) => (await at.call('GET', '/api/v1/tokens', undefined, { token: purser.admin })).text // prettier-ignore
+    for (const at of [purser, replica]) await expect.poll(() => listingAt(at), { timeout: 5000 }).toContain(id)
     const tx = await purser.knex.transaction()
     await tx('log_head').forUpdate().first()
     const uses = [purser, purser, replica, replica].map((at) =>

@@ -198,8 +198,8 @@ describe('two teams', () => {
         const reply = await send(request, token)
         const again = await send(unknown[n] ?? request, token)
         const text = withoutOwn(reply.text, red)
-        const sent = JSON.stringify([request.path, request.body])
-        const leaks = blue.marks.filter((mark) => text.includes(mark) && !sent.includes(mark))
+        const requestText = JSON.stringify([request.path, request.body])
+        const leaks = blue.marks.filter((mark) => text.includes(mark) && !requestText.includes(mark))
         if (leaks.length > 0) failures.push(`${request.fragment}: ${leaks.join(', ')} in ${reply.text.slice(0, 300)}`)
         const isSame =
           reply.status === again.status && plain(text, blue.names) === plain(withoutOwn(again.text, red), ghosts)
@@ -211,15 +211,15 @@ describe('two teams', () => {
   })
 
   it('see their own: the same requests find what they name', async () => {
-    const found: string[] = []
+    const operationIds: string[] = []
     for (const operation of operations.filter(({ method }) => method === 'GET')) {
       const [request] = requestsOf(operation, blue.names)
       if (!request) continue
       const reply = await send(request, blue.tokens.admin.token)
       if (reply.status === 200 && blue.marks.some((mark) => reply.text.includes(mark)))
-        found.push(operation.operationId)
+        operationIds.push(operation.operationId)
     }
-    expect(found.toSorted()).toEqual(
+    expect(operationIds.toSorted()).toEqual(
       expect.arrayContaining([
         'getAttestor',
         'getContainment',

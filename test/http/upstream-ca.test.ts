@@ -102,8 +102,8 @@ describe('an issuing CA of an upstream CA', () => {
     expect(fault(await take(chain, company.root))).toBe('422 impossible')
 
     await passes(day)
-    const given = await lab.get()
-    expect(split(given.chain).slice(1).join('')).toBe(chain)
+    const credentials = await lab.get()
+    expect(split(credentials.chain).slice(1).join('')).toBe(chain)
     const file = scratch()
     const roots = ['-CAfile', file('roots.pem', company.root), '-untrusted', file('chain.pem', chain)]
     const at = ['-attime', String(clock.seconds())]
@@ -113,7 +113,7 @@ describe('an issuing CA of an upstream CA', () => {
       '-CRLfile',
       file('crl.pem', openssl(['crl', '-inform', 'DER', '-in', file('crl.der', crl)]).output),
     ]
-    const args = ['verify', '-x509_strict', ...at, ...roots, ...crls, file('leaf.pem', given.leaf)]
+    const args = ['verify', '-x509_strict', ...at, ...roots, ...crls, file('leaf.pem', credentials.leaf)]
     expect(openssl(args).output).toContain('OK')
     // Our own root leaves with the last certificate under it, and no issuing key of ours follows.
     await passes(9 * day)

@@ -81,13 +81,13 @@ describe('a client certificate of another CA under an upstream root', () => {
   it('renews nothing: no certificate, JWT, secret or receipt', async () => {
     const victim = await attest(purser, issuer)
     const impostor = await impostorOf(victim)
-    for (const wanted of [
+    for (const request of [
       { x509: { csr: newRequest().csr } },
       { jwts: [{ audience: ['payments'] }], accessToken: {} },
       { secrets: ['lab/token'] },
       { receipt: { sinceSize: 1 } },
     ]) {
-      const answer = await renew(purser, impostor, wanted)
+      const answer = await renew(purser, impostor, request)
       expect(fault(answer)).toBe('401 attestation_failed')
       const [entry] = await entriesOf(purser, answer.headers.get('purser-request-id'))
       expect(entry).toMatchObject({ outcome: 'refused', reason: 'session_ended' })

@@ -47,9 +47,9 @@ afterAll(async () => {
 
 type Attested = { token: string; tokenId: string; session: string; certificate: string }
 
-async function attest(sub = 'shop', asked: object = {}, purser = first): Promise<Attested> {
+async function attest(sub = 'shop', request: object = {}, purser = first): Promise<Attested> {
   const proof = { kind: 'jwt', token: await issuer.token({ sub }) }
-  const answer = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {}, ...asked })
+  const answer = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {}, ...request })
   expect(answer.status, answer.text).toBe(200)
   const { accessToken, session, x509 } = answer.body as {
     accessToken: { token: string; id: string }
@@ -66,16 +66,16 @@ async function put(path: string, version: number, purser = first): Promise<void>
 }
 
 async function reader(purser: TestPurser, query: string, options: Parameters<typeof watch>[2]): Promise<Reader> {
-  const made = await watch(purser, query, options)
-  open.push(made)
-  return made
+  const stream = await watch(purser, query, options)
+  open.push(stream)
+  return stream
 }
 
 const synced = (reader: Reader) =>
   vi.waitFor(() => expect(reader.events.map(({ name }) => name)).toContain('synced'), patience)
-const told = ({ events }: Reader) => events.filter(({ name }) => name === 'secret').map(({ data }) => data)
+const secretEvents = ({ events }: Reader) => events.filter(({ name }) => name === 'secret').map(({ data }) => data)
 const versions = (reader: Reader, path: string) =>
-  told(reader).flatMap((data) =>
+  secretEvents(reader).flatMap((data) =>
     data['path'] === path ? [data['deleted'] === true ? 'deleted' : data['version']] : [],
   )
 const names = ({ events }: Reader) => events.map(({ name }) => name)
@@ -103,15 +103,15 @@ describe('who may watch', () => {
     await put('hidden/one', 0)
     const { token } = await attest()
     for (const prefix of ['hidden/', 'hidden/one', 'hidden/none', 'shut/', 'h', 'prodding/', 'prod//', '/prod']) {
-      const one = await reader(first, `?prefix=${prefix}`, { token })
-      expect(one.status, prefix).toBe(403)
+      const watcher = await reader(first, `?prefix=${prefix}`, { token })
+      expect(watcher.status, prefix).toBe(403)
     }
     const answer = await first.call('GET', '/api/v1/watch?prefix=hidden/', undefined, { token })
     expect(answer.body['errors']).toEqual([{ pointer: '/query/prefix', detail: 'is not granted to the caller' }])
     for (const prefix of ['', 'pro', 'prod', 'prod/', 'prod/none/yet/']) {
-      const one = await reader(first, `?prefix=${prefix}`, { token })
-      expect(one.status, prefix).toBe(200)
-      one.cut()
+      const watcher = await reader(first, `?prefix=${prefix}`, { token })
+      expect(watcher.status, prefix).toBe(200)
+      watcher.cut()
     }
   })
 
@@ -120,47 +120,50 @@ describe('who may watch', () => {
     const grants = { secrets: [{ paths: ['teams/ours/*'], actions: ['watch'] }] }
     await first.asAdmin('POST', '/api/v1/workloads', { ...workload('ours'), grants })
     const { token } = await attest('ours', {})
-    const one = await reader(first, '?prefix=teams/', { token })
-    await synced(one)
+    const watcher = await reader(first, '?prefix=teams/', { token })
+    await synced(watcher)
     await first.asAdmin('POST', '/api/v1/workloads', workload('anybody'))
     await put('teams/theirs/one', 1)
     await put('teams/ours/one', 0)
-    await vi.waitFor(() => expect(told(one).map(({ path }) => path)).toEqual(['teams/ours/one']), patience)
-    expect(names(one)).not.toContain('revoked')
+    await vi.waitFor(() => expect(secretEvents(watcher).map(({ path }) => path)).toEqual(['teams/ours/one']), patience)
+    expect(names(watcher)).not.toContain('revoked')
   })
 
   it('opening is recorded with the existing names and the number of others, and events have names only', async () => {
     await put('prod/recorded', 0)
     const { token, session } = await attest()
-    const one = await reader(first, '?path=prod/recorded&path=prod/hunter2', { token })
-    await synced(one)
-    const entries = await entriesOf(first, one.message.headers['purser-request-id'])
+    const watcher = await reader(first, '?path=prod/recorded&path=prod/hunter2', { token })
+    await synced(watcher)
+    const entries = await entriesOf(first, watcher.message.headers['purser-request-id'])
     expect(entries).toMatchObject([
       { action: 'secret.watch', outcome: 'granted', actor: { session, workload: 'shop' } },
     ])
     expect(entries[0]?.detail).toEqual({ paths: ['prod/recorded'], unknown: 1 })
     await put('prod/recorded', 1)
-    await vi.waitFor(() => expect(versions(one, 'prod/recorded')).toEqual([1, 2]), patience)
-    expect(one.body()).not.toContain(canary)
-    expect(told(one)[0]).toEqual({ path: 'prod/recorded', version: 1, revision: 1 })
+    await vi.waitFor(() => expect(versions(watcher, 'prod/recorded')).toEqual([1, 2]), patience)
+    expect(watcher.body()).not.toContain(canary)
+    expect(secretEvents(watcher)[0]).toEqual({ path: 'prod/recorded', version: 1, revision: 1 })
   })
 
   it('a certificate is accepted like a token', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const { certificate } = await attest('shop', { x509: { csr: createCsr(privateKey) } })
     const key = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
-    const one = await reader(first, '?path=prod/recorded', { client: { key, cert: certificate } })
-    await synced(one)
-    expect(one.status).toBe(200)
+    const watcher = await reader(first, '?path=prod/recorded', { client: { key, cert: certificate } })
+    await synced(watcher)
+    expect(watcher.status).toBe(200)
   })
 
   it('an operator watches names by prefix', async () => {
-    const one = await reader(second, '?prefix=ops/', { token: first.admin })
-    await synced(one)
+    const watcher = await reader(second, '?prefix=ops/', { token: first.admin })
+    await synced(watcher)
     await put('ops/one', 0)
     await put('prod/not-ops', 0)
     await put('ops/two', 0)
-    await vi.waitFor(() => expect(told(one).map(({ path }) => path)).toEqual(['ops/one', 'ops/two']), patience)
+    await vi.waitFor(
+      () => expect(secretEvents(watcher).map(({ path }) => path)).toEqual(['ops/one', 'ops/two']),
+      patience,
+    )
   })
 })
 
@@ -168,23 +171,23 @@ describe('the events of a watch', () => {
   it('a change at one replica reaches streams at the other, in order, complete, and only if it is watched', async () => {
     const { token } = await attest()
     await put('prod/across', 0)
-    const one = await reader(second, '?path=prod/across&path=prod/later', { token })
-    await synced(one)
-    expect(told(one)).toEqual([
+    const watcher = await reader(second, '?path=prod/across&path=prod/later', { token })
+    await synced(watcher)
+    expect(secretEvents(watcher)).toEqual([
       { path: 'prod/across', version: 1, revision: 1 },
       { path: 'prod/later', deleted: true },
     ])
     for (const version of [1, 2, 3]) {
       await put('prod/across', version)
       await put('prod/unwatched', version - 1)
-      await vi.waitFor(() => expect(versions(one, 'prod/across').at(-1)).toBe(version + 1), patience)
+      await vi.waitFor(() => expect(versions(watcher, 'prod/across').at(-1)).toBe(version + 1), patience)
     }
-    expect(versions(one, 'prod/across')).toEqual([1, 2, 3, 4])
+    expect(versions(watcher, 'prod/across')).toEqual([1, 2, 3, 4])
     await put('prod/later', 0)
-    await vi.waitFor(() => expect(versions(one, 'prod/later')).toEqual(['deleted', 1]), patience)
+    await vi.waitFor(() => expect(versions(watcher, 'prod/later')).toEqual(['deleted', 1]), patience)
     await first.asAdmin('POST', '/api/v1/secrets/prod/across:destroy', { all: true })
-    await vi.waitFor(() => expect(versions(one, 'prod/across').at(-1)).toBe('deleted'), patience)
-    expect(told(one).some(({ path }) => path === 'prod/unwatched')).toBe(false)
+    await vi.waitFor(() => expect(versions(watcher, 'prod/across').at(-1)).toBe('deleted'), patience)
+    expect(secretEvents(watcher).some(({ path }) => path === 'prod/unwatched')).toBe(false)
   })
 
   it('a reader that reconnects to another replica receives missed changes once, and no earlier ones', async () => {
@@ -201,7 +204,7 @@ describe('the events of a watch', () => {
     await first.asAdmin('POST', '/api/v1/secrets/prod/r3:destroy', { all: true })
     const after = await reader(first, query, { token, lastEventId: before.lastId() })
     await synced(after)
-    expect([...told(after)].toSorted((a, b) => String(a['path']).localeCompare(String(b['path'])))).toEqual([
+    expect([...secretEvents(after)].toSorted((a, b) => String(a['path']).localeCompare(String(b['path'])))).toEqual([
       { path: 'prod/r2', version: 3, revision: 3 },
       { path: 'prod/r3', deleted: true },
     ])
@@ -216,10 +219,10 @@ describe('the events of a watch', () => {
     ['of a revision that never was', '1.999999999'],
   ])('an id %s is ignored: the whole state is sent', async (_, lastEventId) => {
     const { token } = await attest()
-    const one = await reader(first, '?path=prod/recorded', { token, lastEventId })
-    await synced(one)
-    expect(versions(one, 'prod/recorded')).toHaveLength(1)
-    expect(one.events.find(({ name }) => name === 'synced')?.data).toEqual({ complete: true })
+    const watcher = await reader(first, '?path=prod/recorded', { token, lastEventId })
+    await synced(watcher)
+    expect(versions(watcher, 'prod/recorded')).toHaveLength(1)
+    expect(watcher.events.find(({ name }) => name === 'synced')?.data).toEqual({ complete: true })
   })
 
   it('a reader that is cut off at random ends with the last version of every secret, and never receives an earlier one', async () => {
@@ -236,14 +239,14 @@ describe('the events of a watch', () => {
     let lastEventId: string | undefined
     const isDone = (): boolean => !writing && [...seen.values()].every((all) => all.at(-1) === 12)
     for (let n = 0; !isDone(); n++) {
-      const one = await reader(n % 2 === 0 ? first : second, query, { token, lastEventId })
-      await synced(one)
-      const count = one.events.length
-      await vi.waitFor(() => expect(one.events.length > count || !writing).toBe(true), patience)
+      const watcher = await reader(n % 2 === 0 ? first : second, query, { token, lastEventId })
+      await synced(watcher)
+      const count = watcher.events.length
+      await vi.waitFor(() => expect(watcher.events.length > count || !writing).toBe(true), patience)
       // Cut here: what the server had sent beyond is lost.
-      const events = [...one.events]
-      one.cut()
-      await one.ended
+      const events = [...watcher.events]
+      watcher.cut()
+      await watcher.ended
       const upTo = events.findLastIndex(({ id }) => id !== undefined)
       for (const { name, data } of events.slice(0, upTo + 1)) {
         const { path, version } = data as { path: string; version?: number }
@@ -332,27 +335,27 @@ describe('the end of a watch', () => {
 
   it.each(['session', 'accessToken'] as const)('comes with the revocation of the %s', async (kind) => {
     const { token, session, tokenId } = await attest()
-    const one = await reader(second, '?path=prod/a', { token })
-    await synced(one)
+    const watcher = await reader(second, '?path=prod/a', { token })
+    await synced(watcher)
     await first.asAdmin('POST', '/api/v1/revocations', kind === 'session' ? { session } : { accessToken: tokenId })
-    await one.ended
-    expect(names(one).at(-1)).toBe('revoked')
+    await watcher.ended
+    expect(names(watcher).at(-1)).toBe('revoked')
   })
 
   it('comes silently with the end of the access token, and the next token opens another watch', async () => {
     const { token } = await attest('shop', { accessToken: { lifetimeSeconds: 6 } })
-    const one = await reader(first, '?path=prod/a', { token })
-    await one.ended
-    expect(names(one)).not.toContain('revoked')
+    const watcher = await reader(first, '?path=prod/a', { token })
+    await watcher.ended
+    expect(names(watcher)).not.toContain('revoked')
   })
 
   it('comes with the disconnection of the reader, and frees its place', async () => {
     const { token } = await attest()
     for (let n = 0; n < 40; n++) {
-      const one = await reader(first, '?path=prod/a', { token })
-      expect(one.status).toBe(200)
-      one.cut()
-      await one.ended
+      const watcher = await reader(first, '?path=prod/a', { token })
+      expect(watcher.status).toBe(200)
+      watcher.cut()
+      await watcher.ended
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     const last = await reader(first, '?path=prod/a', { token })
@@ -383,8 +386,8 @@ describe('the end of a watch', () => {
     )
     const third = await startPurser({ tls: true, again: againOf(first) })
     try {
-      const one = await reader(third, '?prefix=many/', { token: first.admin })
-      one.message.pause()
+      const watcher = await reader(third, '?prefix=many/', { token: first.admin })
+      watcher.message.pause()
       const other = await reader(third, '?prefix=ops/', { token: first.admin })
       await synced(other)
       await vi.waitFor(() => expect(third.logs.join('\n')).toContain('"route":"watch"'), {
@@ -392,13 +395,16 @@ describe('the end of a watch', () => {
         timeout: 40_000,
       })
       await put('ops/after-the-slow-one', 0)
-      await vi.waitFor(() => expect(told(other).at(-1)).toMatchObject({ path: 'ops/after-the-slow-one' }), patience)
-      one.message.resume()
-      await one.ended
-      expect(names(one)).not.toContain('synced')
+      await vi.waitFor(
+        () => expect(secretEvents(other).at(-1)).toMatchObject({ path: 'ops/after-the-slow-one' }),
+        patience,
+      )
+      watcher.message.resume()
+      await watcher.ended
+      expect(names(watcher)).not.toContain('synced')
       const again = await reader(third, '?prefix=many/', { token: first.admin })
       await vi.waitFor(() => expect(names(again)).toContain('synced'), patience)
-      expect(told(again)).toHaveLength(20_000)
+      expect(secretEvents(again)).toHaveLength(20_000)
       expect(again.events.filter(({ id }) => id !== undefined)).toHaveLength(1)
     } finally {
       await third.stop()
@@ -408,12 +414,12 @@ describe('the end of a watch', () => {
   it('comes at once when the replica stops, which opens no more watches', async () => {
     const { token } = await attest()
     const third = await startPurser({ tls: true, again: againOf(first), env: { PURSER_DRAIN_SECONDS: '60' } })
-    const one = await reader(third, '?path=prod/a', { token })
-    await synced(one)
+    const watcher = await reader(third, '?path=prod/a', { token })
+    await synced(watcher)
     const stopped = third.stop()
-    await one.ended
+    await watcher.ended
     await stopped
-    expect(names(one)).not.toContain('revoked')
+    expect(names(watcher)).not.toContain('revoked')
   })
 })
 
@@ -427,12 +433,12 @@ it('a watch counts in the response times until it begins, not until it ends', as
   const purser = await startPurser({ tls: true })
   try {
     await purser.asAdmin('PUT', '/api/v1/secrets/prod/timed', { data: { a: 'b' } }, { 'if-match': '"0"' })
-    const asked = performance.now()
-    const one = await reader(purser, '?path=prod/timed', { token: purser.admin })
-    await synced(one)
-    const seconds = (performance.now() - asked) / 1000
+    const startedAt = performance.now()
+    const watcher = await reader(purser, '?path=prod/timed', { token: purser.admin })
+    await synced(watcher)
+    const seconds = (performance.now() - startedAt) / 1000
     await new Promise((resolve) => setTimeout(resolve, 200 + seconds * 2000))
-    one.cut()
+    watcher.cut()
     const sum = async () =>
       Number(
         /http_request_seconds_sum\{route="watch"\} (\S+)/.exec((await purser.asAdmin('GET', '/metrics')).text)?.[1],

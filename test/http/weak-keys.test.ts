@@ -105,11 +105,11 @@ describe('a configured root for another server', () => {
     ],
   ]
   it.each(places)('is refused if its key is weak: %s', async (_, pointer, write) => {
-    for (const [what, pem] of weakRoots()) {
+    for (const [name, pem] of weakRoots()) {
       const answer = await write(pem)
-      expect(fault(answer), what).toBe(`422 impossible ${pointer}`)
+      expect(fault(answer), name).toBe(`422 impossible ${pointer}`)
       expect(answer.text).toContain(
-        what === 'none' ? 'PEM certificates' : `certificate ${what === 'the second of two' ? 2 : 1}`,
+        name === 'none' ? 'PEM certificates' : `certificate ${name === 'the second of two' ? 2 : 1}`,
       )
     }
   })

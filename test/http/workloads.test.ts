@@ -160,24 +160,30 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
   })
 
   it('are created, read and served, and their name is taken', async () => {
-    const made = await ask('createWorkload', {
+    const creation = await ask('createWorkload', {
       body: workload('web', { labels: { team: 'shop' } }),
       reason: 'ticket 7',
     })
-    expect(fault(made)).toBe('201 ')
-    expect(made.headers.get('etag')).toBe('"1"')
-    expect(made.body).toMatchObject({ name: 'web', wide: false, requirePodBound: true, pinIdentity: false, grants: {} })
+    expect(fault(creation)).toBe('201 ')
+    expect(creation.headers.get('etag')).toBe('"1"')
+    expect(creation.body).toMatchObject({
+      name: 'web',
+      wide: false,
+      requirePodBound: true,
+      pinIdentity: false,
+      grants: {},
+    })
     const read = await ask('getWorkload', { name: 'web' })
-    expect({ ...read.body, warnings: [] }).toEqual(made.body)
+    expect({ ...read.body, warnings: [] }).toEqual(creation.body)
     expect(fault(await ask('createWorkload', { body: workload('web') }))).toBe('409 already_exists')
     expect((await attest('web')).body.spiffeId).toBe('spiffe://example.org/lab/web')
 
-    const entry = await entryOf(purser, made)
+    const entry = await entryOf(purser, creation)
     expect(entry).toMatchObject({
       action: 'workload.create',
       outcome: 'granted',
       actor: { kind: 'operator', operator: 'admin', note: 'ticket 7' },
-      resource: { kind: 'workload', id: made.body.id, name: 'web', revision: 1 },
+      resource: { kind: 'workload', id: creation.body.id, name: 'web', revision: 1 },
       change: {
         after: {
           name: 'web',
@@ -208,9 +214,9 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
 
   it('are created by PUT only with If-Match "0"', async () => {
     expect(fault(await ask('replaceWorkload', { name: 'put', body: workload('put'), ifMatch: 1 }))).toBe('412 stale')
-    const made = await ask('replaceWorkload', { name: 'put', body: workload('put'), ifMatch: 0 })
-    expect(fault(made)).toBe('201 ')
-    expect((await entryOf(purser, made))?.action).toBe('workload.create')
+    const creation = await ask('replaceWorkload', { name: 'put', body: workload('put'), ifMatch: 0 })
+    expect(fault(creation)).toBe('201 ')
+    expect((await entryOf(purser, creation))?.action).toBe('workload.create')
     expect(fault(await ask('replaceWorkload', { name: 'put', body: workload('put'), ifMatch: 0 }))).toBe('412 stale')
   })
 
@@ -218,14 +224,16 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     const other = await createIssuer('https://other.lab.example')
     const keys = { jwks: { keys: [other.jwk] } }
     await ask('createAttestor', { body: { name: 'other', kind: 'oidc', issuer: other.issuer, audience, keys } })
-    const moved = workload('put', { attestor: 'other', spiffeId: 'spiffe://example.org/other/put' })
-    expect(fault(await ask('replaceWorkload', { name: 'put', body: moved, ifMatch: 1 }))).toBe('409 conflict /attestor')
+    const withOtherAttestor = workload('put', { attestor: 'other', spiffeId: 'spiffe://example.org/other/put' })
+    expect(fault(await ask('replaceWorkload', { name: 'put', body: withOtherAttestor, ifMatch: 1 }))).toBe(
+      '409 conflict /attestor',
+    )
   })
 
   it('issue nothing while they are disabled; disabling needs no revision and can be repeated', async () => {
     await ask('createWorkload', { body: workload('off') })
-    const off = await ask('disableWorkload', { name: 'off', reason: '3 a.m.' })
-    expect(off.body).toMatchObject({ disabled: true, revision: 2 })
+    const disabling = await ask('disableWorkload', { name: 'off', reason: '3 a.m.' })
+    expect(disabling.body).toMatchObject({ disabled: true, revision: 2 })
     expect((await ask('disableWorkload', { name: 'off' })).body).toMatchObject({ disabled: true, revision: 2 })
     expect(fault(await attest('off'))).toBe('401 attestation_failed')
     expect((await ask('replaceWorkload', { name: 'off', body: workload('off'), ifMatch: 2 })).body).toMatchObject({
@@ -312,8 +320,8 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
       else if (change)
         policy.set(resource.id, { id: resource.id, ...(change.after as object), revision: resource.revision })
     }
-    const listed = await ask('listWorkloads', { query: { limit: '200' } })
-    const items = listed.body.items as { id: string; name: string }[]
+    const listing = await ask('listWorkloads', { query: { limit: '200' } })
+    const items = listing.body.items as { id: string; name: string }[]
     expect(items.length).toBeGreaterThan(5)
     expect([...policy.values()]).toHaveLength(items.length)
     for (const item of items) expect(policy.get(item.id), item.name).toEqual(item)
@@ -347,8 +355,8 @@ describe('a hundred concurrent writers with one revision at two replicas', () =>
   })
 
   it('leave one winner and a history without a gap', async () => {
-    const known = async () => createAsk(second)('getWorkload', { name: 'web' })
-    await expect.poll(async () => (await known()).status, { timeout: 5000 }).toBe(200)
+    const readFromSecond = async () => createAsk(second)('getWorkload', { name: 'web' })
+    await expect.poll(async () => (await readFromSecond()).status, { timeout: 5000 }).toBe(200)
     const writers = Array.from({ length: 100 }, (_, n) =>
       createAsk(n % 2 === 0 ? purser : second)('replaceWorkload', { name: 'web', body: agent(String(n)), ifMatch: 1 }),
     )
@@ -362,10 +370,10 @@ describe('a hundred concurrent writers with one revision at two replicas', () =>
     const live = await ask('getWorkload', { name: 'web' })
     expect(live.body.labels).toEqual(winners[0]?.body.labels)
     const entries = await readLog(purser)
-    const written = entries.filter(
+    const changes = entries.filter(
       (entry) => entry.outcome === 'granted' && entry.resource?.kind === 'workload' && entry.change,
     )
-    expect(written.map((entry) => entry.resource?.revision)).toEqual([1, 2])
+    expect(changes.map((entry) => entry.resource?.revision)).toEqual([1, 2])
     expect(entries.filter((entry) => entry.reason === 'stale')).toHaveLength(99)
   })
 })

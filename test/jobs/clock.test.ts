@@ -6,24 +6,24 @@ const hour = 3600_000
 
 describe('what ends things by their time', () => {
   const setUp = () => {
-    const state = { here: 0, there: 0, clock: 0, asked: 0, ran: 0, may: true }
+    const state = { machineTime: 0, databaseTime: 0, elapsed: 0, reads: 0, runs: 0, isAllowed: true }
     const check = createClockCheck({
-      read: async () => (state.asked++, new Date(state.there)),
-      now: () => new Date(state.here),
-      clock: () => state.clock,
+      read: async () => (state.reads++, new Date(state.databaseTime)),
+      now: () => new Date(state.machineTime),
+      clock: () => state.elapsed,
     })
-    const job = byTime({ name: 'leases', everySeconds: 1, run: async () => void state.ran++ }, async () => {
+    const job = byTime({ name: 'leases', everySeconds: 1, run: async () => void state.runs++ }, async () => {
       await check()
-      return state.may
+      return state.isAllowed
     })
     return { state, job }
   }
 
   it.each([0, 59_000, -59_000])('runs where the clocks are %i ms apart', async (apart) => {
     const { state, job } = setUp()
-    state.here = apart
+    state.machineTime = apart
     await job.run()
-    expect(state.ran).toBe(1)
+    expect(state.runs).toBe(1)
   })
 
   it.each([
@@ -33,40 +33,40 @@ describe('what ends things by their time', () => {
   ])('waits where they are %i ms apart, says so, and goes on by itself', async (apart, words) => {
     const { state, job } = setUp()
     await job.run()
-    state.here = apart
-    state.clock = 1000
+    state.machineTime = apart
+    state.elapsed = 1000
     await expect(job.run()).rejects.toThrow(words)
-    expect(state.ran).toBe(1)
-    state.here = 0
+    expect(state.runs).toBe(1)
+    state.machineTime = 0
     await job.run()
-    expect(state.ran).toBe(2)
+    expect(state.runs).toBe(2)
   })
 
   it('waits while nothing may be touched', async () => {
     const { state, job } = setUp()
-    state.may = false
+    state.isAllowed = false
     await job.run()
-    expect(state.ran).toBe(0)
-    state.may = true
+    expect(state.runs).toBe(0)
+    state.isAllowed = true
     await job.run()
-    expect(state.ran).toBe(1)
+    expect(state.runs).toBe(1)
   })
 
   it('asks at once where this machine’s clock was set since they agreed', async () => {
     const { state, job } = setUp()
     await job.run()
-    state.here = 25 * hour
-    state.clock = 10
+    state.machineTime = 25 * hour
+    state.elapsed = 10
     await expect(job.run()).rejects.toThrow('ahead of the database')
-    expect(state.ran).toBe(1)
+    expect(state.runs).toBe(1)
   })
 
   it('asks the database once a second, however many jobs want to know', async () => {
     const { state, job } = setUp()
     for (let n = 0; n < 5; n++) await job.run()
-    expect([state.asked, state.ran]).toEqual([1, 5])
-    state.clock = 1000
+    expect([state.reads, state.runs]).toEqual([1, 5])
+    state.elapsed = 1000
     await job.run()
-    expect(state.asked).toBe(2)
+    expect(state.reads).toBe(2)
   })
 })

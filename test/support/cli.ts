@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { runCli } from '../../src/cli/program.ts'
 
-export type Ran = { code: number; out: string; err: string }
+export type CommandResult = { code: number; out: string; err: string }
 
 type Options = {
   env?: Record<string, string | undefined>
@@ -17,7 +17,7 @@ type Options = {
 }
 
 type Started = {
-  ran: Promise<Ran>
+  result: Promise<CommandResult>
   /** What Ctrl-C would be. */
   interrupt: () => void
   signal: (name: NodeJS.Signals) => void
@@ -57,10 +57,10 @@ export function startCli(argv: string[], options: Options = {}): Started {
     onSignal: (names, listener) => listeners.push(...names.map((name) => ({ name, listener }))),
   })
   return {
-    ran: code.then((done) => ({ code: done, out, err })),
+    result: code.then((done) => ({ code: done, out, err })),
     interrupt: () => signal('SIGINT'),
     signal,
   }
 }
 
-export const cli = (argv: string[], options: Options = {}): Promise<Ran> => startCli(argv, options).ran
+export const cli = (argv: string[], options: Options = {}): Promise<CommandResult> => startCli(argv, options).result

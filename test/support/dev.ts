@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Ran, startCli } from './cli.ts'
+import { type CommandResult, startCli } from './cli.ts'
 import { copyEmbedded } from './embedded-template.ts'
 
 export type Dev = {
@@ -12,7 +12,7 @@ export type Dev = {
   url: string
   dataDir: string
   /** As Ctrl-C would; the folder stays until `forget`. */
-  stop(): Promise<Ran>
+  stop(): Promise<CommandResult>
   forget(): void
 }
 
@@ -32,13 +32,13 @@ export async function startDev(options: { dataDir?: string; env?: Record<string,
   if (options.dataDir === undefined) await copyEmbedded(join(dataDir, 'db'))
   let up: (out: string) => void = () => undefined
   const ready = new Promise<string>((resolve) => (up = resolve))
-  const { ran, interrupt } = startCli(['dev', '--data-dir', dataDir, ...where], {
+  const { result, interrupt } = startCli(['dev', '--data-dir', dataDir, ...where], {
     env: options.env ?? {},
     onOutput: (out) => out.includes('Ctrl-C stops it.') && up(out),
   })
   const out = await Promise.race([
     ready,
-    ran.then(({ code, err }) => {
+    result.then(({ code, err }) => {
       throw new Error(`dev ended with ${code}: ${err}`)
     }),
   ])
@@ -48,7 +48,7 @@ export async function startDev(options: { dataDir?: string; env?: Record<string,
     dataDir,
     stop() {
       interrupt()
-      return ran
+      return result
     },
     forget: () => rmSync(dataDir, { recursive: true, force: true }),
   }

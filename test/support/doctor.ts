@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { Finding } from '../../src/cli/doctor/finding.ts'
-import { type Ran, cli } from './cli.ts'
+import { type CommandResult, cli } from './cli.ts'
 import { audience, trustDomain } from './purser.ts'
 
 export type Env = Record<string, string | undefined>
@@ -24,7 +24,7 @@ export const settings = (dataDir: string): Env => ({
   PURSER_DATA_DIR: dataDir,
 })
 
-export type Diagnosis = Ran & { first: string }
+export type Diagnosis = CommandResult & { first: string }
 
 /** `first` is the first line, its columns set apart by two spaces. */
 export async function diagnose(env: Env, ...argv: string[]): Promise<Diagnosis> {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createNoteSigner, signCheckpoint } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startOwn } from '../../../src/cli/demo/postgres/own.ts'
-import { type Ran, cli } from '../../support/cli.ts'
+import { type CommandResult, cli } from '../../support/cli.ts'
 import { diagnose } from '../../support/doctor.ts'
 import { type Issuer, createIssuer, registerLab } from '../../support/issuer.ts'
 import { issueMany } from '../../support/log-traffic.ts'
@@ -34,7 +34,7 @@ const start = async (url: string, env: Record<string, string> = {}): Promise<Tes
   ;({ admin } = purser)
   return purser
 }
-const verb = (url: string, args: string[], env: Record<string, string> = {}): Promise<Ran> =>
+const verb = (url: string, args: string[], env: Record<string, string> = {}): Promise<CommandResult> =>
   cli(args, { env: { ...envOf(url), ...env } })
 const envOf = (url: string): Record<string, string> => ({
   PURSER_TRUST_DOMAIN: trustDomain,
