@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isForWorkloads } from '../../src/start/app.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { routes } from '../support/route-list.ts'
 
 const shared = routes.filter(isForWorkloads).filter(({ permission }) => permission !== 'none')
@@ -20,10 +20,7 @@ describe('the listener of workloads, where operators have their own', () => {
     const issuer = await createIssuer()
     await registerLab(first, issuer)
     await first.asAdmin('PUT', '/api/v1/secrets/prod/db', { data: { password: 'swordfish' } }, { 'if-match': '"0"' })
-    const { database, rootKey } = first.config
-    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
-    purser = await startPurser({ again, env: { PURSER_ADMIN_LISTEN: '127.0.0.1:0' } })
+    purser = await startReplica(first, { env: { PURSER_ADMIN_LISTEN: '127.0.0.1:0' } })
     const proof = { kind: 'jwt', token: await issuer.token() }
     const issued = await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {} })
     accessToken = (issued.body.accessToken as { token: string }).token

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { fault, readLog } from '../support/operator.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { type Svid, newRequest, renew, selfOf, svidOf } from '../support/svid.ts'
 
 let purser: TestPurser
@@ -14,10 +14,7 @@ let issuer: Issuer
 
 beforeAll(async () => {
   purser = await startPurser({ store: 'postgres', tls: true })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, tls: true })
+  replica = await startReplica(purser, { tls: true })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   await workload('tagged', { 'oidc:tag': ['blue', 'green'] }, 'spiffe://example.org/lab/tagged')

@@ -6,7 +6,7 @@ import { createClock } from '../support/clock.ts'
 import { type IssuedCredentials, type Lab, createLab } from '../support/lab.ts'
 import { openssl, opensslOutput, scratch } from '../support/openssl.ts'
 import { type Ask, createAsk } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 const base = 'https://purser.example.org'
 const shardOf = (serialNumber: string): number => Number.parseInt(serialNumber.slice(-2), 16) % 64
@@ -148,10 +148,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
   })
 
   it('of another replica has the same tag and entries, and never a lower number after a revocation', async () => {
-    const { database, rootKey } = purser.config
-    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not the settings of this suite')
-    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-    const second = await startPurser({ again, now: clock.now, env })
+    const second = await startReplica(purser, { now: clock.now, env })
     try {
       const issued = await lab.get()
       await revoke(issued)
@@ -172,11 +169,8 @@ describe('GET /crl/{keyId}/{shard}', () => {
 
   it('is complete and has a higher number after a restart', async () => {
     const before = await read(keyId)
-    const { database, rootKey } = purser.config
-    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not the settings of this suite')
     clock.advance(301)
-    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-    const restarted = await startPurser({ again, now: clock.now, env })
+    const restarted = await startReplica(purser, { now: clock.now, env })
     try {
       const after = await read(keyId, restarted)
       expect(after.serials).toEqual(before.serials)

@@ -4,7 +4,7 @@ import { account } from '../support/accounts.ts'
 import { type Reader, watch } from '../support/event-stream.ts'
 import { waiters } from '../support/head-lock.ts'
 import { type Ask, createAsk, entryOf, fault } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -12,10 +12,7 @@ let ask: Ask
 let askReplica: Ask
 beforeAll(async () => {
   purser = await startPurser({ store: 'postgres', tls: true })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, tls: true })
+  replica = await startReplica(purser, { tls: true })
   ask = createAsk(purser)
   askReplica = createAsk(replica)
 })

@@ -5,7 +5,7 @@ import { withConnection } from '../../src/secrets/databases/connect.ts'
 import { createRole } from '../../src/secrets/databases/roles.ts'
 import { scramVerifier } from '../../src/secrets/databases/scram.ts'
 import { createClock } from '../support/clock.ts'
-import { audience, startPurser } from '../support/purser.ts'
+import { audience, startReplica } from '../support/purser.ts'
 import { type Shop, createShop, definitionFor, rolesAt, startShop } from '../support/leases.ts'
 import { createAsk, entriesOf, fault, readLog } from '../support/operator.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
@@ -335,11 +335,7 @@ describe('leases, when something fails', () => {
   })
 
   it('is processed once by two replicas', async () => {
-    const { admin } = shop.purser
-    const { database, rootKey } = shop.purser.config
-    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin }
-    const second = await startPurser({ again })
+    const second = await startReplica(shop.purser)
     try {
       const other = createShop(second, shop.issuer)
       const pods = await Promise.all(Array.from({ length: 6 }, (_, n) => (n % 2 ? other : shop).arrive()))

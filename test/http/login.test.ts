@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { account, entryFor, stored, tokenFor } from '../support/accounts.ts'
 import { accountWithPassword, anyAddress, logIn, password, seen, sessionOf } from '../support/logins.ts'
 import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -11,10 +11,7 @@ let ask: Ask
 let askReplica: Ask
 beforeAll(async () => {
   purser = await startPurser({ store: 'postgres', env: anyAddress })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, env: anyAddress })
+  replica = await startReplica(purser, { env: anyAddress })
   ask = createAsk(purser)
   askReplica = createAsk(replica)
   await accountWithPassword(ask, 'ada', 'operator')

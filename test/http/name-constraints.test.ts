@@ -10,7 +10,7 @@ import { createAsk, entryOf, fault } from '../support/operator.ts'
 import { openssl, opensslOutput, scratch } from '../support/openssl.ts'
 import { openIssuingCa } from '../support/own-ca.ts'
 import { split } from '../support/published.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { type Svid, attest, newRequest, selfOf } from '../support/svid.ts'
 import { newSerial, secondsFrom } from '../support/test-ca.ts'
 import { upstreamCa } from '../support/upstream-ca.ts'
@@ -29,10 +29,7 @@ afterAll(() => purser.stop())
 
 /** The same database with other settings. */
 async function replica(env: Record<string, string>): Promise<TestPurser> {
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  const started = await startPurser({ again, tls: true, env })
+  const started = await startReplica(purser, { tls: true, env })
   onTestFinished(() => started.stop())
   return started
 }

@@ -7,7 +7,7 @@ import { logInByDevice } from '../../src/cli/oidc/device.ts'
 import { account, entryFor, stored } from '../support/accounts.ts'
 import { type LoginProvider, startLoginProvider } from '../support/login-provider.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let provider: LoginProvider
 let other: LoginProvider
@@ -184,14 +184,11 @@ describe('an ID token is refused', () => {
 
 it('a session is refused by a server whose configuration lost its mapping', async () => {
   const token = String((await logIn('ada')).body['token'])
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
   for (const [roles, status] of [
     ['operator:groups=operators', 200],
     ['auditor:groups=operators', 401],
   ] as const) {
-    const replica = await startPurser({ again, env: settings(roles) })
+    const replica = await startReplica(purser, { env: settings(roles) })
     const answer = await replica.call('GET', '/api/v1/credentials/self', undefined, { token })
     expect([roles, answer.status]).toEqual([roles, status])
     await replica.stop()

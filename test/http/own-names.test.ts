@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { entryOf, fault } from '../support/operator.ts'
-import { type Answer, type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, audience, startPurser, startReplica } from '../support/purser.ts'
 import { attest, newRequest, renew } from '../support/svid.ts'
 
 let before: TestPurser
@@ -13,11 +13,8 @@ beforeAll(async () => {
   before = await startPurser({ store: 'postgres', tls: true })
   issuer = await createIssuer()
   await registerLab(before, issuer)
-  const { database, rootKey } = before.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: before.admin }
   const env = { PURSER_TLS_NAMES: '127.0.0.1,web.lab', PURSER_AUDIENCES: `${audience},payments` }
-  after = await startPurser({ again, env, tls: true })
+  after = await startReplica(before, { env, tls: true })
 })
 afterAll(async () => {
   await after?.stop()

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inOrder } from '../support/head-lock.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { entriesOf, fault, readLog } from '../support/operator.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { type Svid, attest, newRequest, renew } from '../support/svid.ts'
 
 let purser: TestPurser
@@ -15,10 +15,7 @@ let issuer: Issuer
 
 beforeAll(async () => {
   purser = await startPurser({ store: 'postgres', tls: true })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, tls: true })
+  replica = await startReplica(purser, { tls: true })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
 })

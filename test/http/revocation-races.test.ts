@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { waiters } from '../support/head-lock.ts'
 import { type Lab, createLab } from '../support/lab.ts'
 import { fault } from '../support/operator.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -11,10 +11,7 @@ let lab: Lab
 
 beforeAll(async () => {
   purser = await startPurser({ store: 'postgres' })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again })
+  replica = await startReplica(purser)
   lab = await createLab(purser)
 })
 afterAll(async () => {

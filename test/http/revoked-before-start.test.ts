@@ -1,7 +1,7 @@
 /** A process that starts after a revocation does not hold the revoked name in memory. The look-up of the credential refuses it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { type Svid, attest, newRequest, renew, selfOf } from '../support/svid.ts'
 
 let purser: TestPurser
@@ -15,12 +15,7 @@ beforeAll(async () => {
 afterAll(() => purser.stop())
 
 /** Another replica of the same database, which starts now. */
-async function startReplica(): Promise<TestPurser> {
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not the settings of this suite')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  return startPurser({ again, tls: true })
-}
+const openReplica = (): Promise<TestPurser> => startReplica(purser, { tls: true })
 
 const revoke = (subject: Record<string, string>) => purser.asAdmin('POST', '/api/v1/revocations', subject)
 
@@ -59,7 +54,7 @@ describe('a replica that started after a revocation', () => {
     await revoke({ serialNumber: svids.revoked.serialNumber })
     await revoke({ jti: tokens.revokedJwt.jti })
     await revoke({ accessToken: tokens.revokedToken.accessTokenId })
-    replica = await startReplica()
+    replica = await openReplica()
   })
   afterAll(() => replica.stop())
 

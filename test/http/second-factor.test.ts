@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { entryFor } from '../support/accounts.ts'
 import { accountWithPassword, anyAddress, logIn, password, sessionOf } from '../support/logins.ts'
 import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -17,10 +17,7 @@ const nextStep = (): void => {
 beforeAll(async () => {
   const clock = { now: () => new Date(now) }
   purser = await startPurser({ store: 'postgres', env: anyAddress, ...clock })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, env: anyAddress, ...clock })
+  replica = await startReplica(purser, { env: anyAddress, ...clock })
   ask = createAsk(purser)
 })
 afterAll(async () => {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { craft, es256 } from '../attest/tokens.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { entryOf, fault, readLog } from '../support/operator.ts'
-import { type Answer, type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, audience, startPurser, startReplica } from '../support/purser.ts'
 
 const env = { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000000', PURSER_LIMIT_REFUSALS_PER_MINUTE: '1000000' }
 let first: TestPurser
@@ -17,10 +17,7 @@ let issuer: Issuer
 
 beforeAll(async () => {
   first = await startPurser({ store: 'postgres', env })
-  const { database, rootKey } = first.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
-  replicas = [first, await startPurser({ again, env }), await startPurser({ again, env })]
+  replicas = [first, await startReplica(first, { env }), await startReplica(first, { env })]
   issuer = await createIssuer()
   await registerLab(first, issuer, { singleUse: true })
   await first.asAdmin('POST', '/api/v1/workloads', {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newToken } from '../../src/names/token.ts'
 import { waiters } from '../support/head-lock.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { frontDoorStores } from '../support/stores.ts'
 
 type Listed = { id: string; operator: string; role: string; revokedAt?: string }
@@ -213,11 +213,7 @@ describe('the first use of a token', () => {
   let replica: TestPurser
   beforeAll(async () => {
     purser = await startPurser({ store: 'postgres' })
-    const { database, rootKey } = purser.config
-    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-    replica = await startPurser({
-      again: { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin },
-    })
+    replica = await startReplica(purser)
   })
   afterAll(async () => {
     await replica.stop()

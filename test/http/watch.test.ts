@@ -6,7 +6,7 @@ import { eventSchemas } from '../support/event-schemas.ts'
 import { type Reader, watch } from '../support/event-stream.ts'
 import { createIssuer, registerLab, type Issuer } from '../support/issuer.ts'
 import { entriesOf } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 const patience = { timeout: 20_000, interval: 20 }
 const canary = 'correct-horse-battery-staple'
@@ -31,10 +31,7 @@ const workload = (name: string) => ({
 
 beforeAll(async () => {
   first = await startPurser({ store: 'postgres', tls: true })
-  const { database, rootKey } = first.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
-  second = await startPurser({ tls: true, again })
+  second = await startReplica(first, { tls: true })
   issuer = await createIssuer()
   await registerLab(first, issuer)
   for (const name of ['shop', 'other']) await first.asAdmin('POST', '/api/v1/workloads', workload(name))
@@ -384,7 +381,7 @@ describe('the end of a watch', () => {
          select 'sec_many' || n, 'many/' || repeat('x', 490) || n, 1, 1, 10, now(), now(),
                 (select revision from log_head order by epoch desc limit 1) from generate_series(1, 20000) n`,
     )
-    const third = await startPurser({ tls: true, again: againOf(first) })
+    const third = await startReplica(first, { tls: true })
     try {
       const watcher = await reader(third, '?prefix=many/', { token: first.admin })
       watcher.message.pause()
@@ -413,7 +410,7 @@ describe('the end of a watch', () => {
 
   it('comes at once when the replica stops, which opens no more watches', async () => {
     const { token } = await attest()
-    const third = await startPurser({ tls: true, again: againOf(first), env: { PURSER_DRAIN_SECONDS: '60' } })
+    const third = await startReplica(first, { tls: true, env: { PURSER_DRAIN_SECONDS: '60' } })
     const watcher = await reader(third, '?path=prod/a', { token })
     await synced(watcher)
     const stopped = third.stop()
@@ -422,12 +419,6 @@ describe('the end of a watch', () => {
     expect(names(watcher)).not.toContain('revoked')
   })
 })
-
-function againOf(purser: TestPurser) {
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-  return { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-}
 
 it('a watch counts in the response times until it begins, not until it ends', async () => {
   const purser = await startPurser({ tls: true })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault, readLog } from '../support/operator.ts'
-import { type TestPurser, audience, startPurser } from '../support/purser.ts'
+import { type TestPurser, audience, startPurser, startReplica } from '../support/purser.ts'
 import { frontDoorStores } from '../support/stores.ts'
 
 const workload = (
@@ -335,10 +335,7 @@ describe('a hundred concurrent writers with one revision at two replicas', () =>
   let ask: Ask
   beforeAll(async () => {
     purser = await startPurser({ store: 'postgres', env })
-    const { database, rootKey } = purser.config
-    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not the configuration of this test')
-    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-    second = await startPurser({ again, env })
+    second = await startReplica(purser, { env })
     ask = createAsk(purser)
     expect(fault(await ask('createWorkload', { body: agent('one') }))).toBe('201 ')
   })

@@ -3,7 +3,7 @@ import { readLog } from '../support/operator.ts'
 import { type Clock, createClock } from '../support/clock.ts'
 import { createLab } from '../support/lab.ts'
 import { bundleOf, kidsOf } from '../support/published.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 const env = {
   PURSER_BUNDLE_REFRESH_SECONDS: '5',
@@ -23,10 +23,7 @@ afterEach(async () => {
 async function replicas(clock: Clock, count: number): Promise<TestPurser[]> {
   const first = await startPurser({ store: 'postgres', env, now: clock.now })
   running.push(first)
-  const { database, rootKey } = first.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
-  while (running.length < count) running.push(await startPurser({ env, now: clock.now, again }))
+  while (running.length < count) running.push(await startReplica(first, { env, now: clock.now }))
   return running
 }
 

@@ -5,7 +5,7 @@ import { keyringRotation } from '../../src/jobs/keyring-rotation.ts'
 import { openRootKey } from '../../src/keys/root-key.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import { readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { frontDoorStores } from '../support/stores.ts'
 
 let running: TestPurser[] = []
@@ -14,16 +14,10 @@ afterEach(async () => {
   running = []
 })
 
-async function started(options: Parameters<typeof startPurser>[0]): Promise<TestPurser> {
-  const purser = await startPurser(options)
+async function started(server: Promise<TestPurser>): Promise<TestPurser> {
+  const purser = await server
   running.push(purser)
   return purser
-}
-
-async function replica(original: TestPurser): Promise<TestPurser> {
-  const { database, rootKey } = original.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-  return started({ again: { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: original.admin } })
 }
 
 const put = (purser: TestPurser, path: string, data: object, version: number) =>
@@ -49,7 +43,7 @@ const valuesLeft = async (purser: TestPurser): Promise<unknown> =>
 
 describe.each(frontDoorStores)('on %s', (store) => {
   it('moves data keys alone: no value, no revision, and what was read before still opens', async () => {
-    const purser = await started({ store })
+    const purser = await started(startPurser({ store }))
     for (let n = 0; n < 5; n++) await put(purser, `prod/s${n}`, { n }, 0)
     await put(purser, 'prod/s0', { n: 'second' }, 1)
     await purser.asAdmin('POST', '/api/v1/secrets/prod/s4:destroy', { versions: [1] })
@@ -88,7 +82,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
   })
 
   it('a data key that was moved does not open: the rest goes on, it is told once, and never called complete', async () => {
-    const purser = await started({ store })
+    const purser = await started(startPurser({ store }))
     for (let n = 0; n < 3; n++) await put(purser, `prod/s${n}`, { n }, 0)
     const rows = await versionsOf(purser)
     const [first, second] = rows
@@ -108,7 +102,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
   })
 
   it('goes through more rows than one page has, with writes and destructions all the while', async () => {
-    const purser = await started({ store })
+    const purser = await started(startPurser({ store }))
     await put(purser, 'prod/many', { n: 0 }, 0)
     await purser.asAdmin('PUT', '/api/v1/secrets/prod/many:metadata', { maxVersions: 2 }, { 'if-match': '"1"' })
     const [model] = await versionsOf(purser)
@@ -139,7 +133,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
   })
 
   it('a wrapping key that was used often enough is followed by the next, once', async () => {
-    const purser = await started({ store })
+    const purser = await started(startPurser({ store }))
     const { rootKey: source } = purser.config
     if (source.kind !== 'value') throw new Error('no root key')
     const rootKey = openRootKey({ kind: 'value', value: source.value.reveal() })
@@ -179,9 +173,9 @@ describe.each(frontDoorStores)('on %s', (store) => {
 
 describe('three replicas', () => {
   it('rewrap beside each other; one that has not heard of the new key yet reads and changes what is under it', async () => {
-    const first = await started({ store: 'postgres' })
-    const second = await replica(first)
-    const third = await replica(first)
+    const first = await started(startPurser({ store: 'postgres' }))
+    const second = await started(startReplica(first))
+    const third = await started(startReplica(first))
     for (let n = 0; n < 20; n++) await put(first, `prod/s${n}`, { n }, 0)
     for (let round = 0; round < 3; round++) {
       const id = await rotate(first)

@@ -6,7 +6,7 @@ import { delayAfter } from '../../src/jobs/rotation-attempt.ts'
 import { type Clock, createClock } from '../support/clock.ts'
 import { createPods } from '../support/consumers.ts'
 import { readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let running: TestPurser[] = []
 let target: Server | undefined
@@ -20,10 +20,7 @@ afterEach(async () => {
 async function replicas(clock: Clock, count: number, env: Record<string, string> = {}): Promise<TestPurser[]> {
   const first = await startPurser({ store: 'postgres', env, now: clock.now })
   running.push(first)
-  const { database, rootKey } = first.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
-  while (running.length < count) running.push(await startPurser({ env, now: clock.now, again }))
+  while (running.length < count) running.push(await startReplica(first, { env, now: clock.now }))
   return running
 }
 

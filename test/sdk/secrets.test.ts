@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { startNetwork } from '../support/cut-network.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { failing } from './failing.ts'
 
 const canary = 'correct-horse-battery-staple'
@@ -19,10 +19,7 @@ let issuer: Issuer
 
 beforeAll(async () => {
   first = await startPurser({ store: 'postgres', tls: true })
-  const { database, rootKey } = first.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('not on Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: first.admin }
-  second = await startPurser({ tls: true, again })
+  second = await startReplica(first, { tls: true })
   issuer = await createIssuer()
   await registerLab(first, issuer)
   await first.asAdmin('POST', '/api/v1/workloads', shop)

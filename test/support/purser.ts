@@ -153,3 +153,11 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
     },
   }
 }
+
+/** A second server on the same database, with the same root key. */
+export function startReplica(purser: TestPurser, options: Omit<Options, 'again' | 'store'> = {}): Promise<TestPurser> {
+  const { database, rootKey } = purser.config
+  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('a replica needs store: postgres')
+  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
+  return startPurser({ ...options, again })
+}
