@@ -1,4 +1,4 @@
-/** How long nothing is asked, by what is left of what is held. */
+/** The pause after a renewal, by the time that the held credentials still have. */
 import { PurserError } from '@purser/sdk'
 import { expect, test } from 'vitest'
 import { createBackOff } from '../../sdk/src/renewal/back-off.ts'
@@ -9,7 +9,7 @@ function backOff(left: number) {
   return { state, ...backOff }
 }
 
-test.each([1000, 0, -5000])('at least a second lies between two renewals, with %d ms left of what came', (left) => {
+test.each([1000, 0, -5000])('two renewals are at least a second apart with %d ms of validity left', (left) => {
   const { renewed, leftMs, reason } = backOff(left)
   renewed()
   expect([leftMs(), reason()]).toEqual([1000, undefined])
@@ -22,14 +22,14 @@ test.each([
   ['a minute, where nothing is renewed', Infinity, 900_000, 60_000],
   ['as long as it says, where nothing is left', -1, 40, 40_000],
   ['no shorter than without it', 3_600_000, 0, 1_000],
-])('Retry-After counts for %s', (_, left, retryAfterSeconds, expected) => {
+])('Retry-After is honoured for %s', (_, left, retryAfterSeconds, expected) => {
   const { failed, leftMs, reason } = backOff(left)
   const error = new PurserError('rate_limited', '', { status: 429, retryAfterSeconds })
   failed(error)
   expect([leftMs(), reason()]).toEqual([expected, error])
 })
 
-test('a refusal keeps nobody from asking for something else', () => {
+test('a refusal does not block requests for something else', () => {
   const { failed, leftMs, reason } = backOff(1_000_000)
   failed(new PurserError('not_granted', '', { status: 403 }))
   expect([leftMs(), reason()]).toEqual([5_000, undefined])

@@ -1,4 +1,4 @@
-/** What goes on in the background keeps no process alive; what somebody waits for does. */
+/** Background work keeps no process alive. A call that a caller waits for does. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test, vi } from 'vitest'
@@ -7,7 +7,7 @@ import { type Misbehaviour, proofFor, rootPem, startFake } from './fake-purser.t
 
 const credentials = '/api/v1/credentials'
 
-/** A program with a connected client, against a Purser that answers all but the `last` request for something. */
+/** A program with a connected client. Purser answers every request except the `last` one. */
 async function run(
   program: string,
   { hangs, nth }: { hangs: string; nth: number },
@@ -43,7 +43,7 @@ const timeoutMs = 3_600_000
 test.each([
   ['renewal', { hangs: credentials, nth: 2 }],
   ['look at the bundle', { hangs: '/bundle', nth: 1 }],
-])('a %s that hangs does not keep a process that has nothing else to do', async (_, hang) => {
+])('a %s that hangs does not keep an otherwise idle process alive', async (_, hang) => {
   const program = `await connect(options)
 process.stdin.on('end', () => console.log('over')).resume()`
   const { child, hung, ended } = await run(program, hang, { timeoutMs, renewAt: 0.1 })
@@ -62,7 +62,7 @@ test.each([
   ],
   ['jwt()', "await (await connect(options)).jwt('payments')", { hangs: credentials, nth: 2 }, { x509: false }],
   ['renew()', 'await (await connect(options)).renew()', { hangs: credentials, nth: 2 }, {}],
-])('whoever waits for %s is told that it takes too long', async (_, call, hang, more) => {
+])('a caller that waits for %s gets a timeout error', async (_, call, hang, more) => {
   const { ended } = await run(`try { ${call} } catch ({ code }) { console.log(code) }`, hang, {
     timeoutMs: 1_500,
     ...more,
@@ -70,7 +70,7 @@ test.each([
   expect(await ended).toEqual({ code: 0, output: 'timeout\n' })
 })
 
-test('a watch, open or on its way, does not keep a process that has nothing else to do', async () => {
+test('a watch, open or connecting, does not keep an otherwise idle process alive', async () => {
   let opened = 0
   const fake = await startFake({
     info: (info) => ({ ...info, features: ['x509', 'secrets', 'watch'] }),

@@ -1,4 +1,4 @@
-/** The bundle as it is now: how old it may be, how often it is asked for. Clock and server are the test's. */
+/** The current bundle: its age and the frequency of requests for it. The test controls clock and server. */
 import { PurserError } from '@purser/sdk'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createBundleCache } from '../../sdk/src/bundle/bundle-cache.ts'
@@ -34,7 +34,7 @@ function create(hint: unknown = 300) {
 
 const setClockBack = (): unknown => vi.setSystemTime(Date.now() - 3_600_000)
 describe('after the clock was set back by an hour', () => {
-  test('a bundle is as old as it is', async () => {
+  test('a bundle keeps its age', async () => {
     const { state, bundles } = create()
     await bundles.get()
     setClockBack()
@@ -46,7 +46,7 @@ describe('after the clock was set back by an hour', () => {
     expect(state.reads).toBe(2)
   })
 
-  test('a key that is missing is asked for after five seconds, and not sooner', async () => {
+  test('a missing key is requested after five seconds, not sooner', async () => {
     const { state, bundles } = create()
     await bundles.get()
     setClockBack()
@@ -58,7 +58,7 @@ describe('after the clock was set back by an hour', () => {
     expect(state.reads).toBe(2)
   })
 
-  test('a Purser that was away is asked again after five seconds', async () => {
+  test('an unreachable Purser is asked again after five seconds', async () => {
     const { state, bundles } = create()
     await bundles.get()
     state.seconds += 600
@@ -74,12 +74,12 @@ describe('after the clock was set back by an hour', () => {
   })
 })
 
-describe('how soon it is read again', () => {
-  /** Timers are moved, and what they start runs to its end. */
+describe('the refresh interval', () => {
+  /** Advances the timers and waits for the work that they start. */
   const later = (seconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(seconds * 1000)
 
   test.each([[3_000_000], [2 ** 40], [Number.MAX_SAFE_INTEGER]])(
-    'a hint of %i s, more than a timer holds, is an hour and no loop',
+    'a hint of %i s, more than a timer can hold, becomes an hour and no busy loop',
     async (hint) => {
       const { state } = create(hint)
       await later(2.5)
@@ -91,7 +91,7 @@ describe('how soon it is read again', () => {
     },
   )
 
-  test('a hint of one second is five', async () => {
+  test('a hint of one second becomes five', async () => {
     const { state } = create(1)
     await later(2.5)
     await later(4.4)
@@ -100,7 +100,7 @@ describe('how soon it is read again', () => {
     expect(state.reads).toBe(2)
   })
 
-  test.each([['x'], [0], [-5], [1.5], [null]])('%j is no hint: five minutes', async (hint) => {
+  test.each([['x'], [0], [-5], [1.5], [null]])('%j is no valid hint: five minutes apply', async (hint) => {
     const { state } = create(hint)
     await later(2.5)
     await later(269)

@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** All by environment, as a container meets it. */
+/** Configures everything by the environment, as in a container. */
 const environment = (more: Record<string, string | undefined> = {}): Record<string, string | undefined> => ({
   PURSER_ADDR: purser.url,
   PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'),
@@ -79,7 +79,7 @@ describe('a proof', () => {
     expect((await failing(connected({}, env))).code).toBe('wrong_audience')
   })
 
-  test('that is nowhere: what was tried is named', async () => {
+  test('that is found nowhere: the error names what was tried', async () => {
     // On a cloud's machine the test must not ask that cloud.
     const nowhere = { AWS_EC2_METADATA_DISABLED: 'true', METADATA_SERVER_DETECTION: 'none' }
     const error = await failing(connected({}, { PURSER_PROOF_FILE: undefined, ...nowhere }))
@@ -88,7 +88,7 @@ describe('a proof', () => {
     expect(error.message).toContain('/var/run/secrets/purser/token does not exist')
   })
 
-  test('by a function is asked for with the audiences of the verified server', async () => {
+  test('of a function is requested with the audiences of the verified server', async () => {
     const audiences: unknown[] = []
     const client = await connected({
       proof: (request) => {
@@ -103,16 +103,16 @@ describe('a proof', () => {
   test.each([
     ['fails', () => Promise.reject(new Error('no network'))],
     ['gives no text', () => Promise.resolve(undefined as unknown as string)],
-  ])('by a function that %s', async (_, proof) => {
+  ])('of a function that %s', async (_, proof) => {
     expect((await failing(connected({ proof }))).code).toBe('no_proof')
   })
 
-  test('by a function that never answers ends at the deadline', async () => {
+  test('of a function that never answers ends at the deadline', async () => {
     const proof = (): Promise<string> => new Promise(() => undefined)
     expect((await failing(connected({ proof, timeoutMs: 200 }))).code).toBe('timeout')
   })
 
-  test('that the server refuses: status, request id and what to type', async () => {
+  test('that the server refuses: the error has status, request id and the command to run', async () => {
     const stranger = await createIssuer()
     const error = await failing(connected({ proof: await stranger.token() }))
     expect(error).toMatchObject({ code: 'attestation_failed', status: 401 })
@@ -121,14 +121,14 @@ describe('a proof', () => {
   })
 })
 
-describe('what is issued', () => {
+describe('issued credentials', () => {
   test.each([
     ['PURSER_CA_FILE', () => ({})],
     [
       'PURSER_CA_SHA256',
       () => ({ PURSER_CA_FILE: undefined, PURSER_CA_SHA256: new X509Certificate(purser.roots).fingerprint256 }),
     ],
-  ])('under %s: a certificate that openssl accepts, and two that talk mTLS', async (_, env) => {
+  ])('under %s: openssl accepts the certificate, and two clients talk mTLS', async (_, env) => {
     const [purser, two] = [await connected({}, env()), await connected({}, env())]
     const file = scratch()
     const [leaf = '', ...above] = purser.x509.certificateChain.split(/(?<=-----END CERTIFICATE-----\n)/)
@@ -173,7 +173,7 @@ describe('what is issued', () => {
     two.close()
   })
 
-  test('everything in one request, recorded once', async () => {
+  test('are issued and recorded in one request', async () => {
     const before = await logSize()
     const client = await connected({ jwts: ['payments'], accessToken: true })
     expect(await logSize()).toBe(before + 1)
@@ -188,7 +188,7 @@ describe('what is issued', () => {
     client.close()
   })
 
-  test('a key that the server made, where that was asked for', async () => {
+  test('include a key of the server on request', async () => {
     const client = await connected({ x509: { generateKey: 'RSA-2048', lifetimeSeconds: 600, dnsNames: [] } })
     const leaf = new X509Certificate(client.x509.certificateChain)
     expect(leaf.publicKey.asymmetricKeyType).toBe('rsa')
@@ -196,19 +196,19 @@ describe('what is issued', () => {
     client.close()
   })
 
-  test('all or nothing: a JWT that is not granted', async () => {
+  test('are refused as a whole when a JWT is not granted', async () => {
     const error = await failing(connected({ jwts: ['payments', 'bank'] }))
     expect(error).toMatchObject({ code: 'not_granted', status: 403, errors: [{ pointer: '/jwts/1/audience/0' }] })
   })
 
-  test('nothing secret shows when a client is logged', async () => {
+  test('show no secret when a client is logged', async () => {
     const client = await connected({ jwts: ['payments'], accessToken: true })
     const json = JSON.stringify({ client, chosen: client.chosen })
     for (const secret of ['PRIVATE KEY', 'purser_at_', await client.jwt('payments')]) expect(json).not.toContain(secret)
     client.close()
   })
 
-  test('after connect({ x509: false }) there is no certificate', async () => {
+  test('lack a certificate after connect({ x509: false })', async () => {
     const client = await connected({ x509: false, jwts: ['payments'] })
     expect(() => client.x509).toThrow(expect.objectContaining({ code: 'not_requested' }))
     client.close()
@@ -216,7 +216,7 @@ describe('what is issued', () => {
 })
 
 describe('jwt()', () => {
-  test('calls at the same time share a request, and the token is kept', async () => {
+  test('concurrent calls share a request, and the token is cached', async () => {
     const client = await connected({ x509: false, jwts: ['payments'] })
     const before = await logSize()
     const tokens = await Promise.all(Array.from({ length: 5 }, () => client.jwt('cloud')))
@@ -227,7 +227,7 @@ describe('jwt()', () => {
     client.close()
   })
 
-  test('a refusal is not kept, and harms nobody else', async () => {
+  test('a refusal is not cached and does not affect other callers', async () => {
     const client = await connected({ x509: false, jwts: ['payments'] })
     const [bad, good] = await Promise.allSettled([client.jwt('bank'), client.jwt('cloud')])
     expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'not_granted' } })
@@ -235,7 +235,7 @@ describe('jwt()', () => {
     client.close()
   })
 
-  test('one caller that gives up leaves the others alone', async () => {
+  test('an aborted caller does not affect the others', async () => {
     const client = await connected({ x509: false, jwts: ['payments'] })
     const controller = new AbortController()
     const gaveUp = client.jwt('cloud', { signal: controller.signal })
@@ -246,7 +246,7 @@ describe('jwt()', () => {
     client.close()
   })
 
-  test('close() ends what is under way, and what comes after', async () => {
+  test('close() ends pending and later calls', async () => {
     const client = await connected({ x509: false, jwts: ['payments'] })
     const underWay = client.jwt('cloud')
     client.close()
@@ -255,8 +255,8 @@ describe('jwt()', () => {
   })
 })
 
-describe('what was chosen', () => {
-  test('is said, with what was passed over', async () => {
+describe('the choice of a proof', () => {
+  test('is reported, together with the sources that were skipped', async () => {
     const client = await connected()
     expect(client.chosen.map(({ about }) => about)).toEqual(['server', 'trust', 'proof', 'log key', 'audience'])
     expect(client.chosen[2]).toEqual({
@@ -267,7 +267,7 @@ describe('what was chosen', () => {
     client.close()
   })
 
-  test('several entries match: the caller names one', async () => {
+  test('several entries match: the caller names the workload', async () => {
     await purser.asAdmin('POST', '/api/v1/workloads', {
       name: 'web-too',
       attestor: 'lab',
@@ -286,7 +286,7 @@ describe('what was chosen', () => {
   })
 })
 
-test('a program that connects and does nothing else ends by itself', async () => {
+test('a program that only connects ends by itself', async () => {
   await writeFile(join(dir, 'token'), await issuer.token())
   const program = `import { connect } from '@purser/sdk'
 const { spiffeId, jwt } = await connect()

@@ -1,4 +1,4 @@
-/** The reader of CRLs, against ours and OpenSSL's, and against everything that is not quite one. */
+/** The reader of CRLs: ours, those of OpenSSL, and malformed ones. */
 import { X509Certificate } from 'node:crypto'
 import { assert, nat, property, uint8Array } from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -43,11 +43,11 @@ describe('a CRL', () => {
     ])
   })
 
-  test('that names nobody', () => {
+  test('with no entries', () => {
     expect(readCrl(buildCrl({ ...parts, revoked: [] }).der, issuer).serials.size).toBe(0)
   })
 
-  test('beyond 2049', () => {
+  test('valid beyond 2049', () => {
     const nextUpdate = new Date('2050-01-01T00:00:00Z')
     expect(readCrl(buildCrl({ ...parts, nextUpdate }).der, issuer).nextUpdate).toEqual(nextUpdate)
   })
@@ -83,7 +83,7 @@ describe('a CRL', () => {
   })
 })
 
-describe('is refused:', () => {
+describe('refuses a CRL', () => {
   const refuse = (der: Buffer, by = issuer): string => {
     try {
       readCrl(der, by)
@@ -94,7 +94,7 @@ describe('is refused:', () => {
     return expect.fail('it was taken')
   }
 
-  test('one of another key, of the root, or of whoever may not sign any', () => {
+  test('of another key, of the root, or of a key that may sign no CRL', () => {
     const other = testCa(now)
     expect(refuse(buildCrl({ ...parts, issuer: { ...ca.issuing, signer: other.issuing.signer } }).der)).toContain(
       'signature',
@@ -103,13 +103,13 @@ describe('is refused:', () => {
     expect(refuse(good, leafOf(issue(ca)))).toContain('may not sign CRLs')
   })
 
-  test('one of another name', () => {
+  test('of another name', () => {
     expect(refuse(buildCrl({ ...parts, issuer: { ...ca.issuing, name: ca.root.name } }).der)).toContain(
       'another issuer',
     )
   })
 
-  test('with any bit changed, anything cut, anything added', () => {
+  test('with any bit changed, cut or added', () => {
     assert(
       property(nat(good.length * 8 - 1), (at) => {
         const bad = Buffer.from(good)
@@ -134,7 +134,7 @@ describe('is refused:', () => {
   const numbered = (...more: Asn1[]): Asn1 => context(0, [sequence([crlNumber(1n), ...more])])
   const entry = (...more: Asn1[]): Asn1 => sequence([sequence([integer(5), time(now), ...more])])
 
-  test('what is signed so is taken, or these tests could not tell', () => {
+  test('but accepts a correct one that was built in the same way', () => {
     expect([...readCrl(sign(...head, entry(), numbered()), issuer).serials]).toEqual(['5'])
   })
 
@@ -193,7 +193,7 @@ describe('is refused:', () => {
 })
 
 describe('a certificate', () => {
-  test('says where its CRL is, what its key may do, and whether it is an authority', () => {
+  test('states its CRL URL, its key usage, and whether it is a CA', () => {
     const leaf = leafOf(issue(ca, undefined, { crlUrl: 'https://purser.example.org/crl/key_1' }))
     expect(fieldsOf(leaf)).toMatchObject({
       crlUrl: 'https://purser.example.org/crl/key_1',
@@ -209,7 +209,7 @@ describe('a certificate', () => {
     expect(fieldsOf(leafOf(issue(ca))).crlUrl).toBeUndefined()
   })
 
-  test('that Node calls no authority is one all the same, by its basic constraints', () => {
+  test('that Node does not call a CA is one by its basic constraints', () => {
     const leaf = leafOf(issue(ca, undefined, { isCa: true }))
     expect([leaf.ca, fieldsOf(leaf).isCa]).toEqual([false, true])
   })

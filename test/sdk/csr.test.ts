@@ -12,7 +12,7 @@ test.each([
   ['RSA', rsaPair(2048)],
   ['RSA', rsaPair(4096)],
 ])(
-  'openssl and Purser read the request of an %s key, and nothing but the key',
+  'openssl and Purser read the request of an %s key, which holds only the key',
   (keyType, { privateKey, publicKey }) => {
     const pem = createCsr(privateKey)
     const verification = openssl(['req', '-verify', '-noout', '-subject', '-pubkey'], pem)
@@ -34,7 +34,7 @@ test.each([
   expect(() => createCsr(key)).toThrow(TypeError)
 })
 
-test('the private key is not in it', () => {
+test('the request does not contain the private key', () => {
   const { privateKey } = ecPair()
   const secret = privateKey.export({ format: 'jwk' }).d ?? ''
   const der = Buffer.from(createCsr(privateKey).split('\n').slice(1, -2).join(''), 'base64')

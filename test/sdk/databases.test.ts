@@ -197,7 +197,7 @@ describe('get()', () => {
     expect((await purser.databases.get('brief')).name).toBe('brief')
   })
 
-  test('ends by a signal, and by close()', async () => {
+  test('ends at an abort signal, and at close()', async () => {
     const { purser } = await client()
     const controller = new AbortController()
     controller.abort()
@@ -330,7 +330,7 @@ describe('a role', () => {
   })
 })
 
-describe('when something is wrong', () => {
+describe('after a failure', () => {
   test.concurrent(
     'the renewal notices a lease that an operator ended, and the watch delivers another role',
     async () => {

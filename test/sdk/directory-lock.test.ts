@@ -1,4 +1,4 @@
-/** One process at a time in a state directory, whoever was killed in it and however many start at once. */
+/** A state directory has one process at a time, however many start at once and whichever is killed. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ function place(name = 'purser-lock-'): string {
 
 const sdk = new URL('../../sdk/src/state/directory-lock.ts', import.meta.url).href
 
-/** Another process that takes the lock, and is killed with it. */
+/** Another process that takes the lock until it is killed. */
 async function killedIn(dir: string): Promise<void> {
   const program = `const { lockDirectory } = await import(${JSON.stringify(sdk)})
 console.log((await lockDirectory(${JSON.stringify(dir)})) !== undefined)
@@ -38,7 +38,7 @@ async function leave(dir: string, name: string): Promise<void> {
 
 const lockedOf = (locks: (DirectoryLock | undefined)[]): DirectoryLock[] => locks.filter((lock) => lock !== undefined)
 
-test('is one process at a time, and free once released', async () => {
+test('has one holder at a time, and is free once released', async () => {
   const dir = place()
   const first = await lockDirectory(dir)
   expect(await lockDirectory(dir)).toBeUndefined()
@@ -50,7 +50,7 @@ test('is one process at a time, and free once released', async () => {
   expect(readdirSync(dir)).toEqual([])
 })
 
-test('is taken from one that was killed, by exactly one of those that start then', { timeout: 30_000 }, async () => {
+test('passes from a killed process to exactly one of those that start', { timeout: 30_000 }, async () => {
   for (let round = 0; round < 12; round++) {
     const dir = place()
     for (let n = 0; n <= round % 3; n++) await leave(dir, n === 0 ? 'lock' : `lock.${n}`)
@@ -62,7 +62,7 @@ test('is taken from one that was killed, by exactly one of those that start then
   }
 })
 
-test('of a process that was killed is found to be free', async () => {
+test('is found free when its process was killed', async () => {
   const dir = place()
   await killedIn(dir)
   expect(readdirSync(dir)).toHaveLength(1)
@@ -71,7 +71,7 @@ test('of a process that was killed is found to be free', async () => {
   lock?.release()
 })
 
-test('is not taken where it can’t be told whether somebody holds it', async () => {
+test('is not taken when the holder cannot be determined', async () => {
   const dir = place()
   // ELOOP to whoever connects; another user's socket says EACCES, but not to root.
   symlinkSync('lock', join(dir, 'lock'))
@@ -79,7 +79,7 @@ test('is not taken where it can’t be told whether somebody holds it', async ()
   expect(readdirSync(dir)).toEqual(['lock'])
 })
 
-test('leaves what is not its own alone', async () => {
+test('leaves foreign files alone', async () => {
   const dir = place()
   writeFileSync(join(dir, 'identity.json'), '{}')
   const lock = await lockDirectory(dir)
@@ -87,7 +87,7 @@ test('leaves what is not its own alone', async () => {
   expect(readdirSync(dir)).toEqual(['identity.json'])
 })
 
-test('a path that is too long for a socket is refused with its length', async () => {
+test('rejects a path that is too long for a socket and states the limit', async () => {
   const dir = join(place(), 'long'.repeat(30))
   await expect(lockDirectory(dir)).rejects.toThrow('107 bytes')
 })

@@ -19,11 +19,11 @@ export type Got = {
   text: string
   headers: IncomingMessage['headers']
   socket: IncomingMessage['socket']
-  /** Whether the connection was resumed from an earlier one. */
+  /** Whether the connection resumed an earlier one. */
   resumed: boolean
 }
 
-/** Rejects with what the connection failed with. */
+/** Rejects with the error of the connection. */
 export function get(options: RequestOptions): Promise<Got> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ host: '127.0.0.1', path: '/', ...options }, (response) => {
@@ -39,7 +39,7 @@ export function get(options: RequestOptions): Promise<Got> {
   })
 }
 
-/** A client that has a certificate, and looks at nobody's: what it meets is the server's doing. */
+/** A client that has a certificate and verifies none: every refusal comes from the server. */
 export const careless = ({ certificateChain, privateKey }: X509): RequestOptions => ({
   cert: certificateChain,
   key: privateKey,

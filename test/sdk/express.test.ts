@@ -1,4 +1,4 @@
-/** requireIdentity in a real Express 5: who passes, and what the others are told. */
+/** requireIdentity in a real Express 5: which requests pass, and how it answers the others. */
 import { once } from 'node:events'
 import { type IncomingMessage, createServer, request as startRequest } from 'node:http'
 import { request as startTlsRequest } from 'node:https'
@@ -82,7 +82,7 @@ const realm = 'Bearer realm="example.org"'
 const invalidToken = `${realm}, error="invalid_token"`
 const invalidRequest = `${realm}, error="invalid_request"`
 
-test('a token that holds puts the identity on the request', async () => {
+test('a valid token puts the identity on the request', async () => {
   const app = await startApp()
   expect((await app.ask({ headers: [bearer(token())] })).body).toEqual({
     spiffeId: good.sub,
@@ -107,7 +107,7 @@ describe('without credentials', () => {
   })
 })
 
-describe('more or less than one token', () => {
+describe('with more or less than one token', () => {
   const whole = token()
   test.each<[string, Question]>([
     ['two headers', { headers: [bearer(whole), bearer(whole)] }],
@@ -129,7 +129,7 @@ describe('more or less than one token', () => {
     expect(app.refused[0]?.message).not.toContain(whole)
   })
 
-  test('a query under a router is seen too', async () => {
+  test('a query under a router is considered too', async () => {
     const verifier = createVerifier()
     const app = express()
     const purser = { spiffeId: 'spiffe://example.org/lab/server', verifyJwt: verifier.verifyJwt }
@@ -140,47 +140,47 @@ describe('more or less than one token', () => {
   })
 })
 
-describe('a token that does not hold', () => {
+describe('with an invalid token', () => {
   test.each([
     ['no JWT', 'x'],
     ['for somebody else', token({ aud: ['ledger'] })],
     ['over', token({ iat: 1, nbf: 1, exp: 2 })],
     ['of another trust domain', token({ sub: 'spiffe://evil.example/lab/web' })],
     ['unsigned', token().replace(/\.[^.]*$/, '.AAAA')],
-  ])('%s: 401, and the same words for all', async (_, token) => {
+  ])('%s: 401 with the same answer', async (_, token) => {
     const app = await startApp()
     expectRefusal(await app.ask({ headers: [bearer(token)] }), 401, invalidToken)
     expect([app.passed, app.refused[0]?.code]).toEqual([0, 'bad_token'])
   })
 
-  test('revoked: the same', async () => {
+  test('a revoked token gets the same answer', async () => {
     const app = await startApp({ audience: 'payments' }, () => Promise.reject(new PurserError('revoked', 'it was')))
     expectRefusal(await app.ask({ headers: [bearer(token())] }), 401, invalidToken)
     expect([app.passed, app.refused[0]?.code]).toEqual([0, 'revoked'])
   })
 
-  test('HEAD: the same, without a body', async () => {
+  test('HEAD gets the same answer without a body', async () => {
     const app = await startApp()
     const reply = await app.ask({ method: 'HEAD', headers: [bearer('x')] })
     expect([reply.status, reply.headers['www-authenticate'], reply.text]).toEqual([401, invalidToken, ''])
   })
 })
 
-test('one who is not accepted: 403', async () => {
+test('a caller that is not accepted: 403', async () => {
   const app = await startApp({ audience: 'payments', accept: ['spiffe://example.org/lab/shop'] })
   expectRefusal(await app.ask({ headers: [bearer(token())] }), 403, `${realm}, error="insufficient_scope"`)
   expect((await app.ask({ headers: [bearer(token({ sub: 'spiffe://example.org/lab/shop' }))] })).status).toBe(200)
   expect([app.passed, app.refused.map(({ code }) => code)]).toEqual([1, ['bad_peer']])
 })
 
-describe('when the keys can’t be had', () => {
+describe('when the keys are unavailable', () => {
   test.each([
     [new PurserError('unreachable', 'away'), '5'],
     [new PurserError('timeout', 'slow'), '5'],
     [new PurserError('log_unavailable', 'busy', { status: 503, retryAfterSeconds: 17 }), '17'],
     [new PurserError('untrusted_server', 'somebody else'), '5'],
     [new PurserError('closed', 'closed'), '5'],
-  ])('$code: 503, and when to come back', async (error, seconds) => {
+  ])('$code: 503 with Retry-After', async (error, seconds) => {
     const app = await startApp()
     app.verifier.next = error
     const reply = await app.ask({ headers: [bearer(token({}, { kid: 'not known yet' }))] })
@@ -189,14 +189,14 @@ describe('when the keys can’t be had', () => {
     expect(app.passed).toBe(0)
   })
 
-  test('a fault of our own is the service’s: it goes to its error handler', async () => {
+  test('a fault of the SDK reaches the error handler of the service', async () => {
     const fault = new TypeError('on purpose')
     const app = await startApp({ audience: 'payments' }, () => Promise.reject(fault))
     expect((await app.ask({ headers: [bearer(token())] })).status).toBe(500)
     expect([app.passed, app.faults]).toEqual([0, [fault]])
   })
 
-  test('so does what onRefused throws: nobody passes for that', async () => {
+  test('an error thrown by onRefused reaches it too, and the request does not pass', async () => {
     const fault = new TypeError('on purpose')
     const onRefused = (): never => {
       throw fault
@@ -207,7 +207,7 @@ describe('when the keys can’t be had', () => {
   })
 })
 
-test('what onRefused rejects with later is warned of, and the refusal is answered', async () => {
+test('a later rejection of onRefused is a warning, and the refusal is answered', async () => {
   const warned = new Promise<string>((resolve) => {
     const hear = ({ name, message }: Error): void => {
       if (name !== 'PurserWarning') return
@@ -222,7 +222,7 @@ test('what onRefused rejects with later is warned of, and the refusal is answere
   expect(await warned).toBe('onRefused rejected: on purpose')
 })
 
-test('what answered meanwhile is left alone', async () => {
+test('a response that was already sent stays', async () => {
   const app = createApp({ audience: 'payments' })
   const earlyApp = express()
   earlyApp.use((_, response, next) => {
@@ -254,13 +254,13 @@ describe('over mutual TLS', () => {
     })
   }
 
-  test('the peer is the identity', async () => {
+  test('the peer sets the identity', async () => {
     const app = await startTls({})
     const { body } = await app.ask()
     expect(body).toEqual({ spiffeId: idOf('web'), by: 'mtls', serialNumber: app.client.x509.serialNumber })
   })
 
-  test('over tls.socketServer, which judges no request: a peer whose certificate ended is none', async () => {
+  test('over tls.socketServer, which checks no requests: a peer with an expired certificate has no identity', async () => {
     const ca = createCa()
     const server = createWorkload(issue(ca, idOf('server')))
     const state = createApp({})
@@ -286,7 +286,7 @@ describe('over mutual TLS', () => {
     expect(state.refused[0]?.message).toContain('has expired')
   })
 
-  test('a token comes before the peer, and one that does not hold is not made up for by it', async () => {
+  test('a token takes precedence over the peer, which does not replace an invalid token', async () => {
     const app = await startTls({ audience: 'payments' })
     const other = token({ sub: idOf('other') })
     expect((await app.ask({ authorization: `Bearer ${other}` })).body).toMatchObject({
@@ -298,12 +298,12 @@ describe('over mutual TLS', () => {
     expectRefusal(await app.ask({ authorization: 'Basic x' }), 401, realm)
   })
 
-  test('without an audience an Authorization header is the service’s own', async () => {
+  test('without an audience the Authorization header belongs to the service', async () => {
     const app = await startTls({})
     expect((await app.ask({ authorization: 'Basic x' })).body).toMatchObject({ by: 'mtls' })
   })
 
-  test('mtls: false: the peer counts for nothing', async () => {
+  test('mtls: false ignores the peer', async () => {
     const app = await startTls({ audience: 'payments', mtls: false })
     expectRefusal(await app.ask(), 401, realm)
   })
@@ -313,7 +313,7 @@ describe('over mutual TLS', () => {
     expectRefusal(await app.ask(), 403, undefined)
   })
 
-  test('a connection that purser.tls did not take has no peer, whatever it shows', async () => {
+  test('a connection outside purser.tls has no peer, whatever certificate it presents', async () => {
     const app = await startApp({})
     // 401 would have to say how to authenticate, and there is no way to over this connection.
     expectRefusal(await app.ask({ headers: [bearer(token())] }), 403, undefined)

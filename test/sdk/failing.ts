@@ -1,7 +1,7 @@
 import { PurserError } from '@purser/sdk'
 import { expect } from 'vitest'
 
-/** The error of something that must not work: always the SDK's own, whatever the server did. */
+/** The error of a call that must fail: always the SDK's own error class, whatever the server did. */
 export async function failing(work: Promise<unknown>): Promise<PurserError> {
   const error: unknown = await work.then(
     () => 'it was accepted',

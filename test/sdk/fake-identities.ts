@@ -1,4 +1,4 @@
-/** Certificates that a fake server shows: the right one, and those of people who are not Purser. */
+/** Certificates that a fake server presents: the right one and those of other parties. */
 import { createCsr } from '@purser/sdk/csr'
 import { readCsr } from '../../src/issue/csr.ts'
 import { type X509Issuer, createX509Issuer } from '../../src/issue/x509-svid.ts'
@@ -15,7 +15,7 @@ const issuerOf = ({ trustDomain, issuing }: TestCa): X509Issuer =>
 
 type IdentityOptions = { names?: string[]; now?: Date; notAfter?: Date; svid?: string }
 
-/** A leaf with its key, and behind it whatever is to be sent along. */
+/** A leaf with its key, followed by the certificates that are appended. */
 function identityUnder(issuer: X509Issuer, appended: string, options: IdentityOptions = {}): Identity {
   const { privateKey } = ecPair()
   const { names = localNames, now = new Date(), notAfter = secondsFrom(now, hour), svid } = options
@@ -29,13 +29,13 @@ function identityUnder(issuer: X509Issuer, appended: string, options: IdentityOp
 
 export function createIdentities() {
   const now = new Date()
-  // Old enough that what it issued may be over.
+  // The CA is old enough to have issued certificates that have expired.
   const ca = testCa(secondsFrom(now, -2 * hour))
   const other = testCa(now)
   const chain = ca.issuing.pem + ca.root.pem
   const issuer = issuerOf(ca)
   const stranger = issuerOf(other)
-  // Says that our issuing CA signed it, which it did not.
+  // The certificate claims to be signed by our issuing CA. It is not.
   const forger = createX509Issuer({
     trustDomain: ca.trustDomain,
     issuer: { ...ca.issuing, signer: createSigner(ecPair().privateKey) },
@@ -46,12 +46,12 @@ export function createIdentities() {
     issuer,
     good: identityUnder(issuer, chain),
     wrongRoot: identityUnder(stranger, other.issuing.pem + other.root.pem),
-    /** The attacker's own leaf, with our public root sent along: whoever looks only for the fingerprint is fooled. */
+    /** The attacker's own leaf with our public root appended: a check of the fingerprint alone would accept it. */
     rootAppended: identityUnder(stranger, ca.root.pem),
     forgedIssuer: identityUnder(forger, chain),
     otherName: identityUnder(issuer, chain, { names: ['elsewhere.test'] }),
     expired: identityUnder(issuer, chain, { now: secondsFrom(now, -hour), notAfter: secondsFrom(now, -60) }),
-    /** A workload of the same trust domain that was granted the name which Purser is called by. */
+    /** A workload of the same trust domain whose certificate has the server's name. */
     workload: identityUnder(issuer, chain, { names: ['localhost'], svid: 'spiffe://example.org/lab/purser/server' }),
   }
 }

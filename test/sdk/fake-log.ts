@@ -1,4 +1,4 @@
-/** A log in memory that grows, and that can be made to fork. */
+/** A log in memory that grows and that a test can fork. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import {
   type NoteSigner,
@@ -16,11 +16,11 @@ import {
 export type FakeLog = {
   epoch: number
   vkey: string
-  /** Appends an entry and answers its receipt, with proof of growth since `sinceSize`. */
+  /** Appends an entry and returns its receipt with a consistency proof since `sinceSize`. */
   append(entry: Record<string, unknown>, sinceSize?: number): Receipt
   size(): number
   checkpoint(): string
-  /** Another history under the same key: the first `size` entries of this one, and none of the others. */
+  /** Another history under the same key: only the first `size` entries are the same. */
   fork(size: number): FakeLog
 }
 

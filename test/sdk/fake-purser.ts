@@ -1,4 +1,4 @@
-/** A fake Purser: it answers as the real one does, except for what a test makes it do wrong. */
+/** A fake Purser: it answers like the real one, except for the faults that a test configures. */
 import { createPublicKey, randomUUID } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, createServer as createHttp } from 'node:http'
 import { Server as HttpsServer, createServer as createHttps } from 'node:https'
@@ -15,18 +15,18 @@ type Json = Record<string, unknown>
 type Seen = { method: string; url: string; body: string; json: Json }
 
 export type Misbehaviour = {
-  /** Shown instead of the right certificate. */
+  /** Presented instead of the right certificate. */
   identity?: Identity
-  /** Plain http, for tests of what is said rather than of how. */
+  /** Plain HTTP, for tests of contents rather than of transport. */
   plain?: boolean
   info?: (info: Json) => unknown
-  /** Before it goes into the log. */
+  /** Changes an entry before it is appended to the log. */
   entry?: (entry: Json) => Json
   reply?: (reply: Json) => unknown
-  /** How the certificate is made. */
+  /** The parameters of the certificate. */
   leaf?: { now?: Date; notAfter?: Date; spiffeId?: string; otherKey?: boolean }
   headers?: Record<string, string>
-  /** Takes a request over; answers false to leave it. */
+  /** Handles a request itself; false leaves it to the fake. */
   handle?: (request: Seen, response: ServerResponse) => boolean
 }
 
@@ -34,7 +34,7 @@ export const identities = createIdentities()
 const audience = 'https://purser.example.org'
 export const secretMark = 'PROOF-OF-THE-WORKLOAD'
 
-/** A proof, unsigned: the fake looks at nothing, and the client under test only at its audience. */
+/** An unsigned proof: the fake ignores it, and the client under test reads only its audience. */
 export const proofFor = (aud: unknown = audience): string => jws({ aud, sub: 'web', mark: secretMark })
 const jws = (claims: Json): string =>
   [{ alg: 'ES256' }, claims].map((json) => Buffer.from(JSON.stringify(json)).toString('base64url')).join('.') + '.c2ln'
@@ -87,7 +87,7 @@ export async function startFake(wrong: Misbehaviour = {}) {
     port: address.port,
     seen,
     state,
-    /** Shows another certificate from now on. */
+    /** Presents another certificate from now on. */
     show: (identity: Identity) => server instanceof HttpsServer && server.setSecureContext(identity),
     posts: () => seen.filter(({ method }) => method === 'POST'),
     /** Resolves when no client holds a connection. */

@@ -1,11 +1,11 @@
-/** The machine's clock and timers, moved by the test; what runs in threads meanwhile is waited for. */
+/** The machine's clock and timers under control of the test. Work in threads is awaited. */
 import { generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
 import { onTestFinished, vi } from 'vitest'
 
 const makePair = promisify(generateKeyPair)
 
-/** What was started has come to its end, or waits for a timer: keys queue behind each other. */
+/** Waits until started work has ended or waits for a timer. Key operations queue behind each other. */
 export async function settle(): Promise<void> {
   for (let round = 0; round < 4; round++) {
     await makePair('ec', { namedCurve: 'P-256' })
@@ -14,13 +14,16 @@ export async function settle(): Promise<void> {
 }
 
 type FakeTime = {
-  /** In steps, as many timers may follow from each other. */
+  /** Advances in steps, because timers may start further timers. */
   pass: (seconds: number, step?: number) => Promise<void>
-  /** A second at a time, for what also waits for a disk; a test that waits in vain ends by its own timeout. */
+  /** Advances a second at a time, for work that also waits for a disk. The test's own timeout ends a wait in vain. */
   until: (holds: () => boolean) => Promise<void>
-  /** The clock alone, as when a machine slept: timers come late, and a monotonic clock stood still (clock_gettime(2)). */
+  /**
+   * Moves the clock alone, as after a sleep: timers fire late and the monotonic clock stands still
+   * (clock_gettime(2)).
+   */
   sleep: (seconds: number) => void
-  /** The clock on the wall is set back; a monotonic one goes on. */
+  /** Sets the wall clock back; the monotonic clock goes on. */
   setBack: (seconds: number) => void
 }
 

@@ -1,4 +1,4 @@
-/** purser.fetch: where its token goes, and where it never does. */
+/** purser.fetch: the requests that carry its token, and those that never do. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
@@ -66,7 +66,7 @@ function createCaller(origins: readonly string[], more: { fetch?: typeof fetch }
   return Object.assign(state, { fetch: call })
 }
 
-test('the token goes along, with whatever else the request has', async () => {
+test('the request carries the token and everything else that it has', async () => {
   const service = await startService()
   const { fetch: call, audiences } = createCaller([service.url])
   const json = { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } }
@@ -79,7 +79,7 @@ test('the token goes along, with whatever else the request has', async () => {
   expect(audiences).toEqual(['payments', 'payments', 'payments'])
 })
 
-describe('elsewhere', () => {
+describe('another origin', () => {
   test.each([
     ['another port', 'http://127.0.0.1:9/'],
     ['another scheme', 'https://127.0.0.1/'],
@@ -90,7 +90,7 @@ describe('elsewhere', () => {
     ['a blob: URL, whose origin is the inner one', 'blob:https://api.test/5e0c'],
     ['no whole URL', '/path'],
     ['nothing', ''],
-  ])('%s: nothing is asked for and nothing is sent', async (_, url) => {
+  ])('%s: no token is requested and nothing is sent', async (_, url) => {
     const requests: unknown[] = []
     const spy = (input: unknown): Promise<Response> => {
       requests.push(input)
@@ -101,7 +101,7 @@ describe('elsewhere', () => {
     expect([requests, caller.audiences]).toEqual([[], []])
   })
 
-  test('an object that is another text each time is none', async () => {
+  test('an object with a changing text is refused', async () => {
     const texts = ['https://evil.example/', 'https://api.test/']
     const input = { toString: () => texts.pop() ?? '' } as unknown as string
     const caller = createCaller(['https://api.test'], { fetch: () => expect.fail('sent') })
@@ -120,7 +120,7 @@ describe('elsewhere', () => {
     expect(other.seen).toEqual([])
   })
 
-  test('a redirect is the caller’s own, who asked for it or for an error', async () => {
+  test('a redirect is left to a caller that asks for it or for an error', async () => {
     const other = await startService()
     const service = await startService((_, response) => response.writeHead(302, { location: other.url }).end())
     const { fetch: call } = createCaller([service.url])
@@ -135,7 +135,7 @@ test.each<[string, (url: string) => Parameters<typeof fetch>]>([
   ['in init', (url) => [url, { headers: { authorization: 'Basic x' } }]],
   ['in init, as a list', (url) => [url, { headers: [['AUTHORIZATION', 'Bearer mine']] }]],
   ['in a Request', (url) => [new Request(url, { headers: { Authorization: 'Bearer mine' } })]],
-])('an Authorization header of the caller’s own, %s: refused', async (_, request) => {
+])("a caller's own Authorization header, %s: refused", async (_, request) => {
   const service = await startService()
   const { fetch: call } = createCaller([service.url])
   expect((await failing(call(...request(service.url)))).code).toBe('bad_options')
@@ -160,13 +160,13 @@ test.each([
   expect(() => createCaller(origins as string[])).toThrow(wrong)
 })
 
-test.each([[undefined], [''], [['payments']]])('the audience %j is none', (audience) => {
+test.each([[undefined], [''], [['payments']]])('the audience %j is refused', (audience) => {
   const parts = { jwt: async () => '', freshJwt: async () => '' }
   const options = { audience: audience as string, origins: ['https://api.test'] }
   expect(() => createFetch(parts, options)).toThrow(expect.objectContaining({ code: 'bad_options' }) as Error)
 })
 
-test('no token: nothing is sent', async () => {
+test('without a token nothing is sent', async () => {
   const service = await startService()
   const caller = createCaller([service.url])
   caller.failure = new PurserError('unreachable', 'away')
@@ -174,7 +174,7 @@ test('no token: nothing is sent', async () => {
   expect(service.seen).toEqual([])
 })
 
-describe('a token that is refused as invalid', () => {
+describe('a token that the service rejects as invalid', () => {
   const once401: Handle = (request, response) =>
     request.authorization === 'Bearer first' ? invalid(request, response) : ok(request, response)
   const bytes = new TextEncoder().encode('body')
@@ -195,7 +195,7 @@ describe('a token that is refused as invalid', () => {
     expect(service.seen[1]?.body).toBe(service.seen[0]?.body)
   })
 
-  test('with a body that is read once: the answer is the caller’s', async () => {
+  test('with a one-shot body: the answer goes to the caller', async () => {
     const service = await startService(once401)
     const caller = createCaller([service.url])
     const body = Readable.toWeb(Readable.from(['body'])) as unknown as NonNullable<RequestInit['body']>
@@ -205,14 +205,14 @@ describe('a token that is refused as invalid', () => {
     expect(caller.renewed).toBe(0)
   })
 
-  test('twice: the second answer is the caller’s', async () => {
+  test('twice: the second answer goes to the caller', async () => {
     const service = await startService(invalid)
     const caller = createCaller([service.url])
     expect((await caller.fetch(service.url)).status).toBe(401)
     expect([service.seen.length, caller.renewed]).toEqual([2, 1])
   })
 
-  test('again and again: one issuance in ten seconds', async () => {
+  test('repeatedly: one issuance in ten seconds', async () => {
     const service = await startService(invalid)
     const caller = createCaller([service.url])
     for (let n = 0; n < 5; n++) expect((await caller.fetch(service.url)).status).toBe(401)
@@ -222,7 +222,7 @@ describe('a token that is refused as invalid', () => {
     expect(caller.renewed).toBe(2)
   })
 
-  test('again, after the clock was set back by an hour: ten seconds are ten seconds', async () => {
+  test('again, after the clock was set back by an hour: the ten seconds stay', async () => {
     vi.useFakeTimers({ toFake: ['Date', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
     const service = await startService(invalid)
@@ -239,7 +239,7 @@ describe('a token that is refused as invalid', () => {
     expect(renewed).toBe(2)
   })
 
-  test('by many requests at the same time: one issuance for all', async () => {
+  test('by many concurrent requests: one issuance for all', async () => {
     const service = await startService(once401)
     const caller = createCaller([service.url])
     const answers = await Promise.all(Array.from({ length: 5 }, () => caller.fetch(service.url)))
@@ -247,7 +247,7 @@ describe('a token that is refused as invalid', () => {
     expect(caller.renewed).toBe(1)
   })
 
-  test('and can’t be replaced: the answer is the caller’s, whole', async () => {
+  test('and cannot be replaced: the whole answer goes to the caller', async () => {
     const service = await startService()
     const caller = createCaller([service.url])
     service.handle = (request, response) => {
@@ -263,7 +263,7 @@ describe('a token that is refused as invalid', () => {
     ['another scheme', 401, 'Basic realm="x"'],
     ['too little', 403, 'Bearer error="insufficient_scope"'],
     ['403 with the words of 401', 403, 'Bearer error="invalid_token"'],
-  ])('is not what %s says', async (_, status, challenge) => {
+  ])('is distinct from %s', async (_, status, challenge) => {
     const service = await startService((_, response) =>
       response.writeHead(status, { 'www-authenticate': challenge }).end(),
     )

@@ -1,4 +1,4 @@
-/** The state directory stops taking what is written: a restart must not present what was spent meanwhile. */
+/** The state directory accepts no more writes: a restart must not present a spent certificate. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createTestPurser } from '@purser/sdk/testing'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
-/** A test can't fill a disk. From here on, every write to a file fails as on a full disk. */
+/** A test cannot fill a disk. From here on, every write to a file fails as on a full disk. */
 async function fillDisk(): Promise<() => void> {
   const handle = await open(tmpdir())
   const writes = vi
@@ -35,7 +35,7 @@ function place() {
   return { file: join(stateDir, 'identity.json'), warnings, start, requestCount }
 }
 
-test('a full disk: a restart finds nothing, rather than what was spent', async () => {
+test('a full disk: a restart finds no state instead of a spent certificate', async () => {
   const { file, warnings, start, requestCount } = place()
   const before = await start()
   const freeDisk = await fillDisk()
@@ -55,11 +55,11 @@ test('a full disk: a restart finds nothing, rather than what was spent', async (
   expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serialNumber: after.x509.serialNumber })
 })
 
-test('one that takes nothing, not even a removal: what is kept is not spent, so the proof is presented', async () => {
+test('a directory that refuses even removal: the state on disk is unspent, so the proof is presented', async () => {
   const { file, start, requestCount } = place()
   const before = await start()
   const state = readFileSync(file)
-  // Not to be unlinked, whoever runs this.
+  // The file cannot be unlinked, whichever user runs the test.
   rmSync(file)
   mkdirSync(join(file, 'in the way'), { recursive: true })
   await before.renew()

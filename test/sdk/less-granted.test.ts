@@ -1,4 +1,7 @@
-/** A workload entry that grants less than before: what it still grants is renewed all the same, though a request is all or nothing. */
+/**
+ * A workload entry that grants less than before. The client still renews what is granted, although a request is all
+ * or nothing.
+ */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ConnectOptions, type Purser, connect } from '@purser/sdk'
@@ -45,7 +48,7 @@ async function client(options: ConnectOptions): Promise<{ client: Purser; warnin
   return { client: connected, warnings }
 }
 
-test('an audience that is granted no more is left out, with a warning that names it', async () => {
+test('an audience that is no longer granted is left out, with a warning that names it', async () => {
   const { client: web, warnings } = await client({ jwts: ['payments', 'cloud'] })
   const before = { serialNumber: web.x509.serialNumber, cloud: await web.jwt('cloud') }
   await grant({ ...allGrants, jwt: { ...allGrants.jwt, audiences: ['cloud'] } })
@@ -53,13 +56,13 @@ test('an audience that is granted no more is left out, with a warning that names
   expect(web.x509.serialNumber).not.toBe(before.serialNumber)
   expect(await web.jwt('cloud')).not.toBe(before.cloud)
   expect(warnings).toEqual([expect.stringMatching(/^a JWT for payments is no longer granted/)])
-  // Whoever renews by hand may know that it is granted again.
+  // A caller that renews manually may know that it is granted again.
   await grant(allGrants)
   await web.renew()
   expect(warnings).toHaveLength(1)
 })
 
-test('no JWT at all: the certificate goes on', async () => {
+test('no JWT is granted: the certificate is renewed', async () => {
   const { client: web, warnings } = await client({ jwts: ['payments'], accessToken: true })
   const { serialNumber } = web.x509
   await grant({ x509: allGrants.x509 })
@@ -68,7 +71,7 @@ test('no JWT at all: the certificate goes on', async () => {
   expect(warnings).toHaveLength(1)
 })
 
-test('a name in the certificate: tokens go on, and the certificate says why not', async () => {
+test('a name in the certificate is not granted: tokens are renewed, and the certificate has the reason', async () => {
   const { client: web } = await client({ jwts: ['payments'], x509: { dnsNames: ['web.lab'] } })
   const before = { serialNumber: web.x509.serialNumber, token: await web.jwt('payments') }
   await grant({ ...allGrants, x509: { dnsNames: [] } })
@@ -77,7 +80,7 @@ test('a name in the certificate: tokens go on, and the certificate says why not'
   expect(await web.jwt('payments')).not.toBe(before.token)
 })
 
-test('everything: told as it is', async () => {
+test('nothing is granted: the refusal is reported unchanged', async () => {
   const { client: web } = await client({ jwts: ['payments'], x509: false })
   await grant({ x509: allGrants.x509 })
   expect((await failing(web.renew())).code).toBe('not_granted')

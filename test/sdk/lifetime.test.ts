@@ -1,10 +1,13 @@
-/** How long something is good, whatever the clocks say. */
+/** The lifetime of a credential, independent of clock errors. */
 import { describe, expect, test } from 'vitest'
 import { lifetimeFrom, serverTime } from '../../sdk/src/time/lifetime.ts'
 
 const receivedAt = Date.parse('2026-11-24T23:00:00Z')
 
-/** A token of 300 s of which our clock said that it had `ours`; then both clocks went on, each as far as it did. */
+/**
+ * A token of 300 s, with `ours` seconds left by our clock when it arrived. Then each clock advances by its own
+ * amount.
+ */
 function after(wall: number, elapsed: number, ours = 300) {
   const clocks = { now: receivedAt, elapsed: 5_000 }
   const life = lifetimeFrom(
@@ -42,7 +45,7 @@ describe("the server's clock", () => {
     expect(serverTime(new Date(receivedAt).toUTCString(), receivedAt + ours, tookMs)).toBe(receivedAt + expected)
   })
 
-  test.each([undefined, '', 'soon'])('is taken to be ours where its Date is %j', (date) => {
+  test.each([undefined, '', 'soon'])('is assumed to equal ours when its Date is %j', (date) => {
     expect(serverTime(date, receivedAt, 0)).toBe(receivedAt)
   })
 })

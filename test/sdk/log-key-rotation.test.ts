@@ -1,4 +1,7 @@
-/** A log key is replaced under clients that are connected, pinned or not: none of them may be cut off, nor be fooled. */
+/**
+ * A log key is replaced while clients are connected, with and without pins: none is cut off and none accepts a false
+ * log.
+ */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +12,7 @@ import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { failing } from './failing.ts'
 
-/** How long both sign: seconds. */
+/** The seconds during which both keys sign. */
 const overlap = 600
 
 let purser: TestPurser
@@ -50,7 +53,7 @@ afterAll(async () => {
 })
 
 describe('while both keys sign', () => {
-  test('a client that pinned the older one goes on, and is told once to pin the next', async () => {
+  test('a client that pinned the older one continues and gets one warning to pin the next', async () => {
     const { client: pinned, warnings } = await client({ logKey: first })
     await purser.asAdmin('POST', '/api/v1/keys/log:rotate', {})
     expect(warnings).toEqual([])
@@ -64,7 +67,7 @@ describe('while both keys sign', () => {
     expect(quiet).toEqual([])
   })
 
-  test('a client that took the server’s word takes it again, and keeps both over a restart', async () => {
+  test('a client that trusts on first use accepts the next key and stores both across a restart', async () => {
     const { warnings } = await client({ stateDir: dir, logKey: [] })
     expect(warnings.join('\n')).toContain('trust on first use')
     const state = JSON.parse(await readFile(join(dir, 'log-example.org.json'), 'utf8')) as { vkeys: string[] }
@@ -73,13 +76,13 @@ describe('while both keys sign', () => {
   })
 })
 
-describe('when the older one has ended', () => {
+describe('after the end of the older one', () => {
   beforeAll(async () => {
     clock.advance(overlap + 1)
     await purser.runJobs()
   })
 
-  test('who kept both goes on; who pinned the older one alone is refused', async () => {
+  test('a client with both keys continues; a client that pinned only the older one is refused', async () => {
     const { client: restarted } = await client({ stateDir: dir })
     expect(restarted.receipt?.index).toBeGreaterThan(0)
     expect((await failing(client({ logKey: first }))).code).toBe('receipt_invalid')

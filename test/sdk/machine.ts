@@ -1,4 +1,4 @@
-/** A machine of the test's own for the search of a proof: nothing of the real one shows through. */
+/** The environment of a test for the search of a proof, isolated from the real machine. */
 import { createGet } from '../../sdk/src/proof/get.ts'
 import type { Machine } from '../../sdk/src/proof/machine.ts'
 import { type ProofSource, chooseProof } from '../../sdk/src/proof/choose.ts'
@@ -7,7 +7,7 @@ import { makeIdentities } from '../outbound/tls-server.ts'
 export const identities = makeIdentities()
 export const purserAudience = 'https://purser.example.org'
 
-/** The stand-ins' certificates are under a root that only the test knows. */
+/** The certificates of the stand-ins have a root that only the test trusts. */
 const bare = {
   tokenFile: '/nowhere/purser/token',
   dmi: () => '',
@@ -20,5 +20,5 @@ export const choose = (env: Machine['env'] = {}, parts: Partial<Omit<Machine, 'e
 export const read = (source: ProofSource, signal = new AbortController().signal): Promise<string> =>
   source.read({ audiences: [purserAudience, 'second'], signal })
 
-/** Answers in the form of a compact JWS: no source looks into a token. */
+/** Answers a compact JWS: no source parses a token. */
 export const someToken = `e30.${Buffer.from(JSON.stringify({ aud: purserAudience })).toString('base64url')}.c2ln`

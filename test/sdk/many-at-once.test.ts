@@ -1,4 +1,4 @@
-/** Many requests at a time are no leak: nobody's log is to say so. */
+/** Many concurrent requests are no leak: Node prints no warning about listeners. */
 import { createTestPurser } from '@purser/sdk/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { createTransport } from '../../sdk/src/connection/transport.ts'
@@ -25,7 +25,7 @@ test('to the server', async () => {
   expect(leakWarnings).toEqual([])
 })
 
-test('of tokens to be verified', async () => {
+test('to verify tokens', async () => {
   const leakWarnings = hear()
   const purser = createTestPurser()
   onTestFinished(() => purser.close())

@@ -1,4 +1,7 @@
-/** A verified server that answers badly: an error that names it, nothing accepted, nothing left open. */
+/**
+ * A verified server that answers incorrectly: the error names the fault, nothing is accepted, no connection stays
+ * open.
+ */
 import type { ServerResponse } from 'node:http'
 import { type ConnectOptions, type PurserError, connect } from '@purser/sdk'
 import { describe, expect, test } from 'vitest'
@@ -15,7 +18,7 @@ const optionsFor = (fake: Fake, more: ConnectOptions = {}): ConnectOptions => ({
   ...more,
 })
 
-/** Connects to a fake; answers the error, once no connection is left. */
+/** Connects to a fake and returns the error once no connection is left. */
 async function failingAt(wrong: Misbehaviour, more: ConnectOptions = {}): Promise<PurserError> {
   const fake = await startFake(wrong)
   const error = await failing(connect(optionsFor(fake, more)))
@@ -46,13 +49,13 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
     expect((await failingAt({ handle: on(path, () => undefined) }, { timeoutMs: 200 })).code).toBe('timeout')
   })
 
-  test('silence ends when the caller gives up', async () => {
+  test('silence ends when the caller aborts', async () => {
     const controller = new AbortController()
     const handle = on(path, () => controller.abort())
     expect((await failingAt({ handle }, { signal: controller.signal })).code).toBe('aborted')
   })
 
-  test('a body that drips ends at the deadline too', async () => {
+  test('a slow body ends at the deadline too', async () => {
     const handle = on(
       path,
       (response) => void response.writeHead(200, { 'content-type': 'application/json' }).write('{'),
@@ -73,12 +76,12 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
     expect((await failingAt({ handle })).code).toBe('incomplete')
   })
 
-  test('a huge body that says so', async () => {
+  test('a huge body with its Content-Length', async () => {
     const handle = on(path, (response) => void response.writeHead(200, { 'content-length': 1e9 }).write('{'))
     expect((await failingAt({ handle })).code).toBe('too_large')
   })
 
-  test('a huge body that has no end', async () => {
+  test('an endless body', async () => {
     let sentBytes = 0
     const handle = on(path, (response) => {
       const more = (): void => {
@@ -100,7 +103,7 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
     expect((await failingAt({ handle })).code).toBe('too_large')
   })
 
-  test('a compressed body, which nobody asked for', async () => {
+  test('a compressed body without Accept-Encoding', async () => {
     const handle = on(path, (response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end('x'))
     expect((await failingAt({ handle })).code).toBe('bad_reply')
   })
@@ -126,7 +129,7 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
     )
   })
 
-  test('a refusal whose problem is garbage', async () => {
+  test('a refusal with a malformed problem document', async () => {
     const body = JSON.stringify({ code: 7, title: '\u001b[31mred', requestId: ['x'], errors: [null, { pointer: 1 }] })
     const error = await failingAt({ handle: on(path, (response) => void response.writeHead(500).end(body)) })
     expect(error).toMatchObject({ code: 'refused', status: 500, requestId: undefined })
@@ -147,7 +150,7 @@ describe('a busy server', () => {
     }
   }
 
-  test.each([429, 503])('%d with a short Retry-After is asked once more', async (status) => {
+  test.each([429, 503])('%d with a short Retry-After is retried once', async (status) => {
     const fake = await startFake(busy(1, status, '0'))
     const purser = await connect(optionsFor(fake))
     expect(fake.posts()).toHaveLength(2)
@@ -160,7 +163,7 @@ describe('a busy server', () => {
     ['a long wait', busy(9, 503, '60'), 1],
     ['a date', busy(9, 503, 'Wed, 21 Oct 2026 07:28:00 GMT'), 1],
     ['a negative wait', busy(9, 503, '-1'), 1],
-  ])('%s is told', async (_, wrong, posts) => {
+  ])('%s is reported', async (_, wrong, posts) => {
     const fake = await startFake(wrong)
     await expect(connect(optionsFor(fake))).rejects.toMatchObject({
       code: 'log_unavailable',
@@ -171,7 +174,7 @@ describe('a busy server', () => {
     await fake.drained()
   })
 
-  test('the wait ends when the caller gives up', async () => {
+  test('an abort ends the wait', async () => {
     const controller = new AbortController()
     const wrong = busy(9, 503, '5')
     const error = await failingAt(

@@ -1,4 +1,4 @@
-/** A verified server that lies about roles in databases: what it gave is thrown away, whether at the start or later. */
+/** A verified server that lies about database roles: the client discards them, at the start and later. */
 import { type ConnectOptions, connect } from '@purser/sdk'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { failing } from './failing.ts'
@@ -41,7 +41,7 @@ describe.each(['at the start', 'later'] as const)('%s', (phase) => {
     const purser = await connect(optionsFor(fake))
     onTestFinished(() => purser.close())
     const error = await failing(purser.databases.get('orders'))
-    // Nothing of it is kept: while the back-off lasts there is no role.
+    // The client keeps none of it: during the back-off it has no role.
     expect((await failing(purser.databases.get('orders'))).code).toBe(error.code)
     return error
   }
@@ -78,7 +78,7 @@ describe.each(['at the start', 'later'] as const)('%s', (phase) => {
     expect(error.message).not.toContain(password)
   })
 
-  test('a role that is already expired, as the log says too', async () => {
+  test('a role that is already expired, also by the log', async () => {
     const expired = { expiresAt: '2020-01-01T00:00:00Z' }
     const error = await failureOf({
       reply: roles((all) => all.map((json) => ({ ...json, ...expired }))),
@@ -88,20 +88,20 @@ describe.each(['at the start', 'later'] as const)('%s', (phase) => {
   })
 })
 
-test('a lease in the log of a client that asked for none', async () => {
+test('a lease in the log of a client that requested none', async () => {
   const lease = { id: 'ls_0', database: 'orders', username: 'role_0', expiresAt: '2036-01-01T00:00:00Z' }
   const fake = await plain({ entry: (entry) => ({ ...entry, issued: { ...issued(entry), leases: [lease] } }) })
   const error = await failing(connect(optionsFor(fake)))
   expect([error.code, error.message]).toEqual(['receipt_mismatch', expect.stringContaining('absent here')])
 })
 
-test('a role that nobody asked for', async () => {
+test('a role without a request for it', async () => {
   const role = { name: 'orders', lease: 'ls_0', username: 'role_0', password, expiresAt: '2036-01-01T00:00:00Z' }
   const fake = await plain({ reply: (reply) => ({ ...reply, databases: [role] }) })
   expect((await failing(connect(optionsFor(fake, { receipts: 'off' })))).code).toBe('bad_reply')
 })
 
-test('a server that is too old is not asked', async () => {
+test('a server that is too old gets no request', async () => {
   const fake = await plain({ info: (info) => ({ ...info, features: ['x509'] }) })
   expect((await failing(connect(optionsFor(fake, { databases: ['orders'] })))).code).toBe('not_offered')
   expect(fake.posts()).toEqual([])
@@ -111,7 +111,7 @@ test.each<[string, Json]>([
   ['another lease', { id: 'ls_9' }],
   ['another user name', { username: 'postgres' }],
   ['no end', { expiresAt: undefined }],
-])('a renewal that answers %s is none: what is held stays, and the watch is told', async (_, change) => {
+])('a renewal answered with %s fails: the role stays, and the watch reports it', async (_, change) => {
   const end = '2036-01-01T00:00:00Z'
   const lease = { id: 'ls_0', username: 'role_0', expiresAt: end, maxExpiresAt: end }
   const fake = await plain({
@@ -131,7 +131,7 @@ test.each<[string, Json]>([
   expect(await purser.databases.get('orders')).toBe(role)
 })
 
-test('a server whose every lease is due at once is not asked without end', async () => {
+test('a server whose leases are all due at once gets a bounded number of requests', async () => {
   const end = (): string => new Date(Date.now() + 30).toISOString()
   const stamp = (all: Json[]): Json[] => all.map((json) => ({ ...json, expiresAt: at }))
   let at = ''
@@ -148,6 +148,6 @@ test('a server whose every lease is due at once is not asked without end', async
   purser.databases.watch('orders', ({ lease }) => leaseIds.push(lease))
   const started = performance.now()
   await vi.waitFor(() => expect(leaseIds.length).toBeGreaterThan(2), { timeout: 20_000, interval: 20 })
-  // Half a second apart, whatever the machine.
+  // The tries are half a second apart on any machine.
   expect(performance.now() - started).toBeGreaterThan(900)
 })

@@ -16,7 +16,7 @@ const optionsFor = (fake: Fake, more: ConnectOptions = {}): ConnectOptions => ({
   ...more,
 })
 
-describe('what was issued', () => {
+describe('issued credentials', () => {
   const past = secondsFrom(new Date(), -3600)
   test.each<[string, Misbehaviour, ConnectOptions, RegExp]>([
     ['for another key', { leaf: { otherKey: true } }, {}, /not for this process's key/],
@@ -84,7 +84,7 @@ describe('what was issued', () => {
     return certificateChain
   }
 
-  test('is used when it is sound', async () => {
+  test('are accepted when they are correct', async () => {
     const fake = await startFake()
     const purser = await connect(optionsFor(fake, { jwts: ['payments'], accessToken: true }))
     expect(publicOf(purser.x509.privateKey)).toContain('PUBLIC KEY')
@@ -93,7 +93,7 @@ describe('what was issued', () => {
   })
 })
 
-test('any change of type anywhere in an answer is an error of this package, or harmless', async () => {
+test('any change of a type in an answer is an error of this package, or harmless', async () => {
   let change: (reply: Record<string, unknown>) => unknown = (reply) => reply
   const fake = await startFake({ plain: true, reply: (reply) => change(reply) })
   const options = optionsFor(fake, { jwts: ['payments'], accessToken: true, databases: ['orders'], receipts: 'warn' })

@@ -1,4 +1,4 @@
-/** A verified server whose log does not grow as it says, or is not the one that it was. */
+/** A verified server whose log does not grow as claimed, or is another log. */
 import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ describe('a log that forked', () => {
   test.each([
     ['shorter', 1],
     ['with another entry in place of ours', 3],
-  ])('%s: both heads are kept as evidence', async (_, size) => {
+  ])('%s: both heads are stored as evidence', async (_, size) => {
     const { fake, purser } = await connected()
     const before = purser.receipt
     const checkpoint = fake.state.log.checkpoint()
@@ -37,26 +37,26 @@ describe('a log that forked', () => {
     expect(error.heads?.kept).toBe(checkpoint)
     expect(openCheckpoint(error.heads?.received, [vkey]).size).toBe(fake.state.log.size())
     expect(purser.receipt).toBe(before)
-    // And again: what was refused was not taken over.
+    // The refused head did not replace the stored one, so the next try fails too.
     expect((await failing(purser.jwt('c'))).code).toBe('log_forked')
     purser.close()
     await fake.drained()
   })
 
-  test('that has overtaken what was seen', async () => {
+  test('that is shorter than the stored head', async () => {
     const { fake, purser } = await connected()
     fake.state.log = fake.state.log.fork(3)
     for (let n = 0; n < 5; n++) fake.state.log.append({ n })
     expect((await failing(purser.jwt('b'))).code).toBe('log_forked')
   })
 
-  test('growth that is not proven', async () => {
+  test('unproven growth', async () => {
     const { fake, purser } = await connected()
     fake.state.wrong.reply = (reply) => ({ ...reply, receipt: { ...(reply.receipt as object), consistency: [] } })
     expect((await failing(purser.jwt('b'))).code).toBe('log_forked')
   })
 
-  test('growth that is proven is accepted, and asked for by size and epoch', async () => {
+  test('proven growth is accepted, and requested by size and epoch', async () => {
     const { fake, purser } = await connected()
     for (let n = 0; n < 9; n++) fake.state.log.append({ n })
     await purser.jwt('b')
@@ -64,7 +64,7 @@ describe('a log that forked', () => {
     expect(purser.receipt?.index).toBe(13)
   })
 
-  test('shown to a client that kept a head in PURSER_STATE_DIR', async () => {
+  test('presented to a client with a head in PURSER_STATE_DIR', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'purser-state-'))
     onTestFinished(() => rm(dir, { recursive: true, force: true }))
     const stateDir = join(dir, 'made')
@@ -80,12 +80,12 @@ describe('a log that forked', () => {
   })
 })
 
-describe('what is kept in PURSER_STATE_DIR', () => {
+describe('the state in PURSER_STATE_DIR', () => {
   test.each([
     ['is damaged', '{'],
     ['is of another shape', '{"v":2}'],
     ['is signed by nobody known', JSON.stringify({ v: 1, vkeys: ['x'], checkpoint: createFakeLog().checkpoint() })],
-  ])('%s: nothing is asked for', async (_, text) => {
+  ])('%s: nothing is requested', async (_, text) => {
     const stateDir = await mkdtemp(join(tmpdir(), 'purser-state-'))
     onTestFinished(() => rm(stateDir, { recursive: true, force: true }))
     await writeFile(join(stateDir, 'log-example.org.json'), text)
@@ -95,12 +95,12 @@ describe('what is kept in PURSER_STATE_DIR', () => {
     expect(await readFile(join(stateDir, 'log-example.org.json'), 'utf8')).toBe(text)
   })
 
-  test('a place that is no directory', async () => {
+  test('a path that is not a directory', async () => {
     const fake = await plain()
     expect((await failing(connect(optionsFor(fake, { stateDir: '/dev/null/x' })))).code).toBe('bad_state')
   })
 
-  test('a place that takes no file is a warning: the credential is sound', async () => {
+  test('a directory that cannot be written is a warning: the credential is valid', async () => {
     const warnings: string[] = []
     const fake = await plain()
     const options = optionsFor(fake, { stateDir: '/proc/purser', onWarning: (warning) => warnings.push(warning) })
@@ -111,14 +111,14 @@ describe('what is kept in PURSER_STATE_DIR', () => {
 })
 
 describe('a new epoch', () => {
-  test('is not believed from a server whose key was trusted on first use', async () => {
+  test('is rejected from a server whose key was trusted on first use', async () => {
     const fake = await plain()
     const purser = await connect({ ...optionsFor(fake), logKey: [], onWarning: () => undefined })
     fake.state.log = createFakeLog(2)
     expect((await failing(purser.jwt('b'))).code).toBe('log_epoch')
   })
 
-  test('is accepted under a key that was pinned for it, and never goes back', async () => {
+  test('is accepted under a key that was pinned for it, and never reverts', async () => {
     const fake = await plain()
     const [first, second] = [fake.state.log, createFakeLog(2)]
     const purser = await connect(optionsFor(fake, { logKey: [first.vkey, second.vkey] }))
@@ -131,7 +131,7 @@ describe('a new epoch', () => {
 })
 
 describe("the log's key", () => {
-  test('on first use comes from the server, with a warning that says how to pin it', async () => {
+  test('comes from the server on first use, with a warning that says how to pin it', async () => {
     const warnings: string[] = []
     const fake = await plain()
     const { vkey } = fake.state.log
@@ -146,7 +146,7 @@ describe("the log's key", () => {
   test.each([
     ['of another log', { logKey: createFakeLog(7).vkey }],
     ['not said by the server', { logKey: [] }],
-  ])('%s: nothing is asked for', async (_, more) => {
+  ])('%s: nothing is requested', async (_, more) => {
     const fake = await startFake({ plain: true, info: (info) => ({ ...info, logKeys: [] }) })
     expect((await failing(connect(optionsFor(fake, more)))).code).toBe('no_log_key')
     expect(fake.posts()).toEqual([])

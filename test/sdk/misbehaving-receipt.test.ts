@@ -1,4 +1,4 @@
-/** A verified server whose receipts do not hold: the credential is thrown away. */
+/** A verified server whose receipts are invalid: the client discards the credential. */
 import { type ConnectOptions, type Receipt, connect } from '@purser/sdk'
 import { describe, expect, test } from 'vitest'
 import { failing } from './failing.ts'
@@ -51,7 +51,7 @@ describe('a forged receipt', () => {
   })
 })
 
-describe('a true receipt that is not about what came', () => {
+describe('a true receipt for other credentials', () => {
   const issued = (entry: Json): Json => entry.issued as Json
   const edit =
     (part: string, change: Json) =>
@@ -122,7 +122,7 @@ describe('a true receipt that is not about what came', () => {
     expect(second.code).toBe('receipt_mismatch')
   })
 
-  test('one jti for two tokens', async () => {
+  test('one jti in two tokens', async () => {
     const twice = (token: unknown, n: number): unknown => (n === 0 ? token : { ...(token as Json), jti: 'same' })
     const fake = await plain({ reply: (reply) => ({ ...reply, jwts: (reply.jwts as unknown[]).map(twice) }) })
     expect((await failing(connect(optionsFor(fake, { jwts: ['a', 'b'] })))).code).toBe('bad_reply')
@@ -132,7 +132,7 @@ describe('a true receipt that is not about what came', () => {
 describe('receipts', () => {
   const forged = withReceipt(({ nonce }) => ({ nonce: flip(nonce, 0) }))
 
-  test("'warn' lets one pass, and says so", async () => {
+  test("'warn' accepts it with a warning", async () => {
     const warnings: string[] = []
     const fake = await plain({ reply: forged })
     const purser = await connect(optionsFor(fake, { receipts: 'warn', onWarning: (warning) => warnings.push(warning) }))
@@ -141,7 +141,7 @@ describe('receipts', () => {
     expect(warnings).toEqual([expect.stringContaining('receipt_invalid')])
   })
 
-  test("'off' looks at none", async () => {
+  test("'off' checks none", async () => {
     const warnings: string[] = []
     const fake = await plain({ reply: forged })
     const purser = await connect(

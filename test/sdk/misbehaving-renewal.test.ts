@@ -1,6 +1,6 @@
 /**
- * A server that was good when the client connected and goes bad before the renewal: what is held serves until it ends,
- * nothing bad is taken, nobody is asked in a hurry, no proof goes to a stranger, and it recovers by itself.
+ * A server that was correct at connect() misbehaves before the renewal. The client serves the held credentials until
+ * they end, accepts nothing false, retries at a bounded rate, sends no proof to a stranger, and recovers by itself.
  */
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
@@ -24,7 +24,7 @@ const x509Of = (reply: Record<string, unknown>): Record<string, unknown> => repl
 
 type Case = {
   wrong?: Misbehaviour
-  /** Shown to whoever connects anew. */
+  /** Presented to new connections. */
   identity?: typeof identities.good
   fork?: boolean
   code: string
@@ -150,13 +150,13 @@ async function runCase(name: string, { wrong, identity, fork, code }: Case): Pro
   if (identity) fake.show(identity)
 
   expect(await ended, name).toMatchObject({ code })
-  // By its own clock it is over now, and says so from now on.
+  // The client's own clock now says that the certificate has ended.
   expect(() => purser.x509, name).toThrow(
     expect.objectContaining({ code: 'expired', cause: expect.objectContaining({ code }) }) as Error,
   )
   expect(fork ? forks.length : 1, name).toBeGreaterThan(0)
   const requestCount = fake.seen.length - before
-  // Twice each try at most: by certificate, then by proof; or again after Retry-After.
+  // Each try makes at most two requests: by certificate, then by proof; or again after Retry-After.
   expect(requestCount, name).toBeLessThan(30)
   if (identity) expect(requestCount, name).toBe(0)
   for (const { body } of fake.seen)
@@ -165,7 +165,7 @@ async function runCase(name: string, { wrong, identity, fork, code }: Case): Pro
   fake.state.wrong = {}
   if (identity) fake.show(identities.good)
   if (!fork) {
-    // The first may share a try that began while it was bad.
+    // The first call may share a try that began during the fault.
     await purser.renew().catch(() => purser.renew())
     expect(purser.x509.serialNumber, name).not.toBe(held.serialNumber)
   }
@@ -173,7 +173,7 @@ async function runCase(name: string, { wrong, identity, fork, code }: Case): Pro
   await fake.drained()
 }
 
-test('what is held serves until it ends, and nothing bad is taken', { timeout: 60_000 }, async () => {
+test('the held credentials serve until their end, and nothing false is accepted', { timeout: 60_000 }, async () => {
   const unhandled: unknown[] = []
   const onUnhandled = (reason: unknown): void => void unhandled.push(reason)
   process.on('unhandledRejection', onUnhandled)

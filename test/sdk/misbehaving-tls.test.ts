@@ -1,4 +1,4 @@
-/** Servers that are not the one that was meant: none of them ever sees a proof. */
+/** Servers other than Purser: none of them receives a proof. */
 import { createServer as createTcp } from 'node:net'
 import { createServer as createTls } from 'node:tls'
 import { type ConnectOptions, type PurserError, connect } from '@purser/sdk'
@@ -50,7 +50,7 @@ describe('PURSER_CA_SHA256', () => {
     await sawNothing(fake)
   })
 
-  test('a chain without the root names what was sent', async () => {
+  test('a chain without the root: the error names the certificates that were sent', async () => {
     const fake = await startFake({ identity: identities.wrongRoot })
     const error = await refused({ ...byPrint, addr: fake.url })
     expect(error.code).toBe('fingerprint_mismatch')
@@ -59,7 +59,7 @@ describe('PURSER_CA_SHA256', () => {
     await sawNothing(fake)
   })
 
-  test('a server that changes its certificate between the two connections', async () => {
+  test('a server that changes its certificate between two connections', async () => {
     const seen: string[] = []
     let connections = 0
     const server = createTls(identities.good, (socket) => {
@@ -82,7 +82,7 @@ describe('PURSER_CA_SHA256', () => {
     expect(seen).toEqual([])
   })
 
-  test('is read as openssl prints it, and one of several will do', async () => {
+  test("is read in openssl's format, and one match of several suffices", async () => {
     const fake = await startFake()
     const sha256 = ['00'.repeat(32), rootFingerprint.replaceAll(':', '').toLowerCase()]
     const purser = await connect({ ...quiet, addr: fake.url, ca: { sha256 }, proof: proofFor() })
@@ -99,7 +99,7 @@ test("the roots of Node.js don't know a private CA", async () => {
   await sawNothing(fake)
 })
 
-test('NODE_TLS_REJECT_UNAUTHORIZED=0 switches nothing off', async () => {
+test('NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
   onTestFinished(() => void delete process.env.NODE_TLS_REJECT_UNAUTHORIZED)
   const fake = await startFake({ identity: identities.wrongRoot })
@@ -122,7 +122,7 @@ describe('plain http', () => {
   })
 })
 
-describe('a port where nobody speaks TLS', () => {
+describe('a port without TLS', () => {
   const listen = async (onConnection: Parameters<typeof createTcp>[1]): Promise<string> => {
     const server = createTcp(onConnection)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -147,12 +147,12 @@ describe('a port where nobody speaks TLS', () => {
     expect((await refused({ ...byFile, addr })).code).toBe('untrusted_server')
   })
 
-  test('a connection that is closed at once', async () => {
+  test('a connection that closes at once', async () => {
     const addr = await listen((socket) => void socket.on('error', () => undefined).destroy())
     expect((await refused({ ...byFile, addr })).code).toBe('unreachable')
   })
 
-  test('nobody listens', async () => {
+  test('a closed port', async () => {
     const error = await refused({ ...byFile, addr: 'https://127.0.0.1:1' })
     expect(error.code).toBe('unreachable')
     expect(error.message).toContain('PURSER_ADDR')

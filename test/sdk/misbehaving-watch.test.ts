@@ -1,4 +1,7 @@
-/** A server that tells badly: half events, endless lines, garbage, silence, refusals. What is held is used on, and nothing ends the process. */
+/**
+ * A server with a broken watch: half events, endless lines, garbage, silence, refusals. The client keeps what it
+ * holds, and the process goes on.
+ */
 import type { ServerResponse } from 'node:http'
 import { type ConnectOptions, type Purser, connect } from '@purser/sdk'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -14,7 +17,7 @@ const path = 'prod/db'
 
 type Act = (response: ServerResponse, nth: number) => void
 
-/** A fake that has secrets, each opening of the watch answered by `act`, with the live version as it is set. */
+/** A fake with secrets. `act` answers each opening of the watch, with the live version from `state`. */
 async function place(act: Act, more: Misbehaviour = {}, options: ConnectOptions = {}) {
   const state = { version: 1, opened: 0, reads: 0, acks: [] as unknown[], entry: (entry: object): object => entry }
   const read = (fake: Fake, response: ServerResponse, since: number | undefined): void => {
@@ -97,7 +100,7 @@ async function recovers(bad: (response: ServerResponse) => void) {
   return errors
 }
 
-describe('a stream that goes wrong is opened again, and said once by its code', () => {
+describe('a broken stream is reopened, with one warning by its code', () => {
   test.each<[string, (response: ServerResponse) => void, string[]]>([
     [
       'half an event',
@@ -141,7 +144,7 @@ describe('a stream that goes wrong is opened again, and said once by its code', 
     expect(await recovers(bad)).toEqual(codes)
   })
 
-  test('silence, where its head never comes', async () => {
+  test('silence before the response head', async () => {
     const { purser, state } = await place((response, nth) => nth > 1 && good(response, 1), {}, { timeoutMs: 300 })
     const errors: string[] = []
     const seen: number[] = []
@@ -151,7 +154,7 @@ describe('a stream that goes wrong is opened again, and said once by its code', 
   })
 })
 
-test('secrets that nobody watches, events that nobody knows, and comments are passed over', async () => {
+test('secrets that are not watched, unknown events and comments are ignored', async () => {
   const { purser, state } = await place((response) => {
     stream(response).write(
       `:\n\n: hello\n\nevent: news\ndata: x\n\nevent: secret\ndata: {"path":"other/x","version":9}\n\nretry: 1\n\n${secretEvent(1).replaceAll('\n', '\r\n')}`,
@@ -163,7 +166,7 @@ test('secrets that nobody watches, events that nobody knows, and comments are pa
   expect(state.reads).toBe(1)
 })
 
-test('a version that is told and can not be had yet is asked for again, with pauses; an older one is never taken', async () => {
+test('an announced version that is not available yet is requested again, with pauses; an older one is never accepted', async () => {
   const { purser, state } = await place((response) => good(response, 3))
   state.version = 3
   expect((await purser.secrets.get(path)).version).toBe(3)
@@ -184,7 +187,7 @@ test.each<[string, (entry: Record<string, unknown>) => object]>([
   ['of another workload', (entry) => ({ ...entry, actor: { spiffeId: 'spiffe://example.org/lab/other' } })],
   ['of a refusal', (entry) => ({ ...entry, outcome: 'refused' })],
   ['of something besides', (entry) => ({ ...entry, issued: { secrets: [{ path, version: 1 }], jwts: [] } })],
-])('a value whose entry is %s is thrown away', async (_, wrong) => {
+])('a value whose entry is %s is discarded', async (_, wrong) => {
   const { purser, state } = await place((response) => good(response, 1))
   state.entry = (entry) => wrong(entry as Record<string, unknown>)
   const error = await failing(purser.secrets.get(path))
@@ -192,7 +195,7 @@ test.each<[string, (entry: Record<string, unknown>) => object]>([
   expect(error.message).not.toContain(canary)
 })
 
-test('a server without secrets or without the watch is told apart', async () => {
+test('a server without secrets is distinguished from one without the watch', async () => {
   const { purser } = await place((response) => good(response, 1), { info: (info) => info })
   expect((await failing(purser.secrets.get(path))).code).toBe('not_offered')
   const errors: string[] = []
@@ -200,7 +203,7 @@ test('a server without secrets or without the watch is told apart', async () => 
   await vi.waitFor(() => expect(errors).toEqual(['not_offered']), patience)
 })
 
-test('what was told last is shown when a stream that broke off is opened again', async () => {
+test('a stream that is reopened shows the last event id', async () => {
   const ids: unknown[] = []
   const { purser, fake } = await place((response, nth) => {
     ids.push(response.req.headers['last-event-id'])
@@ -215,7 +218,7 @@ test('what was told last is shown when a stream that broke off is opened again',
   ])
 })
 
-test('events in any pieces are the same events', async () => {
+test('events are the same however the chunks are cut', async () => {
   const text = Buffer.from(
     '\u{feff}event: a\r\ndata: é1\r\ndata:2\r\nid: 7\r\n\r\n:c\n\ndata\n\nevent: b\rdata: 3\r\rdata: lost',
   )
@@ -234,7 +237,7 @@ test('events in any pieces are the same events', async () => {
   }
 })
 
-test('waits grow to a bound, and are never the same for all', () => {
+test('pauses grow to a maximum, with jitter', () => {
   const waits = (error: unknown, random: number) =>
     Array.from({ length: 12 }, (_, n) => delayAfter(error, n + 1, () => random))
   const unreachable = new PurserError('unreachable', '')

@@ -1,4 +1,4 @@
-/** Options and environment that are wrong: said before anything is sent. */
+/** Wrong options and environment: the error comes before anything is sent. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,7 +57,7 @@ describe('options', () => {
     expect((error as PurserError).message).toMatch(words)
   })
 
-  test('given up before it began', async () => {
+  test('aborted before the start', async () => {
     await expect(connect({ addr, env: {}, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' })
   })
 })
@@ -81,14 +81,14 @@ describe('addresses', () => {
     ['https://purser.example.org', { tls: true, host: 'purser.example.org', port: 443 }],
     ['https://[::1]:8443/', { tls: true, host: '::1', port: 8443, origin: 'https://[::1]:8443' }],
     ['http://127.8.0.1:80', { tls: false, host: '127.8.0.1', port: 80 }],
-    // As URLs are read, this is 127.0.0.1.
+    // The URL standard reads this host as 127.0.0.1.
     ['http://0x7f.1', { tls: false, host: '127.0.0.1', port: 80 }],
   ])('%s', (text, address) => {
     expect(readAddress(text, true)).toMatchObject(address)
   })
 })
 
-test('a fingerprint is read in every form that openssl and people write, and in no other', () => {
+test('a fingerprint is accepted in the formats of openssl and in common notations, and in no other', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (bytes) => {
       const hex = Buffer.from(bytes).toString('hex')
@@ -108,7 +108,7 @@ test('a fingerprint is read in every form that openssl and people write, and in 
 describe('the audience of a proof', () => {
   const jws = (claims: unknown): string => `e30.${Buffer.from(JSON.stringify(claims) ?? '').toString('base64url')}.c2ln`
 
-  test('whatever its claims are, it is admitted only when it names one of ours', () => {
+  test('a proof is accepted only if it names one of ours', () => {
     const ours = ['https://purser.example.org', 'purser']
     const some = fc.oneof(fc.constantFrom(...ours, 'sts.amazonaws.com', 'Purser', 'purser '), fc.jsonValue())
     fc.assert(
@@ -121,7 +121,7 @@ describe('the audience of a proof', () => {
     )
   })
 
-  test('any text is a proof or a PurserError', () => {
+  test('any text is accepted as a proof or refused with a PurserError', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -139,7 +139,7 @@ describe('the audience of a proof', () => {
     )
   })
 
-  test('a join token is of Purser itself', () => {
+  test('a join token needs no audience', () => {
     const token = `purser_join_${'a'.repeat(43)}`
     expect(admitProof(token, ['purser'], 'it')).toEqual({ kind: 'join-token', token })
   })

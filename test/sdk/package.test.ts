@@ -1,4 +1,4 @@
-/** What the SDK's package is made of: no dependency, nothing of the server. test/package packs it. */
+/** The SDK's package: no dependency, nothing of the server. test/package packs it. */
 import { readFileSync, readdirSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -17,18 +17,18 @@ const sources = readdirSync(join(root, 'sdk/src'), { recursive: true, encoding: 
   name.endsWith('.ts'),
 )
 
-test('it depends on nothing', () => {
+test('it has no dependencies', () => {
   expect(manifest.dependencies).toBeUndefined()
 })
 
-test('the version is said twice and is the same', () => {
+test('the version is stated twice and is the same', () => {
   expect(version).toBe(manifest.version)
 })
 
-/** An entry for what its caller has already: an optional peer, imported by nothing else. */
+/** An entry point for callers that already have the peer: an optional peer, imported by nothing else. */
 const peers: Readonly<Record<string, string>> = { 'undici.ts': 'undici' }
 
-test('nobody imports an entry that needs a peer', () => {
+test('no file imports an entry point that needs a peer', () => {
   expect(sources).toEqual(expect.arrayContaining(Object.keys(peers)))
   const importing = sources.filter((name) =>
     /from '[./]+undici\.ts'/.test(readFileSync(join(root, 'sdk/src', name), 'utf8')),
@@ -38,7 +38,7 @@ test('nobody imports an entry that needs a peer', () => {
   expect(manifest.peerDependenciesMeta).toEqual({ undici: { optional: true } })
 })
 
-test.each(sources)('%s imports Node and its own folder, nothing else', (name) => {
+test.each(sources)('%s imports only Node and its own folder', (name) => {
   const text = readFileSync(join(root, 'sdk/src', name), 'utf8')
   const specifiers = [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms)].map(
     ([, specifier = '']) => specifier,

@@ -52,7 +52,7 @@ async function startSts(status = 200, body = good) {
 }
 const at = (env: Record<string, string>) => choose(env, { now: () => now })
 
-/** The signature again, of what arrived: any header, byte of the body or key that differed would show. */
+/** Signs the request again as it arrived: a differing header, body byte or key shows. */
 async function isSigned(sts: Awaited<ReturnType<typeof startSts>>, signedFor = region): Promise<void> {
   expect(sts.seen).toHaveLength(1)
   const { method, url, body, headers } = sts.seen[0] ?? expect.fail('nothing arrived')
@@ -96,7 +96,7 @@ describe('STS', () => {
   }) // prettier-ignore
 
   test.each(['http://127.0.0.1:1', 'https://127.0.0.1:1/path', 'https://127.0.0.1:1/?x=1', 'sts'])(
-    'is not asked at %s',
+    'gets no request at %s',
     async (url) => {
       const error = await failing(read(at({ ...inEnvironment, AWS_REGION: region, AWS_ENDPOINT_URL_STS: url })))
       expect(error.message).toContain('AWS_ENDPOINT_URL_STS is no https URL')
@@ -104,17 +104,17 @@ describe('STS', () => {
   )
 
   test.each(['us-east-1.evil.example/', 'evil.example#', 'US-EAST-1', 'eu', '@evil-a-1'])(
-    'has no region %s',
+    'lacks a region: %s',
     async (AWS_REGION) => {
       expect((await failing(read(at({ ...inEnvironment, AWS_REGION })))).message).toContain("no region's name")
     },
   )
 
-  test('in no region: said what to set', async () => {
+  test('without a region: the error says what to set', async () => {
     expect((await failing(read(at(inEnvironment)))).message).toContain('set AWS_REGION')
   })
 
-  test('is asked at the region of the environment, over https', async () => {
+  test('is called at the region of the environment, over https', async () => {
     const urls: URL[] = []
     const get = (question: { url: URL }) => {
       urls.push(question.url)
@@ -156,7 +156,7 @@ describe('container credentials', () => {
   }) // prettier-ignore
 
   test.each(['http://10.0.0.1/', 'http://evil.example/', 'http://169.254.170.2.nip.io/'])(
-    'are not asked for at %s, and its token is not read',
+    'get no request at %s, and the token is not read',
     async (url) => {
       const env = {
         AWS_CONTAINER_CREDENTIALS_FULL_URI: url,
@@ -169,7 +169,7 @@ describe('container credentials', () => {
     },
   )
 
-  test('of ECS are at one address, whatever the path says', async () => {
+  test('of ECS have one address, whatever the path says', async () => {
     const hosts: string[] = []
     const get = (question: { url: URL }) => {
       hosts.push(question.url.host)
@@ -238,7 +238,7 @@ describe('EC2', () => {
     expect(sts.seen).toEqual([])
   }) // prettier-ignore
 
-  test.each(['http://10.0.0.1', 'http://evil.example', 'nowhere'])('is not asked at %s', async (url) => {
+  test.each(['http://10.0.0.1', 'http://evil.example', 'nowhere'])('gets no request at %s', async (url) => {
     const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: url, AWS_REGION: region }
     expect((await failing(read(at(env)))).message).toMatch(/needs https|is no URL/)
   })

@@ -35,24 +35,24 @@ describe('GitHub Actions', () => {
     expect(elsewhere.seen).toEqual([])
   })
 
-  test('its service hangs: the signal ends it', async () => {
+  test('its service hangs: the abort signal ends it', async () => {
     const controller = new AbortController()
     const { port } = await rawTlsServer(identities.good, () => controller.abort(new Error('enough')))
     await expect(read(job(port), controller.signal)).rejects.toThrow('enough')
   })
 
-  test('its service is not verified: the request token stays here', async () => {
+  test('its service is not verified: the request token is not sent', async () => {
     const { port, seen } = await httpsServer(identities.otherCa, (_, response) => response.end())
     await failing(read(job(port)))
     expect(seen).toEqual([])
   })
 
-  test.each(['http://127.0.0.1:1/', 'not a URL', 'file:///etc/passwd'])('%s is no place to ask', async (url) => {
+  test.each(['http://127.0.0.1:1/', 'not a URL', 'file:///etc/passwd'])('%s is refused as its address', async (url) => {
     const source = choose({ ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: bearer })
     expect((await failing(read(source))).message).toContain('ACTIONS_ID_TOKEN_REQUEST_URL is no https URL')
   })
 
-  test('a request token that fits in no header is not shown', async () => {
+  test('the error hides a request token that no header can carry', async () => {
     const { port } = await httpsServer(identities.good, (_, response) => response.end())
     const source = choose({
       ACTIONS_ID_TOKEN_REQUEST_URL: `https://127.0.0.1:${port}/`,
@@ -79,6 +79,6 @@ describe('GitHub Actions', () => {
   })
 })
 
-test('GitLab CI: the token that the job was given', async () => {
+test("GitLab CI: the token from the job's environment", async () => {
   expect(await read(choose({ GITLAB_CI: 'true', PURSER_ID_TOKEN: someToken }))).toBe(someToken)
 })

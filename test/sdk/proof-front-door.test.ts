@@ -1,4 +1,4 @@
-/** A process that knows nothing but its environment, against a real Purser: each cloud and CI system is a stand-in. */
+/** A process with only its environment, against a real Purser. Each cloud and CI system is a stand-in. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -46,7 +46,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** Asks for two JWTs, one after the other: two requests, and so two proofs; with a certificate, all in one. */
+/** Requests two JWTs in turn, so two requests with a proof each; with a certificate, one request for all. */
 const program = `import { connect } from '@purser/sdk'
 try {
   const x509 = process.env.TEST_X509 === 'yes'
@@ -63,12 +63,12 @@ async function run(env: Record<string, string>): Promise<Record<string, unknown>
   const child = spawn(process.execPath, sdkProgram(program), {
     env: {
       PATH: process.env.PATH,
-      // As an administrator of the stand-ins' network would: the SDK has no switch for it.
+      // The resolution that an administrator of the stand-ins' network would set up. The SDK has no option for it.
       NODE_EXTRA_CA_CERTS: join(dir, 'stand-in-ca.pem'),
       PURSER_ADDR: purser.url,
       PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'),
       PURSER_LOG_KEY: purser.vkeys.join(','),
-      // On a cloud's machine the test must not ask that cloud.
+      // On a machine of a cloud the test must not call that cloud.
       AWS_EC2_METADATA_DISABLED: 'true',
       ...env,
     },
@@ -80,7 +80,7 @@ async function run(env: Record<string, string>): Promise<Record<string, unknown>
   return JSON.parse(output) as Record<string, unknown>
 }
 
-/** The runner's token service, which makes each token for whichever audience is asked for. */
+/** The runner's token service, which makes each token for the requested audience. */
 async function tokenService(claims: Record<string, unknown>) {
   const { port, seen } = await httpsServer(identities.good, (request, response) => {
     const aud = new URL(request.url ?? '', 'https://runner').searchParams.get('audience')
@@ -91,13 +91,13 @@ async function tokenService(claims: Record<string, unknown>) {
   return { seen, env }
 }
 
-test('a GitHub job without the permission is told to add it', async () => {
+test('a GitHub job without the permission gets the advice to add it', async () => {
   const { code, message } = await run({ GITHUB_ACTIONS: 'true', METADATA_SERVER_DETECTION: 'none' })
   expect(code).toBe('no_proof')
   expect(message).toContain('`permissions: id-token: write`')
 })
 
-test('a GitHub job of another repository is refused, with what an operator types', async () => {
+test('a GitHub job of another repository is refused, with the command for an operator', async () => {
   const { env } = await tokenService({ ...githubClaims, repository_id: '43' })
   expect(await run(env)).toEqual({
     code: 'attestation_failed',
@@ -105,7 +105,7 @@ test('a GitHub job of another repository is refused, with what an operator types
   })
 })
 
-test('a GitHub job: each request has a token of its own, since each is taken once', async () => {
+test('a GitHub job: each request has a token of its own, because each is accepted once', async () => {
   const { env, seen } = await tokenService(githubClaims)
   expect(await run(env)).toEqual({
     spiffeId: 'spiffe://example.org/github/deploy',
@@ -115,7 +115,7 @@ test('a GitHub job: each request has a token of its own, since each is taken onc
   expect(seen).toHaveLength(2)
 })
 
-test("a machine whose metadata server answers for another audience: its token isn't sent", async () => {
+test('a machine whose metadata server answers for another audience: the token is not sent', async () => {
   const wrong = await lab.token({ aud: 'somebody-else' })
   const { port } = await httpServer((_, response) => response.setHeader('metadata-flavor', 'Google').end(wrong))
   const size = (await purser.call('GET', '/log/1/checkpoint')).text.split('\n')[1]
@@ -134,7 +134,7 @@ test('a machine whose metadata server answers', async () => {
   })
 })
 
-test('a role of AWS, whose STS answers', async () => {
+test('a role of AWS, with an answer of STS', async () => {
   const sts = await httpsServer(identities.good, (_, response) => {
     const form = (token: string): string =>
       `<GetWebIdentityTokenResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetWebIdentityTokenResult><WebIdentityToken>${token}</WebIdentityToken><Expiration>2026-11-24T23:10:00Z</Expiration></GetWebIdentityTokenResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetWebIdentityTokenResponse>`
@@ -149,7 +149,7 @@ test('a role of AWS, whose STS answers', async () => {
   expect(sts.seen[0]?.headers.authorization).toContain('/eu-west-1/sts/aws4_request, SignedHeaders=content-type;host;')
 })
 
-test('a join token that was handed over, for as many requests as it has uses', async () => {
+test('a join token, for as many requests as it has uses', async () => {
   const entry = {
     name: 'by-hand',
     attestor: 'join',

@@ -1,4 +1,4 @@
-/** The one getter behind all sources: what it asks, and what it takes. */
+/** The HTTP getter of all sources: what it requests, and which answers it accepts. */
 import type { RequestListener } from 'node:http'
 import { type Server, type Socket, createServer } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -12,7 +12,7 @@ const get = createGet({ ca: identities.ca })
 const never = new AbortController().signal
 const ask = (url: string, signal = never) => get({ who: 'the stand-in', url: new URL(url), signal })
 
-/** Takes connections and does what `then` says with each; `closed` settles when the first one has ended. */
+/** Accepts connections and calls `onConnection` for each; `closed` settles when the first one ends. */
 async function rawServer(onConnection: (socket: Socket) => void): Promise<{ port: number; closed: Promise<void> }> {
   const sockets: Socket[] = []
   let ended = (): void => undefined
@@ -47,12 +47,12 @@ describe('plain http', () => {
     'http://metadata.google.internal@evil.example/',
     'http://0.0.0.0/',
     'ftp://127.0.0.1/',
-  ])('does not go to %s', async (url) => {
+  ])('is not sent to %s', async (url) => {
     const error = await failing(ask(url, AbortSignal.abort(new PurserError('aborted', 'it was let through'))))
     expect(error).toMatchObject({ code: 'no_proof', message: expect.stringContaining('needs https') })
   })
 
-  // A signal that has fired already shows that the address is let through, without a packet to it.
+  // An aborted signal shows that the address is allowed, without a packet to it.
   test.each([
     'http://169.254.169.254/',
     'http://169.254.170.2/',
@@ -63,17 +63,17 @@ describe('plain http', () => {
     'http://127.0.0.1:1/',
     'http://[::1]:1/',
     'https://example.org/',
-  ])('%s is let through', async (url) => {
+  ])('%s is allowed', async (url) => {
     const error = await failing(ask(url, AbortSignal.abort(new PurserError('aborted', 'it was let through'))))
     expect(error.message).toBe('it was let through')
   })
 
-  test('no password in a URL', async () => {
+  test('is not sent with a password in the URL', async () => {
     expect((await failing(ask('http://user:word@127.0.0.1:1/'))).message).not.toContain('word@')
   })
 })
 
-describe('an answer that is not taken', () => {
+describe('a rejected answer', () => {
   test.each([301, 302, 307, 308])('a redirect (%i) is not followed', async (status) => {
     const other = await httpServer((_, response) => response.end('a token'))
     const first = await httpServer((_, response) =>
@@ -84,7 +84,7 @@ describe('an answer that is not taken', () => {
     expect(other.seen).toEqual([])
   })
 
-  test('more than 64 KiB, however much it would be', async () => {
+  test('of more than 64 KiB, however long it is', async () => {
     const { port } = await httpServer((_, response) => {
       const more = (): void =>
         void (response.write('x'.repeat(20_000)) ? setImmediate(more) : response.once('drain', more))
@@ -93,17 +93,17 @@ describe('an answer that is not taken', () => {
     expect((await failing(ask(`http://127.0.0.1:${port}/`))).message).toContain('64 KiB')
   })
 
-  test('64 KiB are taken', async () => {
+  test('64 KiB are accepted', async () => {
     const { port } = await httpServer((_, response) => response.end('x'.repeat(65_536)))
     expect((await ask(`http://127.0.0.1:${port}/`)).text).toHaveLength(65_536)
   })
 
-  test('a header of more than 16 KiB', async () => {
+  test('with a header of more than 16 KiB', async () => {
     const { port } = await httpServer((_, response) => response.setHeader('x-long', 'x'.repeat(17_000)).end())
     expect((await failing(ask(`http://127.0.0.1:${port}/`))).message).toContain('HPE_HEADER_OVERFLOW')
   })
 
-  test('compressed, which was not asked for', async () => {
+  test('compressed, without Accept-Encoding', async () => {
     const { port } = await httpServer((_, response) => response.setHeader('content-encoding', 'gzip').end('x'))
     expect((await failing(ask(`http://127.0.0.1:${port}/`))).message).toContain('compressed')
   })
@@ -119,16 +119,16 @@ describe('an answer that is not taken', () => {
     expect((await failing(ask(`http://127.0.0.1:${port}/`))).code).toBe('no_proof')
   })
 
-  test('of nobody: the port is closed', async () => {
+  test('from a closed port', async () => {
     expect((await failing(ask('http://127.0.0.1:1/'))).message).toMatch(/the stand-in \(127\.0\.0\.1:1\).*ECONNREFUSED/)
   })
 })
 
-describe('an answer that does not come', () => {
+describe('a missing answer', () => {
   test.each([
     ['no byte', ''],
     ['no body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n'],
-  ])('%s: the signal ends it, and the connection with it', async (_, bytes) => {
+  ])('%s: the abort signal ends the request and the connection', async (_, bytes) => {
     const controller = new AbortController()
     const reason = new PurserError('timeout', 'too late')
     const { port, closed } = await rawServer((socket) => {
@@ -139,20 +139,20 @@ describe('an answer that does not come', () => {
     await closed
   })
 
-  /** The deadline of the connection passes when a test says so. */
+  /** The test lets the deadline of the connection pass. */
   const stopClock = (): void => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
   }
 
-  test('no TLS handshake: given up before the signal', async () => {
+  test('no TLS handshake: the request ends before the signal', async () => {
     stopClock()
     const { port, closed } = await rawServer(() => void vi.advanceTimersByTime(3000))
     expect((await failing(ask(`https://127.0.0.1:${port}/`))).message).toContain('no connection within 3 s')
     await closed
   })
 
-  test('slowly, once connected: the deadline of the connection does not count', async () => {
+  test('a slow answer on an open connection: the deadline of the connection does not apply', async () => {
     stopClock()
     const answer: RequestListener = (_, response) => {
       vi.advanceTimersByTime(60_000)

@@ -32,12 +32,12 @@ describe('its metadata server', () => {
     },
   )
 
-  test('is not at a host of somebody else', async () => {
+  test('is not trusted at another host', async () => {
     const error = await failing(read(choose({ GCE_METADATA_HOST: 'metadata.example.org' })))
     expect(error.message).toContain('needs https')
   })
 
-  test('makes a token for the first audience, with what it knows of the machine', async () => {
+  test('issues a token for the first audience, with data of the machine', async () => {
     const { port, seen } = await standIn(200, flavor, someToken)
     expect(await read(at(port))).toBe(someToken)
     expect(seen).toHaveLength(1)

@@ -1,4 +1,4 @@
-/** In which order a proof is looked for, what is said of each that is passed over, and of the one that fails. */
+/** The order of the sources of a proof, the message about each skipped one, and the message about a failure. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ const file = (name: string, text: string): string => {
   return join(dir, name)
 }
 
-/** Every source at once, from the first on; each is there until it is taken out. */
+/** Every source at once, from the first on; the test removes them one by one. */
 const allSources = {
   PURSER_PROOF_FILE: file('named', 'the named file'),
   PURSER_JOIN_TOKEN: 'purser_join_by_hand',
@@ -28,7 +28,7 @@ const allSources = {
 }
 const tokenFile = file('projected', 'the projected token')
 
-test('the order, by taking one after the other away', () => {
+test('the order, by removing one source after the other', () => {
   const env: Record<string, string | undefined> = { ...allSources }
   const choices = [chooseProof('by hand', env, { tokenFile }).chosen, choose(env, { tokenFile }).chosen]
   const remove = (name: keyof typeof allSources | undefined, file?: string): void => {
@@ -55,7 +55,7 @@ test('the order, by taking one after the other away', () => {
   ])
 })
 
-test('nothing is asked over a network by choosing', () => {
+test('the choice makes no network request', () => {
   const get = (): never => expect.fail('something was asked')
   expect(choose({ ...allSources, PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN: undefined }, { get }).chosen).toMatch(
     /GitHub/,
@@ -66,8 +66,8 @@ test('nothing is asked over a network by choosing', () => {
   )
 })
 
-describe('where nothing is found', () => {
-  test('each one that was passed over is named, in order, and what to do', async () => {
+describe('when no source is found', () => {
+  test('the error names each skipped source in order, with the remedy', async () => {
     const source = choose()
     expect(source.dismissed).toEqual([
       'the option proof is not given',
@@ -133,19 +133,19 @@ describe('where nothing is found', () => {
     expect((await failing(read(source))).message).toContain(`- ${words}`)
   })
 
-  test('a GitLab job without a token is shown the lines to add, with the audience', async () => {
+  test('a GitLab job without a token gets the lines to add, with the audience', async () => {
     const { message } = await failing(read(choose({ GITLAB_CI: 'true' })))
     expect(message).toContain(
       `no PURSER_ID_TOKEN; add these lines to it:\n    id_tokens:\n      PURSER_ID_TOKEN:\n        aud: ${purserAudience}\n`,
     )
   })
 
-  test('an empty variable is one that is not there', () => {
+  test('an empty variable counts as missing', () => {
     const empty = Object.fromEntries(Object.keys(allSources).map((name) => [name, '']))
     expect(choose(empty).chosen).toBe('none: no proof was found')
   })
 
-  test('a Chromebook is made by Google and is no cloud', () => {
+  test('a Chromebook has Google as its vendor and is not a cloud', () => {
     expect(choose({}, { dmi: (name) => (name === 'sys_vendor' ? 'Google' : 'Eve') }).dismissed).toContain(
       'no evidence of Google Cloud',
     )
@@ -153,7 +153,7 @@ describe('where nothing is found', () => {
 })
 
 describe('files', () => {
-  test('a named one that is missing is not replaced by another source', async () => {
+  test('a missing file that was named is not replaced by another source', async () => {
     const missing = join(dir, 'missing')
     const error = await failing(read(choose({ ...allSources, PURSER_PROOF_FILE: missing })))
     expect(error.message).toBe(
@@ -161,13 +161,13 @@ describe('files', () => {
     )
   })
 
-  test('a projected one that is there and can not be read says so', async () => {
+  test('a projected token that cannot be read is an error', async () => {
     mkdirSync(join(dir, 'folder'), { recursive: true })
     const error = await failing(read(choose({}, { tokenFile: join(dir, 'folder') })))
     expect(error.message).toContain("can't be read (EISDIR)")
   })
 
-  test('are read again on every use', async () => {
+  test('are read again at every use', async () => {
     const path = file('again', 'one')
     const source = choose({}, { tokenFile: path })
     expect(await read(source)).toBe('one')
@@ -177,13 +177,13 @@ describe('files', () => {
 })
 
 describe('a join token', () => {
-  test('given twice is a fault: nobody knows which counts', () => {
+  test('from two places is a fault', () => {
     expect(() => choose({ PURSER_JOIN_TOKEN: 'a', PURSER_JOIN_TOKEN_FILE: 'b' })).toThrow(
       expect.objectContaining({ code: 'bad_options' }),
     )
   })
 
-  test('by itself and as a file', async () => {
+  test('from the environment and from a file', async () => {
     expect(await read(choose({ PURSER_JOIN_TOKEN: 'purser_join_a' }))).toBe('purser_join_a')
     const path = file('join', 'purser_join_b\n')
     const source = choose({ PURSER_JOIN_TOKEN_FILE: path })

@@ -1,4 +1,4 @@
-/** Signatures that AWS publishes: its documentation's example, and its Signature Version 4 test suite. */
+/** Signatures that AWS publishes: the example of its documentation and its Signature Version 4 test suite. */
 import { expect, test } from 'vitest'
 import { sign } from '../../sdk/src/proof/sigv4.ts'
 
@@ -66,7 +66,7 @@ test.each([
   expect(headers).toEqual({ ...request.headers, 'x-amz-date': '20150830T123600Z' })
 })
 
-test("a session's token is signed with the rest", () => {
+test('the token of a session is signed with the rest', () => {
   const request = { ...emptyRequest, method: 'POST', headers: { host } } as const
   const at = { region: 'us-east-1', service: 'sts', now }
   const [first, second] = ['one', 'two'].map((sessionToken) =>

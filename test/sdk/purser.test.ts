@@ -1,4 +1,7 @@
-/** What a connected client keeps, and when it asks again; the requests are stand-ins, the clock is the test's. */
+/**
+ * What a connected client caches, and when it requests again. Requests are stand-ins, and the test controls the
+ * clock.
+ */
 import { PurserError } from '@purser/sdk'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createEmitter } from '../../sdk/src/events/emitter.ts'
@@ -11,7 +14,7 @@ import { createTls } from '../../sdk/src/tls/tls.ts'
 
 const start = Date.parse('2026-11-24T23:00:00Z')
 let seconds = 0
-/** By how much our clock on the wall is ahead of the server's. */
+/** The lead of our wall clock over the server's. */
 let ahead = 0
 let selections: Selection[] = []
 let events: string[] = []
@@ -95,7 +98,7 @@ const connected = (lifeSeconds?: number) => {
 /** What was begun in the background is done. */
 const settle = (): Promise<void> => new Promise((done) => setImmediate(done))
 
-test('a JWT is given at once while it is good, and renewed in the background from half of its life', async () => {
+test('a valid JWT is returned at once, and renewed in the background from half of its lifetime', async () => {
   const purser = connected()
   seconds = 149
   expect(await purser.jwt('payments')).toBe('payments of second 0')
@@ -108,7 +111,7 @@ test('a JWT is given at once while it is good, and renewed in the background fro
   expect(selections).toEqual([{ jwts: ['payments'] }])
 })
 
-test.each([300, 8])('one of %d s that is about to end is asked for, once for all that wait', async (life) => {
+test.each([300, 8])('a JWT of %d s near its end is requested once for all waiting callers', async (life) => {
   const purser = connected(life)
   seconds = life - Math.min(5, life / 4)
   const all = await Promise.all(Array.from({ length: 10 }, () => purser.jwt('payments')))
@@ -116,7 +119,7 @@ test.each([300, 8])('one of %d s that is about to end is asked for, once for all
   expect(selections).toHaveLength(1)
 })
 
-test('one that comes with a renewal is given to whoever waits behind it', async () => {
+test('a JWT that comes with a renewal goes to the waiting callers', async () => {
   const purser = connected()
   await purser.jwt('payments')
   seconds = 296
@@ -126,7 +129,7 @@ test('one that comes with a renewal is given to whoever waits behind it', async 
   expect(selections).toHaveLength(1)
 })
 
-test.each([160, 1000, -200])('a clock that is %d s ahead of the server’s makes no difference', async (by) => {
+test.each([160, 1000, -200])('a clock that is %d s ahead of the server’s has no effect', async (by) => {
   ahead = by
   const purser = connected()
   for (seconds = 0; seconds < 149; seconds += 10) expect(await purser.jwt('payments')).toBe('payments of second 0')
@@ -143,7 +146,7 @@ test.each([160, 1000, -200])('a clock that is %d s ahead of the server’s makes
   await expect(purser.jwt('payments')).rejects.toBe(failure)
 })
 
-test('a clock that is set right after a token came ends it neither sooner nor later', async () => {
+test('a clock correction after the arrival of a token does not change its end', async () => {
   ahead = -3600
   const purser = connected()
   failure = new PurserError('unreachable', '')
@@ -155,7 +158,7 @@ test('a clock that is set right after a token came ends it neither sooner nor la
   await expect(purser.jwt('payments')).rejects.toBe(failure)
 })
 
-describe('while Purser is away', () => {
+describe('while Purser is unreachable', () => {
   const absences = [
     new PurserError('unreachable', ''),
     new PurserError('timeout', ''),
@@ -172,7 +175,7 @@ describe('while Purser is away', () => {
     new PurserError('not_found', '', { status: 404 }),
   ]
 
-  test.each([...absences, ...suspect])('$code: what is held does, until it is about to end', async (error) => {
+  test.each([...absences, ...suspect])('$code: the held token serves until it is about to end', async (error) => {
     const purser = connected()
     failure = error
     seconds = 294
@@ -188,7 +191,7 @@ describe('while Purser is away', () => {
     expect(events).toEqual(['disconnected', 'reconnected'])
   })
 
-  test.each(suspect)('$code is more than absence, and warned of once', async (error) => {
+  test.each(suspect)('$code is no mere absence and causes one warning', async (error) => {
     const purser = connected()
     failure = error
     for (seconds = 150; seconds < 290; seconds += 10) {
@@ -199,7 +202,7 @@ describe('while Purser is away', () => {
     expect(warnings).toEqual([expect.stringContaining('stay in use until they expire')])
   })
 
-  test('nobody asks before the next try is due, however often a token is wanted', async () => {
+  test('no request is sent before the next try is due, however often a token is requested', async () => {
     const purser = connected()
     failure = new PurserError('rate_limited', '', { status: 429, retryAfterSeconds: 60 })
     seconds = 150
@@ -215,7 +218,7 @@ describe('while Purser is away', () => {
     expect(selections).toHaveLength(2)
   })
 
-  test('who asks first for what is not held is told to wait as well', async () => {
+  test('a first request for another token waits as well', async () => {
     const purser = connected()
     failure = new PurserError('rate_limited', '', { status: 429, retryAfterSeconds: 30 })
     await expect(purser.jwt('other')).rejects.toBe(failure)
@@ -227,7 +230,7 @@ describe('while Purser is away', () => {
     expect(await purser.jwt('other')).toBe('other of second 30')
   })
 
-  test('a silent Purser makes nobody wait who holds a token', async () => {
+  test('a silent Purser does not delay callers while a token is held', async () => {
     const purser = connected()
     failure = new PurserError('timeout', '')
     seconds = 200
@@ -240,7 +243,7 @@ describe('while Purser is away', () => {
     new PurserError('several_workloads', '', { status: 409 }),
     new PurserError('not_granted', '', { status: 403, errors: [{ pointer: '/jwts/0', detail: '' }] }),
     new PurserError('log_forked', ''),
-  ])('$code is no absence: it is told from when the next token is due, and asked again every 5 s', async (error) => {
+  ])('$code is no absence: it is reported once the next token is due, and retried every 5 s', async (error) => {
     const purser = connected()
     failure = error
     seconds = 149
@@ -260,7 +263,7 @@ describe('while Purser is away', () => {
   })
 })
 
-test.each([[''], [undefined], [['payments']]])('jwt(%j) is no audience', async (audience) => {
+test.each([[''], [undefined], [['payments']]])('jwt(%j) has no valid audience', async (audience) => {
   await expect(connected().jwt(audience as string)).rejects.toMatchObject({ code: 'bad_options' })
   expect(selections).toEqual([])
 })

@@ -1,4 +1,4 @@
-/** What a client holds is renewed ahead of its end, and what it does where that fails; against a Purser in memory. */
+/** A client renews what it holds before its end, and what it does when that fails; against a Purser in memory. */
 import { X509Certificate } from 'node:crypto'
 import { type EventName, type Events, type Purser } from '@purser/sdk'
 import { type TestConnectOptions, type TestPurser, createTestPurser } from '@purser/sdk/testing'
@@ -17,7 +17,7 @@ function inMemory(): TestPurser {
 
 type Happened = { [N in EventName]?: Events[N][] }
 
-/** A client, and what happened to it. */
+/** A client and its events. */
 async function connected(purser: TestPurser, options: Partial<TestConnectOptions> = {}) {
   const warnings: string[] = []
   const onWarning = (warning: string): void => void warnings.push(warning)
@@ -28,7 +28,7 @@ async function connected(purser: TestPurser, options: Partial<TestConnectOptions
   return { client, events, warnings }
 }
 
-/** Requests for credentials, and how many seconds after the first. */
+/** The requests for credentials, each with the seconds since the first. */
 const credentialRequests = ({ requests }: TestPurser) => {
   const all = requests.filter(({ path }) => path === '/api/v1/credentials')
   return all.map((request) => ({ ...request, second: (request.at.getTime() - (all[0]?.at.getTime() ?? 0)) / 1000 }))
@@ -36,7 +36,7 @@ const credentialRequests = ({ requests }: TestPurser) => {
 const serialOf = ({ x509 }: Purser): string => x509.serialNumber
 
 describe('renewal', () => {
-  test('comes about half-way, by the certificate, with the tokens that were asked for', async () => {
+  test('comes at about half of the lifetime, by the certificate, with the requested tokens', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser, {
@@ -60,7 +60,7 @@ describe('renewal', () => {
     expect(credentialRequests(purser)).toHaveLength(2)
   })
 
-  test.each([0.1, 0.3, 0.9])('comes when renewAt says so: %d of a lifetime', async (renewAt) => {
+  test.each([0.1, 0.3, 0.9])('comes at renewAt: %d of a lifetime', async (renewAt) => {
     const { pass } = fakeTime()
     const purser = inMemory()
     await connected(purser, { renewAt })
@@ -70,7 +70,7 @@ describe('renewal', () => {
     expect(credentialRequests(purser)).toHaveLength(2)
   })
 
-  test('goes by the proof where the session ends, and by the certificate again afterwards: never a gap', async () => {
+  test('uses the proof at the end of the session, and the certificate again afterwards, without a gap', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser, { sessionSeconds: 2 * hour })
@@ -81,7 +81,7 @@ describe('renewal', () => {
       expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
     }
     const by = events.renewed?.map((renewal) => renewal.by) ?? []
-    // A certificate whose session ends with it renews no more.
+    // A certificate that ends with its session cannot renew.
     expect(by[0]).toBe('certificate')
     expect(by.filter((proof, n) => proof === 'proof' && by[n + 1] === 'certificate').length).toBeGreaterThan(1)
     expect(by.length).toBeLessThan(25)
@@ -90,11 +90,11 @@ describe('renewal', () => {
     expect(credentialRequests(purser).filter(({ status }) => status !== 200)).toEqual([])
   })
 
-  test('is one request, however many ask for it', async () => {
+  test('is one request for all concurrent callers', async () => {
     const { pass, sleep } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser)
-    // The schedule is about to ask as well.
+    // The schedule is about to renew as well.
     sleep(0.6 * hour)
     const all = Promise.all(Array.from({ length: 10 }, () => client.renew()))
     await pass(30)
@@ -102,7 +102,7 @@ describe('renewal', () => {
     expect(credentialRequests(purser)).toHaveLength(2)
   })
 
-  test('given up by one who waited goes on for the others', async () => {
+  test('continues for the others after one caller aborts', async () => {
     const purser = inMemory()
     const { client } = await connected(purser)
     const controller = new AbortController()
@@ -123,7 +123,7 @@ describe('renewal', () => {
     expect(Math.min(...at.slice(2).map((ms, n) => ms - (at[n + 1] ?? 0)))).toBeGreaterThanOrEqual(1000)
   })
 
-  test('of a token that was used comes ahead of its end, and what nobody used lapses', async () => {
+  test('renews a used token before its end, and lets an unused one expire', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser, { x509: false })
@@ -146,8 +146,8 @@ describe('renewal', () => {
   })
 })
 
-describe('while Purser is away', () => {
-  test('what is held is served until its end, an error within a second of it, and recovery by itself', async () => {
+describe('while Purser is unreachable', () => {
+  test('the held certificate is served until its end, then an error within a second, then recovery by itself', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser, { jwts: ['payments'], jwtLifetimeSeconds: hour })
@@ -183,7 +183,7 @@ describe('while Purser is away', () => {
     expect(events.reconnected?.[0]?.afterMs).toBeGreaterThan(0.5 * hour * 1000)
   })
 
-  test('nothing is asked in a hot loop: some 30 s apart, sooner as the end comes near', async () => {
+  test('tries are some 30 s apart, and closer near the end', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     await connected(purser)
@@ -196,7 +196,7 @@ describe('while Purser is away', () => {
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(0.5)
     expect(Math.max(...gaps)).toBeLessThanOrEqual(35)
     expect(at.length).toBeLessThan(800)
-    // At once where nothing is left: what is asked then is asked by a program that stands still.
+    // With nothing left, the caller's request goes out at once: the program waits for it.
     expect(Math.max(...gaps.filter((_, n) => (at[n] ?? 0) > hour + 60))).toBeLessThanOrEqual(15)
   })
 
@@ -233,7 +233,7 @@ describe('while Purser is away', () => {
     expect([events.renewed?.length, events.expired]).toEqual([1, undefined])
   })
 
-  test('a Retry-After of days is looked at each minute once what is held is over', async () => {
+  test('a Retry-After of days is checked each minute once the held credentials have ended', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser)
@@ -244,7 +244,7 @@ describe('while Purser is away', () => {
     expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
   })
 
-  test('a Retry-After is not waited for by a machine that slept past the end', async () => {
+  test('a machine that slept past the end does not wait for a Retry-After', async () => {
     const { pass, sleep } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser)
@@ -256,7 +256,7 @@ describe('while Purser is away', () => {
     expect(client.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
   })
 
-  test('a clock that ran ahead for a while does not put off the next try', async () => {
+  test('a clock that was ahead for a while does not delay the next try', async () => {
     const { pass, sleep, setBack } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser)
@@ -271,7 +271,7 @@ describe('while Purser is away', () => {
     expect(serialOf(client)).not.toBe(serial)
   })
 
-  test('for how long is told by no clock on the wall', async () => {
+  test('the outage is measured by a monotonic clock', async () => {
     const { pass, setBack } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser)
@@ -284,7 +284,7 @@ describe('while Purser is away', () => {
     expect(events.reconnected).toEqual([{ afterMs: 100_000 }])
   })
 
-  test('a short Retry-After is waited for in the same request', async () => {
+  test('a short Retry-After is honoured in the same request', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser)
@@ -297,7 +297,7 @@ describe('while Purser is away', () => {
     expect(credentialRequests(purser).map(({ second }) => Math.floor(second))).toEqual([0, 0, 2])
   })
 
-  test('a server that takes requests and answers none costs one deadline, and no more', async () => {
+  test('a server that accepts requests and never answers costs one deadline, and no more', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser, { timeoutMs: 3000 })
@@ -306,14 +306,14 @@ describe('while Purser is away', () => {
     await pass(4)
     expect((await error).code).toBe('timeout')
     expect(events.disconnected).toHaveLength(1)
-    // It may have been spent: after 50 s it is not presented any more.
+    // The proof may have been spent: after 50 s it is not presented again.
     purser.back()
     await pass(60)
     await client.renew()
     expect(credentialRequests(purser).at(-1)?.by).toBe('jwt')
   })
 
-  test('a machine that slept past the end says so at once', async () => {
+  test('a machine that slept past the end reports it at once', async () => {
     const { pass, sleep } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser)
@@ -326,7 +326,7 @@ describe('while Purser is away', () => {
 })
 
 describe('a renewal whose answer was lost', () => {
-  test('is repeated with the same key: the session goes on', async () => {
+  test('is repeated with the same key: the session continues', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser)
@@ -339,7 +339,7 @@ describe('a renewal whose answer was lost', () => {
     ])
     expect(client.session.id).toBe(session.id)
     expect(new X509Certificate(client.x509.certificateChain).serialNumber.toLowerCase()).toBe(serialOf(client))
-    // And the next renews as if nothing had been.
+    // The next renewal is an ordinary one.
     await client.renew()
     expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
@@ -364,7 +364,7 @@ describe('a renewal whose answer was lost', () => {
     expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
-  test('and no proof beside it: what is held is served until its end, rather than revoked as stolen', async () => {
+  test('without a proof: the held certificate is served until its end, and no repetition revokes it as stolen', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     let works = true
@@ -386,7 +386,7 @@ describe('a renewal whose answer was lost', () => {
     expect(serialOf(client)).not.toBe(serial)
   })
 
-  test('is none where the server answered that it did nothing: the certificate is presented again, however late', async () => {
+  test('does not count as lost when the server answered that it did nothing: the certificate is presented again, however late', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     purser.register({ spiffeId, sessionSeconds: 10 * hour })
@@ -408,7 +408,7 @@ describe('a renewal whose answer was lost', () => {
     const { client, events } = await connected(purser, { proof: purser.joinToken(spiffeId) })
     const { serialNumber } = client.x509
     await pass(0.4 * hour)
-    // Whether anything was written before it is not known.
+    // It is unknown whether anything was written before.
     purser.refuse('log_unavailable', { retryAfterSeconds: 60 })
     await pass(0.2 * hour)
     purser.back()
@@ -445,7 +445,7 @@ describe('a renewal whose answer was lost', () => {
     expect(credentialRequests(purser).slice(before)).toMatchObject([{ by: 'jwt', status: 200 }])
   })
 
-  test('by a key that the server makes is never repeated by certificate: it could not be told from another', async () => {
+  test('with a key of the server is never repeated by certificate: it could not be distinguished from another', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser, { x509: { generateKey: 'EC-P256' } })
@@ -465,7 +465,7 @@ describe('a renewal whose answer was lost', () => {
   test.each([
     ['a 503, of which it is not known what was written before, is repeated by the proof', 'log_unavailable', 'jwt'],
     ['a 429, which did nothing, by the certificate', 'rate_limited', 'certificate'],
-  ] as const)('by a key that the server makes: %s', async (_, code, by) => {
+  ] as const)('with a key of the server: %s', async (_, code, by) => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client } = await connected(purser, { x509: { generateKey: 'EC-P256' } })
@@ -478,8 +478,8 @@ describe('a renewal whose answer was lost', () => {
   })
 })
 
-describe('what ends for good', () => {
-  test('a session that was revoked: the certificate is served until its end, and the reason is told', async () => {
+describe('permanent failures', () => {
+  test('a revoked session: the certificate is served until its end, and the reason is reported', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser)
@@ -489,13 +489,13 @@ describe('what ends for good', () => {
     expect(events.expired).toMatchObject([{ error: { code: 'attestation_failed' } }])
     expect(events.disconnected).toBeUndefined()
     const reasons = new Set(credentialRequests(purser).map(({ reason }) => reason))
-    // The last, where the clock moved on between the decision to present it and the server's look at it.
+    // The last reason occurs when the clock moves between the decision to present the certificate and the server's check.
     for (const reason of [undefined, 'session_ended', 'blocked', 'client_certificate']) reasons.delete(reason)
     expect([...reasons]).toEqual([])
     expect(credentialRequests(purser).length).toBeLessThan(400)
   })
 
-  test('a fork of the log: it is told with both heads, nothing of it is taken over, and what is held is served', async () => {
+  test('a fork of the log: it is reported with both heads, nothing of it is accepted, and the held certificate is served', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser)
@@ -507,7 +507,7 @@ describe('what ends for good', () => {
     expect(serialOf(client)).toBe(serial)
   })
 
-  test('nothing but its own error comes of a proof that fails', async () => {
+  test('a failing proof causes only its own error', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     let works = true
@@ -524,7 +524,7 @@ describe('what ends for good', () => {
   })
 })
 
-test('new roots are told, and are what peers are verified with at once', async () => {
+test('new roots are reported, and verify peers at once', async () => {
   const purser = inMemory()
   const [web, api] = [await connected(purser), await connected(purser, { spiffeId: 'spiffe://example.org/api' })]
   const roots = (client: Purser): number => client.x509.trustBundle.split('BEGIN').length - 1
@@ -536,14 +536,14 @@ test('new roots are told, and are what peers are verified with at once', async (
   await api.client.renew()
   await purser.rotateRoot({ compromised: true })
   expect([roots(web.client), roots(api.client)]).toEqual([1, 1])
-  // The certificate is under a root that is no more.
+  // The certificate has a root that was removed.
   await web.client.renew()
   expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
   expect(web.client.x509.trustBundle).toBe(purser.roots)
 })
 
 describe('close()', () => {
-  test('ends what is under way and what would come: nothing is asked any more', async () => {
+  test('ends pending and later calls: no request is sent any more', async () => {
     const { pass } = fakeTime()
     const purser = inMemory()
     const { client, events } = await connected(purser)
@@ -563,7 +563,7 @@ describe('close()', () => {
   })
 })
 
-test('a listener that throws stops nobody', async () => {
+test('a listener that throws does not affect the others', async () => {
   const purser = inMemory()
   const { client, events, warnings } = await connected(purser)
   const stop = client.on('renewed', () => expect.fail('thrown by a listener'))

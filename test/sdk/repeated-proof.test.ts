@@ -1,4 +1,4 @@
-/** A proof that is taken once, sent again because the server's answer was lost: the client gets the rest over mTLS. */
+/** A single-use proof, sent again because the server's answer was lost: the client gets the rest over mTLS. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -29,7 +29,7 @@ beforeAll(async () => {
 })
 afterAll(() => purser.stop())
 
-/** The first answer to a request for credentials is lost on the way: the client sees 503, and comes again. */
+/** The first answer to a request for credentials is lost: the client sees 503 and retries. */
 const losingTransport: typeof createTransport = (parts) => {
   const transport = createTransport(parts)
   let isLost = false
@@ -54,7 +54,7 @@ async function connected(options: ConnectOptions): Promise<Purser> {
   return client
 }
 
-test('the client has everything that it asked for', async () => {
+test('the client has everything that it requested', async () => {
   const before = (await readLog(purser)).length
   const client = await connected({ jwts: ['payments'], accessToken: true, secrets: ['lab/token'] })
   expect(await client.jwt('payments')).toContain('.')
@@ -68,7 +68,7 @@ test('the client has everything that it asked for', async () => {
   ])
 })
 
-test('a client that asks for a certificate alone notices nothing', async () => {
+test('a client that requests only a certificate is not affected', async () => {
   const client = await connected({})
   expect(client.x509.serialNumber).toMatch(/^[0-9a-f]{32}$/)
 })

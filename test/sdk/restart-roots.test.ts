@@ -1,4 +1,4 @@
-/** The roots moved on before a restart, and what was pinned is the older one: what was kept says which came after it. */
+/** The roots changed before a restart, and the older one is pinned: the stored state proves which root succeeds it. */
 import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -45,7 +45,7 @@ function place(ca: CaOption) {
 
 type Options = { stateDir?: string; workload?: string; warnings?: string[] }
 
-/** It goes on by what was kept, and was sent nothing anew. */
+/** The client continues with the stored state and received nothing new. */
 async function unverified(start: (warnings: string[]) => Promise<Purser>, fake: Fake): Promise<void> {
   const warnings: string[] = []
   const before = fake.seen.length
@@ -71,7 +71,7 @@ test.each(pins)('with %s: the server is verified under its new root at once', as
   expect(fake.posts()).toHaveLength(posts + 1)
 })
 
-test.each(pins)('with %s: not where the new root was never heard of', async (_, ca) => {
+test.each(pins)('with %s: not if the stored state does not name the new root', async (_, ca) => {
   const start = place(ca)
   const fake = await startFake()
   ;(await start(fake)).close()
@@ -79,7 +79,7 @@ test.each(pins)('with %s: not where the new root was never heard of', async (_, 
   await unverified((warnings) => start(fake, { warnings }), fake)
 })
 
-test.each(pins)('with %s: nor where what was kept is of another server or workload', async (_, ca) => {
+test.each(pins)('with %s: nor if the stored state is of another server or workload', async (_, ca) => {
   const start = place(ca)
   const fake = await startFake(otherIssuer)
   ;(await start(fake)).close()
@@ -89,7 +89,7 @@ test.each(pins)('with %s: nor where what was kept is of another server or worklo
   )
 })
 
-test('with the fingerprints of both, pinned ahead of the change: the new one counts, though nothing kept names it', async () => {
+test('with the fingerprints of both, pinned ahead of the change: the new one is trusted, though the stored state does not name it', async () => {
   const start = place({ sha256: [rootFingerprint, new X509Certificate(nextRoot).fingerprint256] })
   const fake = await startFake()
   ;(await start(fake)).close()
@@ -99,7 +99,7 @@ test('with the fingerprints of both, pinned ahead of the change: the new one cou
   expect(fake.posts()).toHaveLength(posts + 1)
 })
 
-test('a pin that is none of the trust domain’s roots is moved by nothing that was kept', async () => {
+test('a pin of a foreign root is not changed by the stored state', async () => {
   const parent = mkdtempSync(join(tmpdir(), 'purser-roots-'))
   onTestFinished(() => rmSync(parent, { recursive: true, force: true }))
   const start = (ca: CaOption) => place(ca)

@@ -1,4 +1,4 @@
-/** Key and certificate outlive the process, in its state directory; against a Purser in memory. */
+/** Key and certificate outlive the process in its state directory; against a Purser in memory. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -44,7 +44,7 @@ const credentialRequests = ({ requests }: TestPurser) => requests.filter(({ path
 const outcomes = (purser: TestPurser) => credentialRequests(purser).map(({ by, status }) => [by, status])
 
 describe('a restart', () => {
-  test('renews by the certificate from before: the session goes on, and no proof is needed', async () => {
+  test('renews by the stored certificate: the session continues, and no proof is needed', async () => {
     const { purser, file, start, warnings } = place()
     const before = await start()
     before.close()
@@ -62,7 +62,7 @@ describe('a restart', () => {
     expect(warnings).toEqual([])
   })
 
-  test('presents the newest certificate, not that of the start', async () => {
+  test('presents the newest certificate, not the first one', async () => {
     const { purser, start } = place()
     const before = await start()
     await before.renew()
@@ -75,7 +75,7 @@ describe('a restart', () => {
     ])
   })
 
-  test('while Purser is away serves what was kept, and renews it when Purser is back', async () => {
+  test('while Purser is unreachable serves the stored certificate, and renews it when Purser is back', async () => {
     const { pass, until } = fakeTime()
     const { purser, start, warnings } = place()
     const before = await start()
@@ -97,7 +97,7 @@ describe('a restart', () => {
     await after.jwt('payments')
   })
 
-  test('while Purser is away, and what was kept is over: it says so', async () => {
+  test('while Purser is unreachable and the stored certificate has ended reports both', async () => {
     const { pass } = fakeTime()
     const { purser, start } = place()
     ;(await start()).close()
@@ -124,7 +124,7 @@ describe('a restart', () => {
     expect(after.session.id).toBe(before.session.id)
   })
 
-  test('a minute after a renewal was lost presents the proof', async () => {
+  test('a minute after a lost renewal presents the proof', async () => {
     const { pass } = fakeTime()
     const { purser, start } = place()
     const before = await start()
@@ -141,7 +141,7 @@ describe('a restart', () => {
     expect(after.x509.spiffeId).toBe(spiffeId)
   })
 
-  test('after a renewal that was lost, with the clock set back meanwhile, presents the proof', async () => {
+  test('after a lost renewal, with the clock set back meanwhile, presents the proof', async () => {
     const { pass, setBack } = fakeTime()
     const { purser, start } = place()
     const before = await start()
@@ -171,7 +171,7 @@ describe('a restart', () => {
     expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
-  test('after a renewal that was lost again and again counts from the first time', async () => {
+  test('after a renewal that was lost repeatedly counts from the first time', async () => {
     const { pass } = fakeTime()
     const { purser, start } = place()
     const before = await start({ timeoutMs: 1000 })
@@ -186,7 +186,7 @@ describe('a restart', () => {
     expect(credentialRequests(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
   })
 
-  test('after a restart while Purser was away still knows of the renewal that was lost', async () => {
+  test('after a restart during an outage still knows of the lost renewal', async () => {
     const { pass } = fakeTime()
     const { purser, start } = place()
     const before = await start()
@@ -202,7 +202,7 @@ describe('a restart', () => {
     expect(credentialRequests(purser).filter(({ reason }) => reason !== undefined)).toEqual([])
   })
 
-  test('after the loss of a key that the server made goes by the proof at once', async () => {
+  test('after the loss of a key of the server uses the proof at once', async () => {
     const { purser, start } = place()
     const x509 = { generateKey: 'EC-P256' } as const
     const before = await start({ x509 })
@@ -233,7 +233,7 @@ describe('a restart', () => {
     expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'certificate', status: 200 })
   })
 
-  test('for another workload entry leaves what was kept alone', async () => {
+  test('for another workload entry leaves the stored state alone', async () => {
     const { purser, start } = place()
     ;(await start()).close()
     const api = await start({ spiffeId: 'spiffe://example.org/api', workload: 'api' })
@@ -244,7 +244,7 @@ describe('a restart', () => {
     ])
   })
 
-  test('of another workload, on a volume that was somebody else’s before, does not take over who that was', async () => {
+  test('of another workload, on a volume of an earlier owner, does not take over its identity', async () => {
     const { parent, purser, start } = place()
     const api = 'spiffe://example.org/api'
     const token = join(parent, 'token')
@@ -262,7 +262,7 @@ describe('a restart', () => {
     ])
   })
 
-  test('whose token is gone by then renews by the certificate', async () => {
+  test('without its token by then renews by the certificate', async () => {
     const { parent, purser, start } = place()
     const token = join(parent, 'token')
     const proof = { file: token }
@@ -278,7 +278,7 @@ describe('a restart', () => {
     ])
   })
 
-  test('without a certificate keeps none', async () => {
+  test('without a certificate stores nothing', async () => {
     const { file, start } = place()
     ;(await start({ x509: false, jwts: ['payments'] })).close()
     expect(existsSync(file)).toBe(false)
@@ -292,7 +292,7 @@ describe('a restart', () => {
     ['without a certificate', (text: string) => text.replace(/-----BEGIN CERTIFICATE-----/g, '')],
     ['without a time', (text: string) => text.replace(/"renewAfter":"[^"]+"/, '"renewAfter":"soon"')],
     ['of nobody', (text: string) => text.replace(/"session":\{[^}]+\}/, '"session":null')],
-  ])('with a file that is %s warns, and goes by the proof', async (_, damage) => {
+  ])('with a file that is %s warns and uses the proof', async (_, damage) => {
     const { purser, file, start, warnings } = place()
     ;(await start()).close()
     writeFileSync(file, damage(readFileSync(file, 'utf8')))
@@ -306,7 +306,7 @@ describe('a restart', () => {
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serialNumber: after.x509.serialNumber })
   })
 
-  test('with a key of another certificate warns, and goes by the proof', async () => {
+  test('with a key of another certificate warns and uses the proof', async () => {
     const { purser, file, start, warnings } = place()
     const before = await start()
     const { privateKey } = before.x509
@@ -319,7 +319,7 @@ describe('a restart', () => {
     expect(credentialRequests(purser).at(-1)).toMatchObject({ by: 'jwt', status: 200 })
   })
 
-  test('with a file that everybody can read warns, goes by the proof, and keeps another', async () => {
+  test('with a world-readable file warns, uses the proof, and stores another', async () => {
     const { purser, file, start, warnings } = place()
     ;(await start()).close()
     chmodSync(file, 0o644)
@@ -329,7 +329,7 @@ describe('a restart', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
-  test('with a file that its group may read and write, as Kubernetes makes it by fsGroup, renews', async () => {
+  test("with a file that its group may read and write, as with Kubernetes' fsGroup, renews", async () => {
     const { purser, file, start, warnings } = place()
     ;(await start()).close()
     chmodSync(file, 0o660)
@@ -346,7 +346,7 @@ describe('a restart', () => {
     await expect(readPrivate(file, uid + 1)).rejects.toThrow(`it belongs to user ${uid}`)
   })
 
-  test('in a directory of another user keeps nothing, and works', async () => {
+  test('in a directory of another user stores nothing, and works', async () => {
     const { parent, start, warnings } = place()
     const stateDir = join(parent, 'lent')
     mkdirSync(stateDir)
@@ -357,7 +357,7 @@ describe('a restart', () => {
     expect(readdirSync(stateDir)).toEqual([])
   })
 
-  test('where nothing can be written warns, and works', async () => {
+  test('in a directory that cannot be written warns, and works', async () => {
     const { parent, start, warnings } = place()
     writeFileSync(join(parent, 'file'), '')
     const client = await start({ stateDir: join(parent, 'file', 'state'), receipts: 'warn' })
@@ -367,7 +367,7 @@ describe('a restart', () => {
 })
 
 describe('a directory', () => {
-  test('that another client uses is left alone', async () => {
+  test('in use by another client is left alone', async () => {
     const { purser, file, start, warnings } = place()
     const first = await start()
     const state = readFileSync(file, 'utf8')
@@ -378,7 +378,7 @@ describe('a directory', () => {
     expect(readFileSync(file, 'utf8')).toBe(state)
     await first.renew()
     expect(credentialRequests(purser).filter(({ status }) => status !== 200)).toEqual([])
-    // And it is the first's still.
+    // The directory still belongs to the first client.
     const third = await start()
     expect(warnings).toHaveLength(2)
     third.close()
@@ -387,7 +387,7 @@ describe('a directory', () => {
     expect(warnings).toHaveLength(2)
   })
 
-  test('that is another client’s at the start is its own once the other has ended, as in a rolling restart', async () => {
+  test('of another client at the start is taken over once that client has ended, as in a rolling restart', async () => {
     const { purser, file, start, warnings } = place()
     const old = await start()
     const next = await start()
@@ -401,7 +401,7 @@ describe('a directory', () => {
     expect(warnings).toEqual([expect.stringContaining('another process uses')])
   })
 
-  test('is not taken again by a client that was closed', async () => {
+  test('is not taken back by a closed client', async () => {
     const { purser, start, warnings } = place()
     const client = await start()
     purser.away({ silent: true })
@@ -413,7 +413,7 @@ describe('a directory', () => {
     expect(warnings).toEqual([])
   })
 
-  test('of a process that was killed is taken over, and not while it lives', async () => {
+  test('of a killed process is taken over, and not while the process lives', async () => {
     const { stateDir, start, warnings } = place()
     const program = `import { createTestPurser } from '@purser/sdk/testing'
 const purser = createTestPurser({ trustDomain: 'other.example' })
@@ -430,7 +430,7 @@ setInterval(() => {}, 1000)`
     expect(warnings).toEqual([expect.stringContaining("the certificate can't be renewed any more")])
   })
 
-  test('holds nothing but what is kept, whatever happened', async () => {
+  test('contains only the state files, whatever happened', async () => {
     const { stateDir, start } = place()
     const client = await start()
     for (let n = 0; n < 3; n++) await client.renew()
@@ -440,7 +440,7 @@ setInterval(() => {}, 1000)`
   })
 })
 
-test('a stolen key, used beside its owner: the session ends with all that it gave, and the owner gets another', async () => {
+test('a stolen key, used beside its owner: the session ends with all its credentials, and the owner gets another', async () => {
   const { parent, purser, stateDir, start } = place()
   const owner = await start({ jwts: ['payments'] })
   const loot = join(parent, 'loot')
@@ -467,7 +467,7 @@ const run = (program: string) =>
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 
-describe('a process with nothing else to do ends', () => {
+describe('an otherwise idle process ends', () => {
   test.each([
     ['that closed its client', 'client.close()'],
     ['that did not', ''],

@@ -1,4 +1,4 @@
-/** Which CRLs are asked for, and what happens when none can be had. */
+/** The CRLs that are requested, and the behaviour when none is available. */
 import { X509Certificate, hash } from 'node:crypto'
 import { PurserError } from '@purser/sdk'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -8,7 +8,7 @@ import { type TestCa, ecPair, secondsFrom, testCa } from '../support/test-ca.ts'
 import { issue, leafOf } from './workloads.ts'
 import type { Request } from '../../sdk/src/connection/http.ts'
 
-/** As the test CA's issuing certificate has it. */
+/** As in the test CA's issuing certificate. */
 const purser = 'http://purser.test'
 const start = new Date()
 const ca = testCa(start)
@@ -100,7 +100,7 @@ const polled = async (path = '/crl/key_issuing'): Promise<void> => {
 }
 
 describe('a certificate', () => {
-  test('that is met is not revoked until its CRL is there, and whoever has open connections hears of it then', async () => {
+  test('counts as valid until its CRL arrives; open connections are then checked', async () => {
     const leaf = leafBy(ca)
     served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [leaf])
     const { revoked, news } = create()
@@ -137,7 +137,7 @@ describe('a certificate', () => {
     ['elsewhere', 'https://evil.example/crl/key_issuing'],
     ['below another path', `${purser}/other/crl/key_issuing`],
     ['at a host that begins alike', `${purser}.evil.example/crl/key_issuing`],
-  ])('whose CRL is %s: it is not asked for, and that is warned of once', async (_, url) => {
+  ])('whose CRL is %s: no request, and one warning', async (_, url) => {
     const leaf = leafBy(ca, url)
     served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [leaf])
     const { revoked } = create()
@@ -153,14 +153,14 @@ describe('a certificate', () => {
     ['no URL of a CRL', `${purser}/ca.pem`],
     ['a path that leads out', `${purser}/crl/../api/v1/keys`],
     ['a query', `${purser}/crl/key?x=/crl/key/x`],
-  ])('with %s: nothing is asked for', async (_, url) => {
+  ])('with %s: no request', async (_, url) => {
     const { revoked } = create()
     expect(revoked.includes([leafBy(ca, url)])).toBe(false)
     await new Promise((resolve) => setTimeout(resolve, 50))
     expect(paths).toEqual([])
   })
 
-  test('that its chain did not sign: the CRL would be of somebody else', async () => {
+  test('that its chain did not sign: its CRL would belong to another issuer', async () => {
     const other = testCa(start)
     const { revoked } = create()
     expect(revoked.includes([leafBy(ca), new X509Certificate(other.issuing.pem)])).toBe(false)
@@ -185,7 +185,7 @@ describe('a shard', () => {
   test.each([
     ['another shard', `${purser}/crl/key_issuing/8`],
     ['the same path at another host', 'https://evil.example/crl/key_issuing/7'],
-  ])('that is for %s is not believed: it could leave a revoked certificate out', async (_, point) => {
+  ])('that is for %s is rejected: it could omit a revoked certificate', async (_, point) => {
     const leaf = leafBy(ca, url)
     served['/crl/key_issuing/7'] = crlOf(ca.issuing, 1, [], 300, point)
     const { revoked } = create()
@@ -193,7 +193,7 @@ describe('a shard', () => {
     await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('distribution point')]), patience)
   })
 
-  test('does not stand for the whole CRL', async () => {
+  test('does not replace the whole CRL', async () => {
     const leaf = leafBy(ca)
     served['/crl/key_issuing'] = crlOf(ca.issuing, 1, [], 300, url)
     const { revoked } = create()
@@ -223,7 +223,7 @@ describe('a CRL', () => {
     return { ...client, leaf, isRevoked: () => client.revoked.includes([leaf, issuing]) }
   }
 
-  test('that can not be had: the last one counts; once it ended that is said, once, and it counts on', async () => {
+  test('that is unavailable: the last one applies; after its end there is one warning, and it still applies', async () => {
     const { isRevoked } = await createWithCrl()
     served['/crl/key_issuing'] = new PurserError('unreachable', 'away')
     await polled()
@@ -247,7 +247,7 @@ describe('a CRL', () => {
     ],
     ['of the root', () => crlOf(ca.root, 9, [])],
     ['that is none', () => Buffer.from('<html>')],
-  ])('%s is not believed, and that is warned of at once', async (_, make) => {
+  ])('%s is rejected, with a warning at once', async (_, make) => {
     const { isRevoked } = await createWithCrl()
     served['/crl/key_issuing'] = make()
     await polled()
@@ -256,7 +256,7 @@ describe('a CRL', () => {
     expect(warnings).toEqual([expect.stringContaining('the last one stays in use')])
   })
 
-  test('of a replica that is behind takes nothing back, until the newer one ended', async () => {
+  test('of a lagging replica removes nothing until the newer one has ended', async () => {
     const { isRevoked } = await createWithCrl()
     served['/crl/key_issuing'] = crlOf(ca.issuing, 4, [], 3600)
     await polled()
@@ -265,7 +265,7 @@ describe('a CRL', () => {
     await vi.waitFor(() => expect(isRevoked()).toBe(false), patience)
   })
 
-  test('that has not changed is not sent again, and a newer one is read', async () => {
+  test('that is unchanged is not sent again, and a newer one is read', async () => {
     const { isRevoked } = await createWithCrl()
     await vi.waitFor(() => expect(notModified).toContain('/crl/key_issuing'), patience)
     expect([isRevoked(), warnings]).toEqual([true, []])
@@ -273,7 +273,7 @@ describe('a CRL', () => {
     await vi.waitFor(() => expect(isRevoked()).toBe(false), patience)
   })
 
-  test('that was never had is warned of, and nobody is taken to be revoked', async () => {
+  test('that was never available causes a warning, and no certificate counts as revoked', async () => {
     const { revoked } = create()
     expect(revoked.includes([leafBy(ca), issuing])).toBe(false)
     await polled()
@@ -281,7 +281,7 @@ describe('a CRL', () => {
     expect(warnings).toEqual([expect.stringContaining('there is no earlier one')])
   })
 
-  test('is asked for no more after close()', async () => {
+  test('is not requested after close()', async () => {
     const { close } = await createWithCrl()
     close()
     const before = paths.length
@@ -290,7 +290,7 @@ describe('a CRL', () => {
   })
 })
 
-test('of many issuers, those used last are kept', async () => {
+test('of many issuers: the most recently used are cached', async () => {
   const { revoked } = create()
   for (let n = 0; n < 80; n++) revoked.includes([leafBy(ca, `${purser}/crl/key_${n}`), issuing])
   await vi.waitFor(() => expect(new Set(paths).size).toBe(80), patience)

@@ -1,4 +1,4 @@
-/** Which roots count: those of the bundle, and what a renewal says where it differs. */
+/** The trusted roots: those of the bundle, and those of a renewal when they differ. */
 import { PurserError } from '@purser/sdk'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { Credentials } from '../../sdk/src/credentials/fetch-credentials.ts'
@@ -21,9 +21,9 @@ const both = older + newer
 function create() {
   const ca = createCa()
   const state = {
-    /** What a replica answers with a certificate. */
+    /** The roots that a replica returns with a certificate. */
     trustBundle: older,
-    /** What `GET /bundle` says. */
+    /** The roots of `GET /bundle`. */
     bundle: [older],
     away: false,
     followed: [] as string[],
@@ -65,7 +65,7 @@ function create() {
   return { state, renewal }
 }
 
-test('a renewal by a replica that lags behind takes no root back that the bundle has', async () => {
+test('a renewal by a lagging replica removes no root of the bundle', async () => {
   const { state, renewal } = create()
   state.bundle = [older, newer]
   await renewal.bundles.reread()
@@ -79,7 +79,7 @@ test('a renewal by a replica that lags behind takes no root back that the bundle
   expect(state.followed.at(-1)).toBe(both)
 })
 
-test('nor does it bring one back that was withdrawn', async () => {
+test('nor does it bring back a root that was withdrawn', async () => {
   const { state, renewal } = create()
   state.bundle = [newer]
   await renewal.bundles.reread()
@@ -87,7 +87,7 @@ test('nor does it bring one back that was withdrawn', async () => {
   expect(renewal.roots()).toBe(newer)
 })
 
-test('roots that are newer than the bundle that is known have it read at once', async () => {
+test('roots that are newer than the known bundle cause a read of the bundle at once', async () => {
   const { state, renewal } = create()
   await renewal.bundles.reread()
   state.trustBundle = older + newest
@@ -96,7 +96,7 @@ test('roots that are newer than the bundle that is known have it read at once', 
   await vi.waitFor(() => expect(renewal.roots()).toBe(older + newest))
 })
 
-test('where the bundle can’t be read, the newest word counts, until it can', async () => {
+test('while the bundle cannot be read, the newest roots apply', async () => {
   const { state, renewal } = create()
   state.bundle = [older, newer]
   await renewal.bundles.reread()
@@ -109,7 +109,7 @@ test('where the bundle can’t be read, the newest word counts, until it can', a
   expect(state.followed.at(-1)).toBe(both)
 })
 
-test('before any bundle was read, a renewal’s word counts', async () => {
+test('before any bundle was read, the roots of a renewal apply', async () => {
   const { state, renewal } = create()
   state.away = true
   state.trustBundle = both

@@ -75,7 +75,7 @@ const acked = async (path: string): Promise<number[]> =>
   ).map((row: { version: number }) => row.version)
 
 describe('get()', () => {
-  test('what came with connect() costs no further request; what did not costs one, which the log has', async () => {
+  test('secrets of connect() need no further request; others need one, which is logged', async () => {
     for (const path of ['prod/g1', 'prod/g2']) await put(path, 0)
     const { purser } = await client({ secrets: ['prod/g1', { path: 'prod/none', optional: true }] })
     const secret = await purser.secrets.get('prod/g1')
@@ -96,7 +96,7 @@ describe('get()', () => {
     expect((await purser.secrets.get('prod/g2')).version).toBe(2)
   })
 
-  test('refusals carry their code, and no value is in what is shown of anything', async () => {
+  test('refusals have their code, and no inspected object shows a value', async () => {
     await put('prod/shown', 0)
     const { purser, warnings } = await client({ secrets: ['prod/shown'] })
     expect((await failing(purser.secrets.get('prod/none'))).code).toBe('not_found')
@@ -112,13 +112,13 @@ describe('get()', () => {
     expect(warnings.join()).not.toContain(canary)
   })
 
-  test('all or nothing at the start, and refused before anything is sent where it can never be', async () => {
+  test('the start is all or nothing, and a request that can never succeed is refused before it is sent', async () => {
     expect((await failing(client({ secrets: ['prod/g1', 'other/x'] }))).code).toBe('not_granted')
     for (const wrong of [['PROD'], [{ path: 'prod/a', version: 0 }], [{ path: 'prod/a', versions: 1 }], [7]])
       expect((await failing(client({ secrets: wrong as unknown as string[] }))).code).toBe('bad_options')
   })
 
-  test('at the same time as renewal, tokens and other reads: one log that only grew, whoever asked', async () => {
+  test('reads, renewals and tokens at the same time see one log that only grows', async () => {
     const paths = Array.from({ length: 6 }, (_, n) => `prod/many/${n}`)
     for (const path of paths) await put(path, 0)
     const { purser } = await client({ accessToken: true })
@@ -130,7 +130,7 @@ describe('get()', () => {
     expect(results.slice(0, 6).map((result) => (result as Secret).path)).toEqual(paths)
   })
 
-  test('a client with nothing to show is told what to connect with', async () => {
+  test('a client without a credential is told how to connect', async () => {
     const { purser } = await client({ x509: false })
     expect((await failing(purser.secrets.get('prod/g1'))).code).toBe('not_requested')
   })
@@ -142,7 +142,7 @@ describe.each([
 ] as const)('watch() by %s', (name, options) => {
   const base = `prod/w-${name.replaceAll(' ', '-')}`
 
-  test('tells each version once, in order, across replicas; acknowledges what the listener took', async () => {
+  test('delivers each version once, in order, across replicas, and acknowledges what the listener processed', async () => {
     const path = `${base}/a`
     await put(path, 0)
     const { purser } = await client({ secrets: [path], ...options }, second.url)
@@ -175,7 +175,7 @@ describe.each([
 })
 
 describe('watch()', () => {
-  test('a process that is started again in its session says that it uses what it began with; of old versions nobody waits to hear', async () => {
+  test('a process that restarts in its session reports the version that it starts with; no rotation waits for its older versions', async () => {
     const path = 'prod/again'
     await put(path, 0)
     const token = await issuer.token({ sub: 'shop' })
@@ -201,7 +201,7 @@ describe('watch()', () => {
     expect(await acked(old)).toEqual([])
   })
 
-  test('a listener that fails is warned of, and nothing is acknowledged; another is told all the same', async () => {
+  test('a failing listener causes a warning and no acknowledgement; another listener still gets the version', async () => {
     const path = 'prod/fails'
     await put(path, 0)
     const { purser, warnings } = await client({ secrets: [path] })
@@ -215,7 +215,7 @@ describe('watch()', () => {
     expect(await acked(path)).toEqual([2])
   })
 
-  test('what changed between connect() and watch() is told, and so is what is made and destroyed later', async () => {
+  test('changes between connect() and watch() are delivered, and so are later creations and destructions', async () => {
     await put('prod/early', 0)
     const { purser } = await client({ secrets: ['prod/early'] })
     await put('prod/early', 1)
@@ -233,7 +233,7 @@ describe('watch()', () => {
     expect((await failing(purser.secrets.get('prod/late'))).code).toBe('not_found')
   })
 
-  test('a grant that is taken away is told, and the rest is watched on', async () => {
+  test('a withdrawn grant is reported, and the other secrets are still watched', async () => {
     await first.asAdmin('POST', '/api/v1/workloads', {
       ...shop,
       name: 'shop2',
@@ -270,7 +270,7 @@ describe('watch()', () => {
     expect((await purser.secrets.get('prod/lost')).version).toBe(1)
   })
 
-  test('over cuts of the network at any time: no version is missed at the end, none doubled, none out of order', async () => {
+  test('network failures at any time: no version is missed at the end, duplicated, or out of order', async () => {
     const network = await startNetwork(first.url)
     onTestFinished(() => network.stop())
     const path = 'prod/cut'
@@ -290,7 +290,7 @@ describe('watch()', () => {
     expect(seen).toEqual([...new Set(seen)].toSorted((a, b) => a - b))
   })
 
-  test('a session that ends: what is watched is watched by the next one, which is the consumer from then on', async () => {
+  test('the next session continues the watches of an ended one, and is the consumer from then on', async () => {
     const path = 'prod/moved'
     await put(path, 0)
     const { purser } = await client({ secrets: [path], accessToken: true })
@@ -307,7 +307,7 @@ describe('watch()', () => {
     expect(holders.length).toBeGreaterThan(0)
   })
 
-  test('its signal, close() and the end of the client end it, without a rejection that nobody handles', async () => {
+  test('an abort signal, close() and the end of the client end it without an unhandled rejection', async () => {
     const unhandled: unknown[] = []
     const note = (error: unknown): void => void unhandled.push(error)
     process.on('unhandledRejection', note)

@@ -1,4 +1,4 @@
-/** What is held goes on to serve while something that is no Purser answers in its place, also over a restart. */
+/** Held credentials are served while a server other than Purser answers at its address, also across a restart. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,7 +60,7 @@ const others: [string, (fake: Fake) => void, string][] = [
 ]
 
 describe.each(others)('%s', (_, answers, code) => {
-  test('at a restart: what was kept serves, with a warning; nobody unverified is sent anything', async () => {
+  test('at a restart: the stored credentials are served with a warning; an unverified server receives nothing', async () => {
     const { fake, warnings, start } = await place()
     const before = await start()
     const { serialNumber } = before.x509
@@ -81,14 +81,14 @@ describe.each(others)('%s', (_, answers, code) => {
     await back
   })
 
-  test('where nothing is held: it is told at once', async () => {
+  test('without held credentials: reported at once', async () => {
     const { fake, start } = await place()
     answers(fake)
     expect((await failing(start())).code).toBe(code)
     if (code === 'untrusted_server') expect(fake.seen).toEqual([])
   })
 
-  test('while something is held: it is served, an event and a warning tell of it', async () => {
+  test('with held credentials: they are served, with an event and a warning', async () => {
     const { fake, warnings, start } = await place()
     const client = await start({ jwts: ['payments'] })
     const disconnected: string[] = []
@@ -108,21 +108,21 @@ test.each([
   ['attestation_failed', 401],
   ['not_granted', 403],
   ['several_workloads', 409],
-])('%s at a restart is about this workload: it is told, whatever was kept', async (code, number) => {
+])('%s at a restart concerns this workload: it is reported, whatever is stored', async (code, number) => {
   const { fake, start } = await place()
   ;(await start()).close()
   fake.state.wrong = { handle: refusal(number, code) }
   expect((await failing(start())).code).toBe(code)
 })
 
-test('a fork at a restart is told, whatever was kept', async () => {
+test('a fork at a restart is reported, whatever is stored', async () => {
   const { fake, start } = await place()
   ;(await start()).close()
   fake.state.log = fake.state.log.fork(1)
   expect((await failing(start())).code).toBe('log_forked')
 })
 
-test('a server whose clock is minutes behind costs no issuance at each call', async () => {
+test('a server whose clock is minutes late costs no issuance at each call', async () => {
   const { fake, start } = await place()
   const clockLag = 160_000
   const served = (): number => Date.now() - clockLag

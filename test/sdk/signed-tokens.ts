@@ -1,4 +1,6 @@
-/** Tokens that say what a test wants, truly signed, and a verifier that knows the keys. Clock and network are the test's. */
+/**
+ * Tokens with chosen contents, truly signed, and a verifier that knows the keys. The test controls clock and network.
+ */
 import { type KeyObject, generateKeyPairSync, sign as signBytes } from 'node:crypto'
 import { readBundle } from '../../sdk/src/bundle/bundle.ts'
 import type { Revocation } from '../../sdk/src/jwt/revocation.ts'
@@ -39,7 +41,7 @@ export const good = {
 export const segment = (value: unknown): string =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
 
-/** A header and payload as they are given (text stays as it is), signed with SHA-256. */
+/** A header and payload as passed (text stays unchanged), signed with SHA-256. */
 export function signed(header: unknown, claims: unknown, key: KeyObject = pairs.ec.privateKey): string {
   const text = `${segment(header)}.${segment(claims)}`
   const signature = signBytes('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' })

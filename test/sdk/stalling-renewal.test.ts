@@ -1,4 +1,4 @@
-/** The way to Purser stalls: a serial number that may be spent is never written later than it may be repeated. */
+/** The network to Purser stalls: a certificate that may be spent is never sent after the time for repetitions. */
 import { type Socket, connect as connectTcp, createServer } from 'node:net'
 import { connect } from '@purser/sdk'
 import { expect, onTestFinished, test } from 'vitest'
@@ -8,7 +8,7 @@ import { fakeTime, settle } from './fake-time.ts'
 
 const path = '/api/v1/credentials'
 
-/** Passes bytes on, except while it is closed: what connects then waits. */
+/** Passes bytes on unless it is closed: new connections then wait. */
 async function startGate(port: number) {
   const waiting: (() => void)[] = []
   const sockets = new Set<Socket>()
@@ -74,7 +74,7 @@ async function connected(timeoutMs: number) {
   return { fake, wrong, gate, client, presented, arrives }
 }
 
-test('a connection that is made too late carries no serial number that was sent before', async () => {
+test('a connection that opens too late does not present a certificate that was sent before', async () => {
   const { pass } = fakeTime()
   const { fake, wrong, gate, client, presented, arrives } = await connected(30_000)
   fake.state.wrong = {
@@ -99,7 +99,7 @@ test('a connection that is made too late carries no serial number that was sent 
   expect(presented().slice(before)[0]).not.toBe('x509')
 })
 
-test('nor does a request that is repeated for a server that was busy', async () => {
+test('nor does a retry after a busy server', async () => {
   const { pass } = fakeTime()
   const { fake, wrong, gate, client, presented, arrives } = await connected(120_000)
   fake.state.wrong = {

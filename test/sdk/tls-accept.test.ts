@@ -1,4 +1,4 @@
-/** `accept`: which SPIFFE IDs a pattern lets in, whatever they look like. */
+/** `accept`: the SPIFFE IDs that a pattern accepts, whatever they look like. */
 import type { Accept } from '@purser/sdk'
 import { array, assert, property, stringMatching } from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -8,7 +8,7 @@ const warnings: string[] = []
 const accepts = (accept: Accept): ((spiffeId: string) => boolean) =>
   readAccept(accept, 'example.org', (warning) => warnings.push(warning))
 
-describe('refused, so that nobody is let in by mistake', () => {
+describe('malformed patterns are refused', () => {
   test.each([
     [undefined],
     [null],
@@ -46,7 +46,7 @@ describe('refused, so that nobody is let in by mistake', () => {
   })
 })
 
-test('an empty list lets nobody in', () => {
+test('an empty list accepts no ID', () => {
   expect(accepts([])('spiffe://example.org/web')).toBe(false)
 })
 
@@ -54,7 +54,7 @@ const segment = stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,8}$/)
 const segments = array(segment, { minLength: 1, maxLength: 5 })
 const spiffeId = (all: string[]): string => ['spiffe://example.org', ...all].join('/')
 
-test('an ID lets in itself and nobody else', () => {
+test('an ID accepts only itself', () => {
   assert(
     property(segments, segments, (first, second) => {
       expect(accepts(spiffeId(first))(spiffeId(second))).toBe(spiffeId(first) === spiffeId(second))
@@ -64,7 +64,7 @@ test('an ID lets in itself and nobody else', () => {
   )
 })
 
-test('a prefix lets in what is below it by whole segments, not itself, and not what only begins alike', () => {
+test('a prefix accepts what is below it by whole segments, neither itself nor a mere textual prefix', () => {
   assert(
     property(segments, segments, segment, (above, below, more) => {
       const accept = accepts(`${spiffeId(above)}/*`)
@@ -81,7 +81,7 @@ test('a prefix lets in what is below it by whole segments, not itself, and not w
 })
 
 describe('a function', () => {
-  test('lets in by true', () => {
+  test('accepts by true', () => {
     const accept = accepts((spiffeId) => spiffeId.endsWith('/web'))
     expect([accept('spiffe://example.org/web'), accept('spiffe://example.org/db')]).toEqual([true, false])
   })
@@ -93,7 +93,7 @@ describe('a function', () => {
     ['answers 1', () => 1],
     ['answers text', () => 'yes'],
     ['answers nothing', () => undefined],
-  ])('that %s lets nobody in, and is warned of', (_, accept) => {
+  ])('that %s accepts no ID, with a warning', (_, accept) => {
     warnings.length = 0
     expect(accepts(accept as never)('spiffe://example.org/web')).toBe(false)
     expect(warnings).toEqual([expect.stringContaining('spiffe://example.org/web')])

@@ -1,4 +1,4 @@
-/** purser.tls.client, connect and agent: whom a client talks to, and what it presents. */
+/** purser.tls.client, connect and agent: the peers that a client accepts, and what it presents. */
 import { once } from 'node:events'
 import { Agent, createServer as createHttps, request } from 'node:https'
 import type { Socket } from 'node:net'
@@ -17,7 +17,7 @@ const ca = createCa()
 const stranger = createCa()
 const now = new Date()
 
-/** A server of Node's own, with this certificate; what it hears is in `heard`. */
+/** A server of Node's own with this certificate; `onRequest` records what it receives. */
 async function serve({ certificateChain, privateKey }: X509, more: TlsOptions = {}) {
   const onRequest = vi.fn()
   const server = createHttps({ cert: certificateChain, key: privateKey, ...more }, (request, response) => {
@@ -29,7 +29,7 @@ async function serve({ certificateChain, privateKey }: X509, more: TlsOptions = 
 
 const usual = (more = {}): Workload => createWorkload(issue(ca), more)
 
-/** Each way that a client has to make a request. */
+/** Each way in which a client can send a request. */
 const ways: [string, (client: Workload, accept: Accept, port: number) => Promise<unknown>][] = [
   ['client()', ({ tls }, accept, port) => get({ port, agent: false, ...tls.client({ accept }) })],
   [
@@ -74,7 +74,7 @@ describe.each(ways)('%s', (_, go) => {
   beforeEach(() => void (process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'))
   afterEach(() => void delete process.env.NODE_TLS_REJECT_UNAUTHORIZED)
 
-  test('talks to the accepted one, whatever name it was called by', async () => {
+  test('talks to the accepted peer, whatever host name was used', async () => {
     const { port, onRequest } = await serve(issue(ca, idOf('server'), { dnsNames: ['elsewhere.test'] }))
     await go(usual(), idOf('server'), port)
     expect(onRequest).toHaveBeenCalledOnce()
@@ -107,7 +107,7 @@ describe.each(ways)('%s', (_, go) => {
       'CERT_NOT_YET_VALID',
       issue(ca, idOf('server'), { notBefore: secondsFrom(now, 600) }),
     ],
-  ])('says nothing to %s', async (_case, code, server) => {
+  ])('sends nothing to %s', async (_case, code, server) => {
     const { port, onRequest } = await serve(server)
     const error: unknown = await go(usual(), idOf('server'), port).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(Error)
@@ -115,13 +115,13 @@ describe.each(ways)('%s', (_, go) => {
     expect(onRequest).not.toHaveBeenCalled()
   })
 
-  test('says nothing to one that speaks TLS 1.2', async () => {
+  test('sends nothing to a peer with TLS 1.2', async () => {
     const { port, onRequest } = await serve(issue(ca, idOf('server')), { maxVersion: 'TLSv1.2' })
     await expect(go(usual(), idOf('server'), port)).rejects.toThrow(/protocol version|version/i)
     expect(onRequest).not.toHaveBeenCalled()
   })
 
-  test('says nothing to one that was revoked', async () => {
+  test('sends nothing to a revoked peer', async () => {
     const server = issue(ca, idOf('server'))
     const { port, onRequest } = await serve(server)
     const client = usual()
@@ -130,7 +130,7 @@ describe.each(ways)('%s', (_, go) => {
     expect(onRequest).not.toHaveBeenCalled()
   })
 
-  test('says nothing once its own certificate ended, and why', async () => {
+  test('sends nothing once its own certificate has ended, and gives the reason', async () => {
     const { port, onRequest } = await serve(issue(ca, idOf('server')))
     const client = usual()
     await go(client, idOf('server'), port)
@@ -145,7 +145,7 @@ describe.each(ways)('%s', (_, go) => {
   })
 })
 
-describe('a session that an agent of Node has of an earlier connection is not offered: nobody would be asked about it', () => {
+describe('a TLS session that a Node agent cached is not offered: the peer would not be checked', () => {
   async function askTwice(agent: Agent, options: ConnectionOptions, port: number): Promise<boolean[]> {
     onTestFinished(() => agent.destroy())
     const resumptions: boolean[] = []
@@ -173,7 +173,7 @@ describe('a session that an agent of Node has of an earlier connection is not of
   })
 })
 
-test('connections that an agent of Node keeps are not shared by those who accept another peer', async () => {
+test('connections of a Node agent are not shared between callers that accept different peers', async () => {
   const { port, onRequest } = await serve(issue(ca, idOf('server')))
   const { tls } = usual()
   const agent = new Agent({ keepAlive: true })
@@ -187,7 +187,7 @@ test('connections that an agent of Node keeps are not shared by those who accept
   expect(onRequest).toHaveBeenCalledTimes(2)
 })
 
-describe('a connection that is open', () => {
+describe('an open connection', () => {
   test('knows its peer', async () => {
     const server = issue(ca, idOf('server'))
     const { port } = await serve(server)
@@ -198,7 +198,7 @@ describe('a connection that is open', () => {
     agent.destroy()
   })
 
-  test('of somebody else knows none', async () => {
+  test('of another origin has no peer', async () => {
     const { port } = await serve(issue(ca, idOf('server')))
     const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false })
     await once(socket, 'secureConnect')
@@ -206,7 +206,7 @@ describe('a connection that is open', () => {
     socket.destroy()
   })
 
-  test('ends when its peer is revoked, and says so; those to others stay', async () => {
+  test('ends when its peer is revoked, with the reason; those to others stay', async () => {
     const x509 = issue(ca, idOf('server'))
     const { tls, revoke } = usual()
     const sockets: TLSSocket[] = []
@@ -247,7 +247,7 @@ describe('a connection that is open', () => {
       },
     ],
   ])(
-    'of %s ends once the root of its peer left, or accept changed its mind, and not with a certificate',
+    'of %s ends once the root of its peer is removed or accept changes, and not with a certificate',
     async (_, open) => {
       const { port, server } = await serve(issue(ca, idOf('server')))
       server.on('upgrade', (_request, socket: Socket) => {
@@ -270,7 +270,7 @@ describe('a connection that is open', () => {
     },
   )
 
-  test('ends with the client, and there is no other', async () => {
+  test('ends with the client, and no other opens', async () => {
     const { port } = await serve(issue(ca, idOf('server')))
     const client = usual()
     const socket = client.tls.connect({ accept: idOf('server'), host: '127.0.0.1', port })

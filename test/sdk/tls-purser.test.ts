@@ -1,4 +1,4 @@
-/** Mutual TLS between workloads of a real Purser: connect(), talk, and lose what is revoked. */
+/** Mutual TLS between workloads of a real Purser: they connect, talk, and lose revoked peers. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -53,7 +53,7 @@ async function workload(sub: string): Promise<Purser> {
 const revoke = (serialNumber: string) =>
   purser.asAdmin('POST', '/api/v1/revocations', { serialNumber, reason: 'keyCompromise' })
 
-/** What connect() makes, but that it looks at the CRLs five times a second. */
+/** What connect() makes, except that it reads the CRLs five times a second. */
 function impatient(client: Purser) {
   const controller = new AbortController()
   onTestFinished(() => controller.abort())
@@ -78,7 +78,7 @@ function impatient(client: Purser) {
   return createTls({ ...common, source: { ...source, revoked, closing: controller.signal } })
 }
 
-test('two that talk, each renewing meanwhile', async () => {
+test('two workloads talk while each renews', async () => {
   const [server, client] = [await workload('api'), await workload('web')]
   const port = await listen(
     server.tls.server({ accept: web }, (request, response) => response.end(peerOf(request).certificate.serialNumber)),
@@ -95,7 +95,7 @@ test('two that talk, each renewing meanwhile', async () => {
   await expect(get({ port, agent: other })).rejects.toMatchObject({ code: 'bad_peer' })
 })
 
-test('one that was revoked before it is met loses its connection as soon as the first CRL is there', async () => {
+test('a peer that was revoked before the first contact loses its connection as soon as the first CRL arrives', async () => {
   const [server, client] = [await workload('api'), await workload('web')]
   await revoke(client.x509.serialNumber)
   const port = await listen(
@@ -142,7 +142,7 @@ test.each([
   await closed
 })
 
-test('a client loses the server that is revoked', async () => {
+test('a client loses a revoked server', async () => {
   const [server, purser] = [await workload('api'), await workload('web')]
   const port = await listen(
     server.tls.socketServer({ accept: web }, (socket) => void socket.on('error', () => undefined)),
@@ -155,7 +155,7 @@ test('a client loses the server that is revoked', async () => {
   expect(await failed).toEqual([expect.objectContaining({ code: 'revoked' })])
 })
 
-test('close() ends servers and sockets, and the program with them', async () => {
+test('close() ends servers and sockets, and so the program', async () => {
   const program = `import { once } from 'node:events'
 import { connect } from '@purser/sdk'
 const purser = await connect({ proof: process.env.TOKEN })

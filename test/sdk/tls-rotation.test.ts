@@ -1,4 +1,4 @@
-/** Certificates and roots that move on while workloads talk: nothing is dropped, and nothing old is kept. */
+/** Certificates and roots change while workloads talk: no request fails, and no old certificate stays in use. */
 import { once } from 'node:events'
 import type { Server as HttpsServer } from 'node:https'
 import type { TLSSocket } from 'node:tls'
@@ -11,7 +11,7 @@ import { type Workload, createCa, createWorkload, idOf, issue } from './workload
 
 const ca = createCa()
 
-/** Answers who asked, after a moment; says how many connections there were, and by which certificates. */
+/** Answers the peer's serial number after a moment; records the connections and their certificates. */
 async function serve(workload: Workload, ms = 2) {
   const serials: string[] = []
   const open = new Set<TLSSocket>()
@@ -74,7 +74,7 @@ describe.each([
   ['a dispatcher', byDispatcher],
   ['fetch', byFetch],
 ])('%s', (_, by) => {
-  test('30 certificates of either side, hundreds of requests: none fails, connections are kept between', async () => {
+  test('30 certificates of either side, hundreds of requests: none fails, and connections are reused between', async () => {
     const { server, client } = pair()
     const { port, serials } = await serve(server)
     const ask = by(client)
@@ -93,12 +93,12 @@ describe.each([
     await Promise.all(asking)
     expect(answers.length).toBeGreaterThan(350)
     expect(answers.filter(({ status }) => status !== 200)).toEqual([])
-    // Of 16 identities of the client; each connection served several requests.
+    // The client had 16 identities; each connection served several requests.
     expect(new Set(serials).size).toBeGreaterThanOrEqual(15)
     expect(serials.length).toBeLessThan(answers.length / 2)
   })
 
-  test('the request after a new certificate is made with it, and what was idle is gone', async () => {
+  test('the first request after a renewal uses the new certificate, and idle connections are closed', async () => {
     const { server, client } = pair()
     const { port, open, serials } = await serve(server)
     const ask = by(client)
@@ -111,7 +111,7 @@ describe.each([
     expect(serials.at(-1)).toBe(client.x509.serialNumber)
   })
 
-  test('what is under way is finished, and its connection ends then', { timeout: 30_000 }, async () => {
+  test('a running request completes, and its connection then closes', { timeout: 30_000 }, async () => {
     const { server, client } = pair()
     const { port, open } = await serve(server, 100)
     const ask = by(client)
@@ -126,7 +126,7 @@ describe.each([
     await closed
   })
 
-  test('the bundle grows, the peer moves under the new root, the old one leaves: none fails', async () => {
+  test('the bundle grows, the peer moves under the new root, the old one is removed: no request fails', async () => {
     const { server, client } = pair()
     const { port } = await serve(server)
     const ask = by(client)
@@ -145,7 +145,7 @@ describe.each([
     }
   })
 
-  test('whoever stayed under a root that left is not talked to', async () => {
+  test('a peer under a removed root is refused', async () => {
     const { server, client } = pair()
     const { port } = await serve(server)
     const ask = by(client)
@@ -155,7 +155,7 @@ describe.each([
   })
 })
 
-test('a server shows its new certificate to new connections at once, also without SNI, and keeps the earlier ones', async () => {
+test('a server presents its new certificate to new connections at once, also without SNI, and keeps the earlier ones', async () => {
   const { server, client } = pair()
   const { port } = await serve(server)
   const request = byAgent(client)
@@ -175,7 +175,7 @@ test('a server whose bundle lost the root of a client refuses its next connectio
 test.each([
   ['an agent', byAgent],
   ['a dispatcher', byDispatcher],
-])('%s meets a peer anew whose certificate ended, while nothing was asked', async (_, by) => {
+])('%s reconnects to a peer whose certificate ended while idle', async (_, by) => {
   const server = createWorkload(issue(ca, idOf('server'), { notAfter: secondsFrom(new Date(), 5) }))
   const { port, open, serials } = await serve(server)
   const ask = by(createWorkload(issue(ca)))

@@ -1,4 +1,4 @@
-/** purser.tls.server: who gets in, and what happens to those who don't. */
+/** purser.tls.server: the accepted clients, and what happens to the others. */
 import { once } from 'node:events'
 import { Agent, type RequestOptions } from 'node:https'
 import { type Socket, connect as connectPlain } from 'node:net'
@@ -16,7 +16,9 @@ const foreign = createCa('other.example')
 const web = issue(ca)
 const now = new Date()
 
-/** Answers with who asks; every event that could carry a request is listened for, in the ways that a program may. */
+/**
+ * Answers with the peer's ID. It listens for every event that could carry a request, in every way that a program may.
+ */
 async function serve(workload: Workload, accept: Accept = idOf('web')) {
   const onEvent = vi.fn<(event: string) => void>()
   const server = workload.tls.server({ accept }, (request, response) => {
@@ -35,7 +37,7 @@ const failure = (options: RequestOptions): Promise<unknown> =>
     (error: unknown) => error,
   )
 
-describe('is let in', () => {
+describe('accepts', () => {
   test.each([
     ['by address, without SNI', {}],
     ['with any SNI', { servername: 'whatever.test' }],
@@ -45,7 +47,7 @@ describe('is let in', () => {
     expect(await get({ port, ...careless(web), ...options })).toMatchObject({ status: 200, text: idOf('web') })
   })
 
-  test('and is known to the handler: peerOf', async () => {
+  test('and passes its identity to the handler: peerOf', async () => {
     const seen: unknown[] = []
     const server = usual().tls.server({ accept: idOf('*') }, (request, response) => {
       const peer = peerOf(request)
@@ -62,7 +64,7 @@ describe('is let in', () => {
   })
 })
 
-describe('is cut before anything is handled', () => {
+describe('is cut off before any handler runs', () => {
   test.each([
     ['nobody', { rejectUnauthorized: false, agent: false }],
     ['one under another root', careless(issue(stranger))],
@@ -97,7 +99,7 @@ describe('is cut before anything is handled', () => {
     expect(await get({ port, ...careless(web) })).toMatchObject({ status: 200 })
   })
 
-  test('whoever is revoked', async () => {
+  test('a revoked workload', async () => {
     const workload = usual()
     const { port, onEvent } = await serve(workload)
     workload.revoked.add(web.serialNumber)
@@ -105,7 +107,7 @@ describe('is cut before anything is handled', () => {
     expect(onEvent).not.toHaveBeenCalled()
   })
 
-  test('everybody, where accept throws', async () => {
+  test('every workload when accept throws', async () => {
     const workload = usual()
     const { port, onEvent } = await serve(workload, () => expect.fail('oops'))
     expect(await failure({ port, ...careless(web) })).toBeInstanceOf(Error)
@@ -113,7 +115,7 @@ describe('is cut before anything is handled', () => {
     expect(workload.warnings).toEqual([expect.stringContaining('oops')])
   })
 
-  test('who speaks no TLS', async () => {
+  test('a client without TLS', async () => {
     const { port, onEvent } = await serve(usual())
     const socket = connectPlain(port, '127.0.0.1')
     socket.on('error', () => undefined)
@@ -123,7 +125,7 @@ describe('is cut before anything is handled', () => {
   })
 })
 
-describe('on a connection that is kept, the next request is answered 401', () => {
+describe('on an open connection, the next request gets 401', () => {
   const keeping = (): Agent => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     onTestFinished(() => agent.destroy())
@@ -161,7 +163,7 @@ describe('on a connection that is kept, the next request is answered 401', () =>
     await ended
   })
 
-  test.each(['Upgrade', 'CONNECT', 'Expect'])('an %s too', async (kind) => {
+  test.each(['Upgrade', 'CONNECT', 'Expect'])('also an %s', async (kind) => {
     const workload = createWorkload(issue(ca, idOf('server')), { now: () => clock })
     clock = Date.now()
     const { port, onEvent } = await serve(workload)
@@ -182,7 +184,7 @@ describe('on a connection that is kept, the next request is answered 401', () =>
   })
 })
 
-test('open connections of a peer end when it is revoked, in the middle of an answer too; those of others stay', async () => {
+test('open connections of a peer end when it is revoked, also during an answer; those of others stay', async () => {
   const workload = usual()
   const server = workload.tls.server({ accept: idOf('*') }, (_, response) => void response.write('begun'))
   const port = await listen(server)
@@ -204,7 +206,7 @@ test('open connections of a peer end when it is revoked, in the middle of an ans
 describe.each([
   ['upgraded', 'upgrade', 'GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
   ['a tunnel', 'connect', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n'],
-])('a connection that was made %s, over which no request is judged any more,', (_, event, request) => {
+])('a connection that was opened %s, over which no more requests are checked,', (_, event, request) => {
   async function open(settings: { now?: () => number } = {}) {
     const workload = createWorkload(issue(ca, idOf('server')), settings)
     const state = { accepted: true }
@@ -240,7 +242,7 @@ describe.each([
     await closed
   })
 
-  test('outlives the certificate of its peer, as a socket of tls.socketServer does', async () => {
+  test('outlives the certificate of its peer, like a socket of tls.socketServer', async () => {
     let clock = Date.now()
     const { workload, socket } = await open({ now: () => clock })
     clock += 3_600_000
@@ -267,7 +269,7 @@ describe('resumption', () => {
     return reused
   }
 
-  test('works with a server that Node makes by itself, so that this test can tell', async () => {
+  test('works with a plain Node server, which shows that this test can detect it', async () => {
     const server = createServer(
       { cert: web.certificateChain, key: web.privateKey, ca: ca.root.pem, requestCert: true },
       (socket) => socket.on('error', () => undefined).write('hello'),
@@ -275,7 +277,7 @@ describe('resumption', () => {
     expect(await resume(await listen(server))).toBe(true)
   })
 
-  test('works with none of ours', async () => {
+  test('works with none of our servers', async () => {
     const { port } = await serve(usual())
     expect(await resume(port)).toBe(false)
   })

@@ -1,4 +1,4 @@
-/** purser.tls.socketServer: other protocols than HTTP, and openssl as their client. */
+/** purser.tls.socketServer: protocols other than HTTP, with openssl as their client. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { type TLSSocket, connect as connectTls } from 'node:tls'
@@ -12,7 +12,7 @@ const ca = createCa()
 const stranger = createCa()
 const web = issue(ca)
 
-/** Says who is there. */
+/** Sends the peer's ID. */
 async function serve(settings: { now?: () => number } = {}) {
   const workload = createWorkload(issue(ca, idOf('server')), settings)
   const onPeer = vi.fn<(spiffeId: string) => void>()
@@ -34,7 +34,7 @@ async function connected(port: number, identity = web): Promise<TLSSocket> {
   return socket
 }
 
-test('nobody gets in who is not accepted, and nothing is read of them', async () => {
+test('a client that is not accepted is refused, and nothing is read from it', async () => {
   const { port, onPeer } = await serve()
   for (const identity of [issue(ca, idOf('db')), issue(stranger)])
     await expect(connected(port, identity)).rejects.toThrow(/./)
@@ -58,7 +58,7 @@ test.each([
   await closed
 })
 
-test('an open connection outlives its certificates, as it may; the next one is refused', async () => {
+test('an open connection outlives its certificates; the next one is refused', async () => {
   let clock = Date.now()
   const { port, workload, server } = await serve({ now: () => clock })
   const socket = await connected(port)
@@ -77,7 +77,7 @@ const sClient = (args: string[], input: string): Promise<string> =>
     child.stdin?.end(input)
   })
 
-test('openssl: verified both ways, in TLS 1.3, resumed never', async () => {
+test('openssl: verified on both sides, in TLS 1.3, never resumed', async () => {
   const { workload } = await serve()
   const https = workload.tls.server({ accept: idOf('web') }, (request, response) =>
     response.end(peerOf(request).spiffeId),

@@ -1,4 +1,4 @@
-/** A dispatcher that is closed: what is under way is finished, and nothing begins. */
+/** A closing dispatcher: running requests complete, and no request begins. */
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { createDispatcher } from '@purser/sdk/undici'
@@ -9,7 +9,7 @@ import { type Workload, createCa, createWorkload, idOf, issue } from './workload
 
 const ca = createCa()
 
-/** Holds the first answer back until the test gives it; `asked` counts requests. */
+/** Holds the first answer back until the test releases it; `requestCount` counts requests. */
 async function start(notAfter: Date) {
   const server = createWorkload(issue(ca, idOf('server'), { notAfter }))
   const responses: ServerResponse[] = []
@@ -30,7 +30,7 @@ async function start(notAfter: Date) {
 test.each<[string, number, (client: Workload) => Promise<unknown> | void]>([
   ['the identity moved on', 3600, (client) => client.become(issue(ca))],
   ['a certificate of a peer ended', 5, () => new Promise((resolve) => setTimeout(resolve, 5100))],
-])('while it closes, %s: no request begins any more', async (_, seconds, happen) => {
+])('while it closes, %s: no request begins', async (_, seconds, happen) => {
   const { client, dispatcher, ask, first, responses } = await start(secondsFrom(new Date(), seconds))
   const closed = dispatcher.close()
   await happen(client)
@@ -41,7 +41,7 @@ test.each<[string, number, (client: Workload) => Promise<unknown> | void]>([
   expect(responses).toHaveLength(1)
 })
 
-test('after it was closed, another identity opens nothing', async () => {
+test('after it was closed, another identity opens no connection', async () => {
   const { client, dispatcher, ask, first, responses } = await start(secondsFrom(new Date(), 3600))
   responses[0]?.end('the first')
   await (await first).body.text()

@@ -1,4 +1,4 @@
-/** Whatever comes as a token or as its claims: refused by a PurserError, or what every other reader would see. */
+/** Any token and any claims are refused with a PurserError, or are read as every other reader reads them. */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PurserError } from '@purser/sdk'
@@ -43,7 +43,7 @@ describe('a token', () => {
     )
   })
 
-  test('of any header and claims, truly signed, is refused or is what it says', async () => {
+  test('of any header and claims, truly signed, is refused or yields its contents', async () => {
     const json = fc.jsonValue()
     const claim = fc.constantFrom('sub', 'aud', 'exp', 'iat', 'nbf', 'jti', 'constructor', 'other')
     await fc.assert(
@@ -62,7 +62,7 @@ describe('a token', () => {
 })
 
 describe('strict JSON', () => {
-  /** Objects as text, with names that come again, in other spellings too. */
+  /** Objects as text with repeated names, also in other spellings. */
   const name = fc.constantFrom('a', 'b', '\\u0061', '__proto__', 'constructor', '\\ud800', 'é', '"'.replace('"', '\\"'))
   const { value } = fc.letrec<{ value: string; object: string }>((tie) => ({
     value: fc.oneof(
@@ -100,7 +100,7 @@ describe('strict JSON', () => {
     }
   }
 
-  test('reads what the server’s own reader reads, and refuses what it refuses', () => {
+  test('reads and refuses the same as the server’s own reader', () => {
     let read = 0
     fc.assert(
       fc.property(value, (text) => {

@@ -1,4 +1,4 @@
-/** verifyJwt of tokens of a real Purser: rotation of its keys, what it revoked, and what counts while it is away. */
+/** verifyJwt of tokens of a real Purser: key rotation, revocation, and what applies during an outage. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ConnectOptions, type Purser, type VerifyJwtOptions, connect } from '@purser/sdk'
@@ -41,7 +41,7 @@ afterAll(async () => {
   await purser.stop()
 })
 
-/** Purser's word of this very moment. */
+/** Options that require Purser's current answer. */
 const now: VerifyJwtOptions = { audience: 'payments', revocation: 'require', revocationMaxAgeSeconds: 0 }
 const offline: VerifyJwtOptions = { audience: 'payments', revocation: 'off' }
 const jtiOf = (token: string): string => String(decodeJwt(token).jti)
@@ -52,7 +52,7 @@ const tokenOf = async (audience = 'payments'): Promise<string> =>
 test.each([
   ['payments', 'ES256'],
   ['cloud', 'RS256'],
-])('a token for %s, under %s, is of who it was issued to', async (audience, alg) => {
+])('a token for %s, under %s, names the workload that it was issued to', async (audience, alg) => {
   const token = await tokenOf(audience)
   expect(decodeProtectedHeader(token).alg).toBe(alg)
   const { exp = 0, iat = 0, iss } = decodeJwt(token)
@@ -67,8 +67,8 @@ test.each([
   expect((await failing(service.verifyJwt(token, { audience: 'other' }))).message).toContain('(aud)')
 })
 
-describe('a service that asks', () => {
-  test('by its access token does without a certificate', async () => {
+describe('a service that checks revocation', () => {
+  test('with its access token needs no certificate', async () => {
     const other = await connected({ x509: false, accessToken: true })
     const token = await tokenOf()
     expect(await other.verifyJwt(token, now)).toMatchObject({ jti: jtiOf(token) })
@@ -76,7 +76,7 @@ describe('a service that asks', () => {
     expect((await failing(other.verifyJwt(token, now))).code).toBe('revoked')
   })
 
-  test('and holds neither can’t: it accepts with one warning, or refuses where it must know', async () => {
+  test('with neither cannot check: it accepts with one warning, or refuses under `require`', async () => {
     const other = await connected({ x509: false })
     const [first, second] = [await tokenOf(), await tokenOf()]
     warnings.length = 0
@@ -87,24 +87,24 @@ describe('a service that asks', () => {
   })
 })
 
-describe('what was revoked', () => {
-  test('one token, and no other of its session', async () => {
+describe('revocation', () => {
+  test('ends one token, and no other of its session', async () => {
     const caller = await connected({ x509: false, jwts: ['payments', 'cloud'] })
     const [payments, cloud] = [await caller.jwt('payments'), await caller.jwt('cloud')]
     await service.verifyJwt(payments, now)
     await revoke({ jti: jtiOf(payments) })
-    // Purser's word of a moment ago still counts for a moment, and who never asks never knows.
+    // A recent answer still applies for a moment, and a verifier that does not check never learns of it.
     expect(await service.verifyJwt(payments, { audience: 'payments', revocationMaxAgeSeconds: 300 })).toBeDefined()
     expect(await service.verifyJwt(payments, offline)).toBeDefined()
     const error = await failing(service.verifyJwt(payments, now))
     expect(error.code).toBe('revoked')
     expect(error.message).not.toContain(payments.split('.')[2])
-    // Known now, without another question.
+    // The answer is cached: no further request.
     expect((await failing(service.verifyJwt(payments, { audience: 'payments' }))).code).toBe('revoked')
     expect(await service.verifyJwt(cloud, { ...now, audience: 'cloud' })).toBeDefined()
   })
 
-  test('a session: every token that it holds, and none of another', async () => {
+  test('of a session ends all its tokens, and none of another', async () => {
     const caller = await connected({ jwts: ['payments'] })
     const other = await connected({ jwts: ['payments'] })
     const [first, second] = [await caller.jwt('payments'), await other.jwt('payments')]
@@ -113,7 +113,7 @@ describe('what was revoked', () => {
     expect(await service.verifyJwt(second, now)).toBeDefined()
   })
 
-  test('a workload that is disabled, until it is enabled again', async () => {
+  test('disabling a workload ends its tokens until it is enabled again', async () => {
     await purser.asAdmin('POST', '/api/v1/workloads', {
       name: 'shop',
       attestor: 'lab',
@@ -134,7 +134,7 @@ describe('what was revoked', () => {
 })
 
 describe('when the keys change', () => {
-  /** The bundle is asked for anew every few seconds at most, whatever strangers say about keys. */
+  /** The bundle is requested at most every few seconds, whatever key ids strangers send. */
   const patience = { timeout: 60_000, interval: 500 }
   const verdict = (token: string, options: VerifyJwtOptions): Promise<string> =>
     service.verifyJwt(token, options).then(
@@ -142,7 +142,7 @@ describe('when the keys change', () => {
       (error: Error) => error.message,
     )
 
-  test('the new one is found by itself, and the old one counts on', async () => {
+  test('the new one is found automatically, and the old one still verifies', async () => {
     const before = await tokenOf()
     await purser.asAdmin('POST', '/api/v1/keys/jwt:rotate', {})
     const kid = decodeProtectedHeader(before).kid
@@ -158,7 +158,7 @@ describe('when the keys change', () => {
     expect(await verdict(before, now)).toBe('accepted')
   })
 
-  test('a compromised one ends at once what it signed', async () => {
+  test('a compromised one invalidates at once what it signed', async () => {
     const before = await tokenOf()
     expect(await verdict(before, now)).toBe('accepted')
     await purser.asAdmin('POST', '/api/v1/keys/jwt:rotate', { compromised: true })
@@ -169,8 +169,8 @@ describe('when the keys change', () => {
   })
 })
 
-describe('while Purser is away', () => {
-  test('its last word counts; what it said nothing about is accepted with a warning, or not, as is chosen', async () => {
+describe('during an outage', () => {
+  test('the last answer applies; without one the token is accepted with a warning or refused, by the option', async () => {
     const [checked, revoked, unknown] = [await tokenOf(), await tokenOf(), await tokenOf()]
     const current = { audience: 'payments', revocationMaxAgeSeconds: 0 }
     await expect
@@ -188,7 +188,7 @@ describe('while Purser is away', () => {
     expect(await service.verifyJwt(unknown, current)).toBeDefined()
     expect(warnings).toEqual([expect.stringContaining('without a revocation check')])
     expect((await failing(service.verifyJwt(checked, now))).code).toBe('unreachable')
-    // Without keys nothing can be said.
+    // Without keys no token can be verified.
     expect((await failing(stranger.verifyJwt(checked, offline))).code).toBe('unreachable')
   })
 })

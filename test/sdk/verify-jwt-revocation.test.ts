@@ -1,4 +1,7 @@
-/** Asking Purser whether a token counts: how often, and what happens while it does not answer. Clock and server are the test's. */
+/**
+ * Revocation checks with Purser: their frequency, and the behaviour without an answer. The test controls clock and
+ * server.
+ */
 import { PurserError } from '@purser/sdk'
 import { createTestPurser } from '@purser/sdk/testing'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -17,7 +20,7 @@ const unreachable = new PurserError('unreachable', 'nobody is there')
 function createServer() {
   const state = {
     seconds: 0,
-    /** By how many seconds somebody set the machine's clock. */
+    /** The seconds by which the machine's clock was set. */
     stepped: 0,
     asked: [] as Request[],
     warnings: [] as string[],
@@ -49,7 +52,7 @@ const throwing = (error: unknown) => (): never => {
   throw error
 }
 
-test('the token is asked about, by what this client holds', async () => {
+test('the token is checked with the credential that this client holds', async () => {
   const server = createServer()
   await server.judge()
   expect(server.asked).toEqual([
@@ -82,13 +85,13 @@ describe('the answer', () => {
     expect(server.asked.length).toBe(2)
   })
 
-  test('is shared by those who ask at the same time, and is of one token', async () => {
+  test('is shared by concurrent callers, and applies to one token', async () => {
     const server = createServer()
     await Promise.all([server.judge('one'), server.judge('one'), server.judge('two')])
     expect(server.asked.map(({ body }) => body)).toEqual(['{"token":"token one"}', '{"token":"token two"}'])
   })
 
-  test('is as old as the caller allows', async () => {
+  test('is at most as old as the caller allows', async () => {
     const server = createServer()
     await server.judge()
     server.seconds = 60
@@ -98,7 +101,7 @@ describe('the answer', () => {
     expect(server.asked.length).toBe(2)
   })
 
-  test('is kept of a thousand tokens, and no more', async () => {
+  test('is cached for a thousand tokens, and no more', async () => {
     const server = createServer()
     for (let n = 0; n <= 1_000; n++) await server.judge(`token ${n}`)
     await server.judge('token 1000')
@@ -108,14 +111,14 @@ describe('the answer', () => {
     expect(server.asked.length).toBe(1_002)
   })
 
-  test('is not asked for with `off`', async () => {
+  test('is not requested with `off`', async () => {
     const server = createServer()
     server.answer = () => no
     await server.judge('one', { revocation: 'off' })
     expect(server.asked).toEqual([])
   })
 
-  test('no, about a token that ended meanwhile, is no revocation', async () => {
+  test('negative, about a token that ended meanwhile, is no revocation', async () => {
     const server = createServer()
     server.answer = () => no
     server.seconds = 100
@@ -135,7 +138,7 @@ test.each([
   [{ revocationMaxAgeSeconds: 301 }],
   [{ revocationMaxAgeSeconds: NaN }],
   [{ revocationMaxAgeSeconds: 'x' }],
-])('%j is no option', async (options) => {
+])('%j is not a valid option', async (options) => {
   expect((await failing(createServer().judge('one', options as object))).code).toBe('bad_options')
 })
 
@@ -163,7 +166,7 @@ describe('without an answer', () => {
     expect(server.warnings.length).toBe(1)
   })
 
-  test.each(silences)('%s: the next question waits five seconds', async (_, answer) => {
+  test.each(silences)('%s: the next request waits five seconds', async (_, answer) => {
     const server = createServer()
     server.answer = answer
     await server.judge('one')
@@ -177,7 +180,7 @@ describe('without an answer', () => {
     expect((await failing(server.judge('two'))).code).toBe('revoked')
   })
 
-  test('what Purser said within five minutes counts, its no for as long as the token', async () => {
+  test('an answer within five minutes applies, a negative one for as long as the token', async () => {
     const server = createServer()
     await server.judge('good')
     server.answer = () => no
@@ -193,7 +196,7 @@ describe('without an answer', () => {
     expect((await failing(server.judge('bad'))).code).toBe('revoked')
   })
 
-  test('`require` takes no word that is older than was allowed', async () => {
+  test('`require` accepts no answer older than allowed', async () => {
     const server = createServer()
     await server.judge()
     server.answer = throwing(unreachable)
@@ -203,7 +206,7 @@ describe('without an answer', () => {
     expect((await failing(server.judge('one', { revocation: 'require' }))).code).toBe('unreachable')
   })
 
-  test('a kept connection that the server closed just then is no absence', async () => {
+  test('a connection that the server closed just then does not count as an outage', async () => {
     const server = createServer()
     let first = true
     server.answer = () => {
@@ -215,7 +218,7 @@ describe('without an answer', () => {
     expect([server.asked.length, server.rests]).toEqual([2, 1])
   })
 
-  test('the warning comes again after Purser was there', async () => {
+  test('the warning is repeated after Purser was reachable', async () => {
     const server = createServer()
     server.answer = throwing(unreachable)
     await server.judge()
@@ -228,7 +231,7 @@ describe('without an answer', () => {
     expect(server.warnings.length).toBe(2)
   })
 
-  test('that is: nothing to be known by. Nothing is sent', async () => {
+  test('without a credential nothing is sent', async () => {
     const server = createServer()
     server.held = undefined
     await server.judge()
@@ -236,7 +239,7 @@ describe('without an answer', () => {
     expect([server.asked.length, server.warnings.length]).toEqual([0, 1])
   })
 
-  test('after close() is no absence', async () => {
+  test('after close() no warning appears', async () => {
     const server = createServer()
     server.answer = () => new Promise(() => undefined)
     const waiting = server.judge()
@@ -263,7 +266,7 @@ describe('a clock that is set', () => {
     },
   )
 
-  test('back, while Purser is away: the pause is five seconds, and its word counts for five minutes', async () => {
+  test('back, during an outage: the pause is five seconds, and the answer applies for five minutes', async () => {
     const server = createServer()
     await server.judge()
     server.answer = throwing(unreachable)

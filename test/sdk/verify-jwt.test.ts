@@ -1,4 +1,4 @@
-/** Tokens that must not pass, each wrong in one thing and truly signed, and those that must. */
+/** Tokens that must not pass, each wrong in one respect and truly signed, and those that must. */
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { PurserError, type VerifyJwtOptions } from '@purser/sdk'
@@ -7,7 +7,7 @@ import { bundleOf, createVerifier, good, header, jwk, pairs, segment, signed, st
 
 const payments = { audience: 'payments' }
 
-/** The check that refused it, and that nothing of the token is in the words. */
+/** Returns the check that refused the token, and expects no part of the token in the message. */
 async function refusedBy(token: string, options = payments): Promise<string> {
   const verifier = createVerifier()
   const error = await failing(verifier.verifyJwt(token, options))
@@ -16,7 +16,7 @@ async function refusedBy(token: string, options = payments): Promise<string> {
   return /^the token is refused \((\w+)\): /.exec(error.message)?.[1] ?? error.message
 }
 
-describe('what holds', () => {
+describe('a valid token', () => {
   test.each([
     ['as Purser writes it', {}, {}],
     ['without typ', {}, { typ: undefined }],
@@ -42,13 +42,13 @@ describe('what holds', () => {
     expect(await createVerifier().verifyJwt(rsa, payments)).toMatchObject({ spiffeId: good.sub })
   })
 
-  test('for a service that goes by several names, one of which is named', async () => {
+  test('for a service with several names, one of which is named', async () => {
     const { verifyJwt } = createVerifier()
     expect(await verifyJwt(token(), { audience: ['ledger', 'payments'] })).toMatchObject({ spiffeId: good.sub })
     expect(await refusedBy(token(), { audience: 'payment' })).toBe('aud')
   })
 
-  test('its claims inherit nothing and nobody can change them for others', async () => {
+  test('claims inherit nothing, and callers cannot change them for others', async () => {
     const { verifyJwt } = createVerifier()
     const text = token({ inner: { list: [{}] } })
     const { claims, audience } = await verifyJwt(text, payments)
@@ -79,13 +79,13 @@ describe('the form', () => {
     expect(await refusedBy(text)).toBe('form')
   })
 
-  test('is text', async () => {
+  test('must be text', async () => {
     for (const input of [undefined, null, 5, {}, [whole], Buffer.from(whole)]) {
       expect((await failing(createVerifier().verifyJwt(input as string, payments))).message).toContain('(form)')
     }
   })
 
-  test('has one text: other tails of base64url for the same bytes are refused', async () => {
+  test('has one encoding: other base64url tails for the same bytes are refused', async () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     const same = alphabet
       .split('')
@@ -125,7 +125,7 @@ describe('the header', () => {
   })
 
   test.each([['none'], ['None'], ['NONE'], ['ES384'], ['PS256'], ['RS256'], ['HS256'], ['es256'], ['']])(
-    'alg %j is not the one of the key',
+    'alg %j differs from that of the key',
     async (alg) => {
       expect(await refusedBy(token({}, { alg }))).toBe('alg')
     },
@@ -159,11 +159,11 @@ describe('the signature', () => {
     expect(await refusedBy(forgery)).toBe('signature')
   })
 
-  test('an expired token of somebody else is a forgery first', async () => {
+  test('an expired token of another issuer is reported as a forgery', async () => {
     expect(await refusedBy(signed(header, { ...good, exp: 5, iat: 1 }, pairs.stranger.privateKey))).toBe('signature')
   })
 
-  test('what was verified once does not vouch for another signature under the same claims', async () => {
+  test('a verified token does not vouch for another signature under the same claims', async () => {
     const { verifyJwt } = createVerifier()
     await verifyJwt(token(), payments)
     for (const forgery of [`${text}.${segment('x'.repeat(64))}`, signed(header, good, pairs.stranger.privateKey)]) {
@@ -246,7 +246,7 @@ describe('the claims', () => {
     expect(await refusedBy(signed(header, text))).toBe('claims')
   })
 
-  test('that are no UTF-8', async () => {
+  test('that are not UTF-8', async () => {
     const bytes = Buffer.from(JSON.stringify({ ...good, x: 'é' }), 'latin1')
     const text = `${segment(header)}.${bytes.toString('base64url')}`
     const key = { key: pairs.ec.privateKey, dsaEncoding: 'ieee-p1363' } as const
@@ -254,7 +254,7 @@ describe('the claims', () => {
     expect(await refusedBy(forgery)).toBe('claims')
   })
 
-  test('hold until their end, and ten seconds for the difference of clocks', async () => {
+  test('apply until their end plus ten seconds of clock difference', async () => {
     const verifier = createVerifier()
     const text = token()
     for (const seconds of [start - 10, start, start + 299, start + 309]) {
@@ -267,7 +267,7 @@ describe('the claims', () => {
     expect((await failing(verifier.verifyJwt(text, payments))).message).toContain('(iat)')
   })
 
-  test('a token that passed once is for its audience only', async () => {
+  test('a verified token stays bound to its audience', async () => {
     const { verifyJwt } = createVerifier()
     await verifyJwt(token(), payments)
     expect((await failing(verifyJwt(token(), { audience: 'ledger' }))).message).toContain('(aud)')
@@ -275,7 +275,7 @@ describe('the claims', () => {
 })
 
 test.each([[undefined], [''], [[]], [['']], [['payments', '']], [[undefined]], [null], [{}]])(
-  'the audience %j is none: nobody is accepted by default',
+  'the audience %j is invalid: no token is accepted by default',
   async (audience) => {
     const error = await failing(createVerifier().verifyJwt(token(), { audience: audience as string }))
     expect(error.code).toBe('bad_options')
@@ -303,7 +303,7 @@ describe('accept', () => {
   })
 
   test.each([['*'], ['web'], ['spiffe://example.org/lab*'], ['https://example.org/lab/web'], [[5]]])(
-    '%j could mean anything',
+    '%j is ambiguous',
     async (accept) => {
       const work = createVerifier().verifyJwt(token(), { ...payments, accept: accept as string })
       expect((await failing(work)).code).toBe('bad_options')
@@ -315,7 +315,7 @@ describe('keys', () => {
   const next = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const ofNext = signed({ ...header, kid: 'e2' }, good, next.privateKey)
 
-  test('a key that is not known yet is asked for once, and then known', async () => {
+  test('an unknown key is requested once, and then known', async () => {
     const verifier = createVerifier()
     verifier.next = bundleOf([jwk(pairs.ec, 'e1'), jwk(next, 'e2')])
     expect(await verifier.verifyJwt(ofNext, payments)).toMatchObject({ spiffeId: good.sub })
@@ -323,19 +323,19 @@ describe('keys', () => {
     expect(verifier.refreshes).toBe(1)
   })
 
-  test('a key that nobody has is refused', async () => {
+  test('an unknown key is refused', async () => {
     const verifier = createVerifier()
     expect((await failing(verifier.verifyJwt(ofNext, payments))).message).toContain('(kid)')
     expect(verifier.refreshes).toBe(1)
   })
 
-  test('a key that may be there, while Purser is away: not the caller’s fault', async () => {
+  test('a key that may exist, during an outage: not the caller’s fault', async () => {
     const verifier = createVerifier()
     verifier.next = new PurserError('unreachable', 'away')
     expect((await failing(verifier.verifyJwt(ofNext, payments))).code).toBe('unreachable')
   })
 
-  test('a key that was withdrawn takes what passed under it along', async () => {
+  test('a withdrawn key also invalidates tokens that were verified before', async () => {
     const verifier = createVerifier()
     await verifier.verifyJwt(token(), payments)
     verifier.bundle = bundleOf([jwk(pairs.rsa, 'r1')])
@@ -344,7 +344,7 @@ describe('keys', () => {
     expect((await failing(verifier.verifyJwt(token(), payments))).message).toContain('(signature)')
   })
 
-  test('a bundle that was read again keeps what passed', async () => {
+  test('a refreshed bundle keeps verified tokens', async () => {
     const verifier = createVerifier()
     const text = token()
     await verifier.verifyJwt(text, payments)
@@ -356,7 +356,7 @@ describe('keys', () => {
     ['private members', { d: 'AAAA' }],
     ['another algorithm', { alg: 'ES384' }],
     ['another use', { use: 'sig' }],
-  ])('with %s count for nothing', async (_, more) => {
+  ])('with %s are ignored', async (_, more) => {
     const verifier = createVerifier()
     verifier.bundle = bundleOf([jwk(pairs.ec, 'e1', more)])
     expect((await failing(verifier.verifyJwt(token(), payments))).message).toContain('(kid)')
@@ -369,7 +369,7 @@ test.each([
   [{ accept: undefined }],
   [{ revocations: 'require' }],
   [{ maxAgeSeconds: 0 }],
-])('the options %j are refused before the token is looked at', async (options) => {
+])('the options %j are refused before the token is read', async (options) => {
   const { verifyJwt } = createVerifier()
   const error = await failing(verifyJwt(token(), { audience: 'payments', ...options } as VerifyJwtOptions))
   expect([error.code, error.message]).toEqual([

@@ -1,4 +1,4 @@
-/** Workloads of a trust domain that lives in the test: certificates of every kind, good and bad, and a `purser.tls` of each. */
+/** Workloads of a trust domain inside the test: valid and invalid certificates, and a `purser.tls` of each. */
 import { X509Certificate } from 'node:crypto'
 import type { Purser } from '@purser/sdk'
 import { onTestFinished } from 'vitest'

@@ -1,4 +1,4 @@
-/** What a test can do to a Purser in memory, and what its clients see of it. */
+/** The controls of a Purser in memory, and their effect on its clients. */
 import { X509Certificate } from 'node:crypto'
 import type { Purser } from '@purser/sdk'
 import { type RefusalCode, type TestPurser, createTestPurser } from '@purser/sdk/testing'
@@ -44,7 +44,7 @@ describe('a workload', () => {
     expect(() => inMemory().register(workload)).toThrow(expect.objectContaining({ code: 'bad_options' }))
   })
 
-  test('lives for six seconds at least, as docs/sdk.md says: five are cut to less than nobody could use', async () => {
+  test('lives for at least six seconds, as docs/sdk.md states: a client subtracts five', async () => {
     vi.useFakeTimers({ toFake: ['Date'], now: Math.floor(Date.now() / 1000) * 1000 + 500 })
     onTestFinished(() => void vi.useRealTimers())
     const x509 = { lifetimeSeconds: 5 }
@@ -53,7 +53,7 @@ describe('a workload', () => {
     expect(client.x509.notAfter.getTime() - Date.now()).toBe(5500)
   })
 
-  test('keeps what it was registered with, until something else is given', async () => {
+  test('keeps its registration until it is changed', async () => {
     const purser = inMemory()
     purser.register({ spiffeId, dnsNames: ['web.test'], audiences: ['payments'] })
     const web = await purser.connect({ spiffeId })
@@ -65,7 +65,7 @@ describe('a workload', () => {
     expect(chainOf(await purser.connect({ spiffeId }))[0]?.subjectAltName).toContain('DNS:web.test')
   })
 
-  test('that is removed renews no more, and comes back as another', async () => {
+  test('that is removed cannot renew, and returns as another', async () => {
     const purser = inMemory()
     const web = await purser.connect({ spiffeId })
     purser.unregister(spiffeId)
@@ -89,7 +89,7 @@ describe('a workload', () => {
     await second.renew()
   })
 
-  test('lives no longer than it was given, nor than its session', async () => {
+  test('lives no longer than requested, nor than its session', async () => {
     const purser = inMemory()
     const secondsLeft = ({ x509 }: Purser): number => Math.round((x509.notAfter.getTime() - Date.now()) / 1000)
     expect(secondsLeft(await purser.connect({ spiffeId, lifetimeSeconds: 600 }))).toBeLessThanOrEqual(600)
@@ -100,7 +100,7 @@ describe('a workload', () => {
 })
 
 describe('a proof', () => {
-  test('may be any JWT that names the workload, by its SPIFFE ID or name, and Purser as its audience', async () => {
+  test('may be any JWT that names the workload, by SPIFFE ID or name, with Purser as its audience', async () => {
     const purser = inMemory()
     for (const sub of [spiffeId, 'web']) {
       const web = await purser.connect({ spiffeId, proof: purser.proof(spiffeId, { sub }) })
@@ -127,7 +127,7 @@ describe('a proof', () => {
     ])
   })
 
-  test('of a file is read as ever, and the environment is left alone unless it is given', async () => {
+  test('of a file is read as usual, and the environment is ignored unless it is passed', async () => {
     const purser = inMemory()
     const env = { PURSER_PROOF_FILE: '/nowhere/token', PURSER_WORKLOAD: 'other' }
     expect((await failing(purser.connect({ spiffeId, env }))).code).toBe('attestation_failed')
@@ -150,7 +150,7 @@ describe('a rotation', () => {
     expect(isUnder(web, roots)).toBe(true)
   })
 
-  test('of an issuing CA that was compromised: what it signed renews no more', async () => {
+  test('of a compromised issuing CA: what it signed cannot renew', async () => {
     const purser = inMemory()
     const web = await purser.connect({ spiffeId })
     await purser.rotateCa({ compromised: true })
@@ -163,7 +163,7 @@ describe('a rotation', () => {
     expect(isUnder(web, purser.roots)).toBe(true)
   })
 
-  test('of the root: peers trust it before anything is under it', async () => {
+  test('of the root: peers trust the new root before any certificate has it', async () => {
     const purser = inMemory()
     const [web, api] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId: `${spiffeId}/api` })]
     await purser.rotateRoot()
@@ -173,7 +173,7 @@ describe('a rotation', () => {
     expect(chainOf(web)[1]?.issuer).not.toBe(chainOf(api)[1]?.issuer)
   })
 
-  test('while a client is away goes on without it', async () => {
+  test('while a client is unreachable continues without it', async () => {
     const purser = inMemory()
     const web = await purser.connect({ spiffeId })
     purser.away()
@@ -193,7 +193,7 @@ describe('a rotation', () => {
 })
 
 describe('revoke()', () => {
-  test('of a certificate: it renews no more, and the proof still does', async () => {
+  test('of a certificate: it cannot renew, and the proof still can', async () => {
     const purser = inMemory()
     const web = await purser.connect({ spiffeId })
     await purser.revoke({ serialNumber: web.x509.serialNumber.toUpperCase() })
@@ -208,7 +208,7 @@ describe('revoke()', () => {
     ])
   })
 
-  test('of a SPIFFE ID: every session of it is over, and none begins before it is released', async () => {
+  test('of a SPIFFE ID: all its sessions end, and none begins before it is released', async () => {
     const purser = inMemory()
     const [web, more] = [await purser.connect({ spiffeId }), await purser.connect({ spiffeId })]
     const api = await purser.connect({ spiffeId: `${spiffeId}/api` })
@@ -222,15 +222,15 @@ describe('revoke()', () => {
     for (const client of [web, more]) await client.renew()
   })
 
-  test('of what there is not throws', async () => {
+  test('of an unknown credential throws', async () => {
     const purser = inMemory()
     for (const credential of [{ serialNumber: '01' }, { jti: 'x' }, { session: 'ses_1' }, { accessToken: 'tok_1' }])
       expect((await failing(purser.revoke(credential))).code).toBe('not_found')
   })
 })
 
-describe('trouble', () => {
-  test('refuse() as often as it says, or until back()', async () => {
+describe('failures', () => {
+  test('refuse() applies as often as requested, or until back()', async () => {
     const purser = inMemory()
     const web = await purser.connect({ spiffeId })
     purser.refuse('not_granted', { times: 1 })
@@ -243,7 +243,7 @@ describe('trouble', () => {
     expect(() => purser.refuse('nonsense' as RefusalCode)).toThrow(expect.objectContaining({ code: 'bad_options' }))
   })
 
-  test('away(): not reached, or never answered', async () => {
+  test('away(): unreachable, or without an answer', async () => {
     const purser = inMemory()
     purser.away()
     expect((await failing(purser.connect({ spiffeId }))).code).toBe('unreachable')
@@ -263,7 +263,7 @@ describe('trouble', () => {
   })
 })
 
-test('two of them know nothing of each other', async () => {
+test('two of them are independent', async () => {
   const [purser, two] = [inMemory(), inMemory({ trustDomain: 'other.example' })]
   const web = await two.connect({ spiffeId: 'spiffe://other.example/web' })
   expect(isUnder(web, two.roots)).toBe(true)
@@ -272,7 +272,7 @@ test('two of them know nothing of each other', async () => {
   expect(() => inMemory({ trustDomain: 'No Domain' })).toThrow(expect.objectContaining({ code: 'bad_options' }))
 })
 
-test('what was asked is there to be looked at, and holds no secret', async () => {
+test('requests are recorded, and contain no secret', async () => {
   const purser = inMemory()
   const proof = purser.proof(spiffeId)
   const web = await purser.connect({ spiffeId, proof, accessToken: true, jwts: ['payments'] })

@@ -20,7 +20,7 @@ function inMemory(options?: { defaultLifetimeSeconds?: number; maxLifetimeSecond
 const renewals = ({ requests }: ReturnType<typeof inMemory>): number =>
   requests.filter(({ path, status }) => path.endsWith(':renew') && status === 200).length
 
-test('what is not granted, not there, or no database is refused as by the real one, all or nothing', async () => {
+test('what is not granted, missing or no database is refused as by the real one, all or nothing', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId, databaseNames: ['orders', 'nowhere'] })
   expect((await failing(web.databases.get('payroll'))).code).toBe('not_granted')
@@ -37,7 +37,7 @@ test('what is not granted, not there, or no database is refused as by the real o
   expect(() => purser.setDatabase('NO NAME')).toThrow(/name of a database/)
 })
 
-test('a role is invented, in the log and in the list of leases, and in no request by its password', async () => {
+test('a role is invented; its password is in no recorded request, its name in the log and the list of leases', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId, databases: ['orders'] })
   const role = await web.databases.get('orders')
@@ -51,7 +51,7 @@ test('a role is invented, in the log and in the list of leases, and in no reques
   expect(JSON.stringify(purser.requests)).not.toContain(role.password)
 })
 
-test('renewed, then replaced when its longest life is over; the one before is given up after the listener, and not before', async () => {
+test('a role is renewed, then replaced at its maximum lifetime; the old one is given up only after the listener', async () => {
   const purser = inMemory({ defaultLifetimeSeconds: 6, maxLifetimeSeconds: 7 })
   const web = await purser.connect({ spiffeId, databases: ['orders'] })
   const old = await web.databases.get('orders')
@@ -62,7 +62,7 @@ test('renewed, then replaced when its longest life is over; the one before is gi
     roles.push(role)
     await mayGo
   })
-  // A watch that ends while its listener is busy counts until that is done.
+  // A watch that ends while its listener is busy counts until the listener is done.
   let alsoDone = (): void => undefined
   const mayAlsoGo = new Promise<void>((resolve) => (alsoDone = resolve))
   const ending = web.databases.watch('orders', async () => {
@@ -83,7 +83,7 @@ test('renewed, then replaced when its longest life is over; the one before is gi
   expect(purser.leases('orders')[1]?.state).toBe('active')
 })
 
-test('a lease that an operator ended, and a session that is over: another role', async () => {
+test('a lease that an operator ended and a session that ended: another role', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId, databases: ['orders'] })
   const roles: DatabaseRole[] = []
@@ -107,7 +107,7 @@ test('a lease that an operator ended, and a session that is over: another role',
   ).toBe(web.session.id)
 })
 
-test('a proof that is another instance each time makes no role of another: nothing is asked without end', async () => {
+test('a proof that names another instance each time makes no role of another, and requests are bounded', async () => {
   const purser = inMemory()
   purser.setDatabase('stock')
   for (const accessToken of [false, true]) {
@@ -125,7 +125,7 @@ test('a proof that is another instance each time makes no role of another: nothi
   }
 })
 
-test('a role that its session holds back goes on once the session does, and is not replaced', async () => {
+test('a role that is limited by its session is renewed with the session, and not replaced', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId, lifetimeSeconds: 6, sessionSeconds: 12, databases: ['orders'] })
   const role = await web.databases.get('orders')
@@ -139,7 +139,7 @@ test('a role that its session holds back goes on once the session does, and is n
   expect(new Set(seen.map(([name, lease]) => `${name} ${lease}`))).toEqual(new Set([`renewed ${role.lease}`]))
 })
 
-test('nothing that is kept or watched keeps a process alive', async () => {
+test('neither cached nor watched roles keep a process alive', async () => {
   const code = `
     import { createTestPurser } from '@purser/sdk/testing'
     const purser = createTestPurser()
@@ -150,7 +150,7 @@ test('nothing that is kept or watched keeps a process alive', async () => {
   expect((await promisify(execFile)(process.execPath, sdkProgram(code))).stdout).toBe('orders\n')
 })
 
-test('while it is away what is held is given, and a renewal that is refused is told', async () => {
+test('during an outage the held role is returned, and a refused renewal is reported', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId, databases: ['orders'] })
   const role = await web.databases.get('orders')

@@ -1,4 +1,6 @@
-/** What a Purser in memory issues passes the checks that the real one's passes: OpenSSL, the server's lint, jose, receipts. */
+/**
+ * The credentials of a Purser in memory pass the checks of the real ones: OpenSSL, the server's lint, jose, receipts.
+ */
 import { X509Certificate, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectTls, createServer } from 'node:tls'
@@ -31,7 +33,7 @@ function inMemory(): TestPurser {
 const spiffeId = 'spiffe://example.org/prod/web'
 const leafOf = ({ x509 }: Purser): X509Certificate => new X509Certificate(x509.certificateChain)
 
-/** The server of a Purser in memory, asked as a client's transport asks it. */
+/** Sends a request to a Purser in memory as a client's transport does. */
 function serverInMemory() {
   const parts = createParts('example.org', () => new Date())
   const server = createServerInMemory(parts)
@@ -54,7 +56,7 @@ describe('a certificate', () => {
     ['EC P-384', () => generateKeyPairSync('ec', { namedCurve: 'P-384' })],
     ['Ed25519', () => generateKeyPairSync('ed25519')],
     ['RSA', () => generateKeyPairSync('rsa', { modulusLength: 2048 })],
-  ])('for a key of %s is valid to openssl, strictly, with its CRLs, and the server would have signed it', (_, pair) => {
+  ])("for a key of %s is valid to openssl in strict mode, with its CRLs, and passes the server's lint", (_, pair) => {
     const { ask, issue } = serverInMemory()
     const { privateKey, publicKey } = pair()
     const { x509 } = issue({ csr: createCsr(privateKey) })
@@ -100,20 +102,20 @@ describe('a certificate', () => {
       signer: createSigner(ecPair().privateKey),
     }
     lintLeaf(tbs ? toDer(tbs) : Buffer.alloc(0), profile, issuer)
-    // The lint sees a difference.
+    // The lint notices a difference.
     expect(() => lintLeaf(tbs ? toDer(tbs) : Buffer.alloc(0), { ...profile, dnsNames: [] }, issuer)).toThrow('refused')
   })
 
-  test.each(['EC-P256', 'RSA-2048'] as const)('with a key that was made there, %s', async (generateKey) => {
+  test.each(['EC-P256', 'RSA-2048'] as const)('with a key of the server, %s', async (generateKey) => {
     const client = await inMemory().connect({ spiffeId, x509: { generateKey } })
     expect(leafOf(client).publicKey.asymmetricKeyType).toBe(generateKey === 'EC-P256' ? 'ec' : 'rsa')
   })
 
-  test('is refused for a request that its key did not sign, and for what is none', () => {
+  test('is refused for a request with a wrong signature, and for what is no request', () => {
     const { issue } = serverInMemory()
     const good = createCsr(ecPair().privateKey)
     const other = Buffer.from(good.replace(/-----.*-----|\n/g, ''), 'base64')
-    // A bit of the signature.
+    // One bit of the signature.
     other.writeUInt8(other.readUInt8(other.length - 1) ^ 1, other.length - 1)
     const bad = good.replace(/(?<=REQUEST-----\n)[^-]+/, `${other.toString('base64')}\n`)
     for (const csr of [bad, '', 'x', good.replace('MI', 'MJ'), createCsr(ecPair('secp384r1').privateKey).slice(0, 200)])
@@ -121,7 +123,7 @@ describe('a certificate', () => {
     expect(issue({ csr: good }).answer.status).toBe(200)
   })
 
-  test('is one that workloads talk mTLS with, by Node', async () => {
+  test('works for mTLS between workloads in Node', async () => {
     const purser = inMemory()
     const api = await purser.connect({ spiffeId: 'spiffe://example.org/api', dnsNames: ['api.test'] })
     const web = await purser.connect({ spiffeId })
@@ -168,7 +170,7 @@ test('many revocations make one CRL that openssl reads', () => {
 })
 
 describe('a JWT-SVID', () => {
-  test('verifies with jose against the key set, and its header holds nothing else', async () => {
+  test('verifies with jose against the key set, and its header has no other members', async () => {
     const { parts, ask } = serverInMemory()
     const answer = ask('POST', '/api/v1/credentials', {
       proof: { kind: 'jwt', token: parts.attestation.proofFor(spiffeId, {}) },
@@ -189,7 +191,7 @@ describe('a JWT-SVID', () => {
 })
 
 describe('receipts', () => {
-  test('of each request prove growth from the one before', async () => {
+  test('of each request prove growth since the one before', async () => {
     const purser = inMemory()
     const web = await purser.connect({ spiffeId, jwts: ['payments'], accessToken: true })
     let since = verifyReceipt(web.receipt, { vkeys: [purser.logKey] }).checkpoint
@@ -201,7 +203,7 @@ describe('receipts', () => {
     }
   })
 
-  test('are refused by who saw what a fork denies, and by nobody else', async () => {
+  test('are refused only by clients that saw what a fork denies', async () => {
     const purser = inMemory()
     const before = await purser.connect({ spiffeId })
     const after = await purser.connect({ spiffeId })
@@ -215,7 +217,7 @@ describe('receipts', () => {
   })
 })
 
-test('refusals have the status and the words of the real server', async () => {
+test('refusals have the status and text of the real server', async () => {
   const purser = inMemory()
   const web = await purser.connect({ spiffeId })
   const codes = Object.keys(refusals).filter((code) => {

@@ -1,4 +1,7 @@
-/** One script, asked of the real server over TLS and of a Purser in memory: the same answers, but for what is random. */
+/**
+ * One script of requests to the real server over TLS and to a Purser in memory: the answers are equal, except for
+ * random values.
+ */
 import { X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connect } from '@purser/sdk'
@@ -369,7 +372,7 @@ const scripts: Record<string, Script> = {
   },
 }
 
-describe('the same as of the real one is', () => {
+describe('a Purser in memory equals the real one', () => {
   const worlds: { real?: World; memory?: World } = {}
   test.each(Object.entries(scripts))('%s', async (_, script) => {
     worlds.real ??= realWorld()
@@ -385,7 +388,7 @@ describe('the same as of the real one is', () => {
   })
 })
 
-test('clients see the same: what is refused, what is renewed, and that it is away', async () => {
+test('clients see the same refusals, renewals and outages', async () => {
   const memory = createTestPurser()
   const ca = { pem: purser.roots }
   const real = { addr: purser.url, ca, logKey: purser.vkeys, env: {}, proof: () => issuer.token({ sub: 'joined-too' }) }

@@ -57,7 +57,7 @@ test.each([
   else expect((await failing(read)).code).toBe('not_granted')
 })
 
-test('while it is away what is held is used, and what came meanwhile is told afterwards', async () => {
+test('during an outage held secrets are used, and changes are delivered afterwards', async () => {
   const purser = inMemory()
   purser.setSecret('prod/db', { v: 1 })
   const web = await purser.connect({ spiffeId, secrets: ['prod/db'] })
@@ -73,7 +73,7 @@ test('while it is away what is held is used, and what came meanwhile is told aft
   await vi.waitFor(() => expect(seen.at(-1)).toBe(2), patience)
 })
 
-test('a session that is revoked is told of nothing any more', async () => {
+test('a revoked session receives nothing more', async () => {
   const purser = inMemory()
   purser.setSecret('prod/db', { v: 1 })
   const web = await purser.connect({ spiffeId, secrets: ['prod/db'] })
@@ -86,7 +86,7 @@ test('a session that is revoked is told of nothing any more', async () => {
   await vi.waitFor(() => expect(seen).toEqual(['unauthenticated']), patience)
 })
 
-test('a misspelt path is refused before anything is kept', () => {
+test('a malformed path is refused before anything is stored', () => {
   expect(() => inMemory().setSecret('PROD', {})).toThrow(expect.objectContaining({ code: 'bad_options' }))
   expect(() => inMemory().removeSecret('prod/none')).toThrow(expect.objectContaining({ code: 'not_found' }))
 })

@@ -1,4 +1,4 @@
-/** Workloads of a Purser in memory meet each other: real mutual TLS, and tokens that are verified, revoked, rotated away. */
+/** Workloads of a Purser in memory meet: real mutual TLS, and tokens that are verified, revoked and rotated. */
 import { type Purser, peerOf } from '@purser/sdk'
 import { type TestPurser, createTestPurser } from '@purser/sdk/testing'
 import { expect, onTestFinished, test } from 'vitest'
@@ -22,7 +22,7 @@ async function meeting(): Promise<{ purser: TestPurser; web: Purser; api: Purser
   return { purser, web, api, ask }
 }
 
-test('requests over mutual TLS go on through every rotation', async () => {
+test('requests over mutual TLS succeed through every rotation', async () => {
   const { purser, web, api, ask } = await meeting()
   expect(await ask()).toBe(webId)
   const rotations = [
@@ -40,7 +40,7 @@ test('requests over mutual TLS go on through every rotation', async () => {
   }
 })
 
-test('a certificate that is revoked is let in no more, on a connection that is kept either', async () => {
+test('a revoked certificate is refused, also on an open connection', async () => {
   const { purser, web, ask } = await meeting()
   expect(await ask()).toBe(webId)
   await purser.revoke({ serialNumber: web.x509.serialNumber })
@@ -49,7 +49,7 @@ test('a certificate that is revoked is let in no more, on a connection that is k
   expect(await ask()).toBe(webId)
 })
 
-test('after a compromised root nobody is let in by it, and everybody who renewed is', async () => {
+test('a compromised root is refused, and every renewed workload is accepted', async () => {
   const { purser, web, api, ask } = await meeting()
   expect(await ask()).toBe(webId)
   await purser.rotateRoot({ compromised: true })
@@ -59,7 +59,7 @@ test('after a compromised root nobody is let in by it, and everybody who renewed
   expect(await ask()).toBe(webId)
 })
 
-test('tokens are verified, through a rotation, and not when revoked or of a compromised key', async () => {
+test('tokens are verified through a rotation, and refused when revoked or of a compromised key', async () => {
   const { purser, web, api } = await meeting()
   const options = { audience: 'payments', revocationMaxAgeSeconds: 0 }
   const first = await web.jwt('payments')

@@ -60,8 +60,8 @@ const { vkeys } = log
 const whole = log.lines()
 const checks = { vkeys, receipts: [log.receipt(300, 500)] }
 
-describe('an export that nobody touched', () => {
-  it('verifies, and says what it proves and what it can not', async () => {
+describe('an unchanged export', () => {
+  it('verifies, and states what it proves and what it cannot', async () => {
     const report = await verify(whole, checks)
     expect(report).toMatchObject({ ok: true, problems: [], problemCount: 0, entries: 600, redacted: 0 })
     expect(report.proved).toEqual([
@@ -73,7 +73,7 @@ describe('an export that nobody touched', () => {
     expect(report.notExcluded.join('\n')).not.toContain('no checkpoint or receipt kept elsewhere')
   })
 
-  it('says that a rewritten log is not excluded when nothing was kept elsewhere', async () => {
+  it('does not exclude a rewritten log when nothing was stored elsewhere', async () => {
     const report = await verify(whole, { vkeys })
     expect(report.ok).toBe(true)
     expect(report.notExcluded.join('\n')).toContain('no checkpoint or receipt kept elsewhere was given')
@@ -242,7 +242,7 @@ describe('tampering is found and named when', () => {
     expect(report.proved.join('\n')).not.toContain('all here')
   })
 
-  it('and nothing is named that was left alone', async () => {
+  it('and unchanged entries are not named', async () => {
     const exact = tampered.filter(([, , expected]) =>
       expected.every((problem) => /^(entry_mismatch|missing_entry|duplicate_entry|out_of_order)/.test(problem)),
     )
@@ -261,7 +261,7 @@ describe('tampering is found and named when', () => {
     expect(withCheckpoint.problems.map(brief)).toEqual(['tail_cut 450'])
   })
 
-  it('the history was forked: another one is signed by the same key', async () => {
+  it('the history was forked: another one is signed with the same key', async () => {
     const special = { 302: { action: 'workload.create', v: 1 } }
     const fork = makeLog({ size: 620, signer: log.key, like: log, special })
     const report = await verify(fork.lines(), checks)
@@ -284,7 +284,7 @@ describe('tampering is found and named when', () => {
     }
   })
 
-  it('the kept receipt or checkpoint was edited', async () => {
+  it('the stored receipt or checkpoint was edited', async () => {
     const receipt = log.receipt(300, 500)
     for (const bad of [
       { ...receipt, index: 301 },
@@ -322,10 +322,10 @@ describe('tampering is found and named when', () => {
   })
 })
 
-describe('where entry and hashes of a small log were changed alike', () => {
+describe('when entry and hashes of a small log were changed alike', () => {
   const small = makeLog({ size: 100 })
   const lines = editDeeply(small.lines(), 70)
-  it('the signed root alone says that, and the kept receipts narrow it down', async () => {
+  it('the signed root alone detects it, and the stored receipts narrow it down', async () => {
     const places = async (...indexes: number[]) => {
       const receipts = indexes.map((index) => small.receipt(index, 100))
       return (await verify(lines, { vkeys: small.vkeys, receipts })).problems.map(brief)
@@ -353,7 +353,7 @@ describe('redaction', () => {
     return report.problems.map(brief)
   }
 
-  it('is fine where an entry covers it, inside the range or proved from outside', async () => {
+  it('is valid when an entry covers it, inside the range or proved from outside', async () => {
     expect(await problemsOf({ 350: redaction })).toEqual([])
     expect(await problemsOf({ 350: redaction }, indexes, 320)).toEqual([])
     const upper = redactionWith({ runs: [[200, 300]] })
@@ -377,21 +377,21 @@ describe('redaction', () => {
     ['one whose range alone', { 350: redactionWith({ from: 10, to: 300, redacted: 290, runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
     ['one with runs that are none', { 350: redactionWith({ runs: [['10', 300]] }) }, 'redaction_not_covered [10, 300)'],
     ['one that came before', { 5: redaction }, 'redaction_not_covered [10, 300)'],
-  ])('is tampering where %s covers it', async (_, special, expected) => {
+  ])('is tampering when %s covers it', async (_, special, expected) => {
     expect(await problemsOf(special)).toContain(expected)
   })
 
-  it('can not take the first entry of an epoch', async () => {
+  it('cannot remove the first entry of an epoch', async () => {
     expect(await problemsOf({ 350: redactionWith({ runs: [[0, 300]] }) }, [0, 1])).toEqual(['redaction_not_covered 0'])
   })
 
-  describe('by a range and a count, as before', () => {
+  describe('by a range and a count, in the older form', () => {
     const range = (from: number, to: number, redacted: unknown) => ({
       ...redaction,
       detail: { epoch: 1, from, to, redacted, rule: 'ninety-days' },
     })
 
-    it('covers as many as it says', async () => {
+    it('covers as many entries as it states', async () => {
       expect(await problemsOf({ 350: range(10, 300, 290) })).toEqual([])
       expect(await problemsOf({ 350: range(0, 340, 3) }, [20, 31, 32])).toEqual([])
       expect(await problemsOf({ 350: range(0, 340, 3) }, [20, 31, 32], 32)).toEqual([])
@@ -409,7 +409,7 @@ describe('redaction', () => {
       expect(await problemsOf({ 350: range(10, 340, undefined) }, [20])).toEqual(['redaction_not_covered 20'])
     })
 
-    it('still verifies an export that an older server wrote, and shows what was removed since', async () => {
+    it('still verifies an export of an older server, and shows what was removed since', async () => {
       const stored = (name: string) => readFileSync(new URL(`exports/${name}`, import.meta.url), 'utf8').trimEnd()
       const lines = stored('redacted-range.jsonl').split('\n')
       const options = { vkeys: [stored('redacted-range.vkey')] }
@@ -442,14 +442,14 @@ describe('several epochs', () => {
   const check = async (two: SmallLog, first: Line[] = object.lines(), options: Partial<ExportOptions> = {}) =>
     verify([...first, ...two.lines()], { vkeys: [...object.vkeys, ...two.vkeys], ...options })
 
-  it('verify one after another, and the later one says what was lost', async () => {
+  it('verify in sequence, and the later one states what was lost', async () => {
     const two = second({ epoch: 1, database: head(object, 40), known: { size: 45, root: head(object, 40).root } })
     const report = await check(two, object.lines(), { receipts: [object.receipt(5, 9), two.receipt(6, 7)] })
     expect(report).toMatchObject({ ok: true, entries: 70 })
     expect(report.notExcluded.join('\n')).toContain('entries 40 to 44 of epoch 1')
   })
 
-  it('are held against each other', async () => {
+  it('are compared with each other', async () => {
     const codes = async (previous: unknown, first?: Line[]) =>
       (await check(second(previous), first)).problems.map(brief)
     const database = head(object, 40)
@@ -482,7 +482,7 @@ describe('several epochs', () => {
     expect((await check(stolen)).problems.map(brief)).toEqual(['bad_signature'])
   })
 
-  it('leave open what a receipt of an epoch without section says', async () => {
+  it('leave open what a receipt of an epoch without a section proves', async () => {
     const two = second({ epoch: 1, database: head(object, 40) })
     const report = await check(two, [], { receipts: [object.receipt(5, 9)] })
     expect(report.ok).toBe(true)
@@ -512,13 +512,13 @@ describe('garbage', () => {
     ['a header from the end to the start', [JSON.stringify({ ...header, from: 9, to: 3 })], 'bad_header'],
     ['a long line', [`{"a":"${'x'.repeat(2 ** 20)}"}`], 'bad_line'],
     ['a million brackets', ['['.repeat(1_000_000)], 'bad_line'],
-  ])('is a problem, not an error: %s', async (_, lines, code) => {
+  ])('is a problem, not an exception: %s', async (_, lines, code) => {
     const report = await verifyExport(lines, { vkeys })
     expect(report.ok).toBe(false)
     expect(report.problems.map((problem) => problem.code)).toContain(code)
   })
 
-  it('of every kind is survived', async () => {
+  it('of every kind is handled', async () => {
     const numbers = fc.oneof(fc.nat(8), fc.constantFrom(256, 512, 600, 2 ** 53 - 1, -1, 0.5))
     const hashes = fc.array(fc.constantFrom(...log.leaves.slice(0, 4).map((leave) => leave.toString('base64')), '!'), {
       maxLength: 4,
@@ -574,12 +574,12 @@ describe('garbage', () => {
     expect(report.problemCount).toBe(70_000)
   })
 
-  it('a key that is no key is the caller’s mistake', async () => {
+  it('an invalid key is the caller’s mistake', async () => {
     await expect(verifyExport([], { vkeys: ['x'] })).rejects.toThrow(expect.objectContaining({ code: 'bad_key' }))
   })
 })
 
-it('a leaf hash of other data does not pass for an entry', async () => {
+it('a leaf hash of other data does not pass as an entry', async () => {
   // An inner node offered as a leaf: two entries become one whose "commitment" is their hashes.
   const two = makeLog({ size: 2 })
   const fake = leafHash(Buffer.concat(two.leaves))

@@ -8,7 +8,7 @@ const read = async (...chunks: Uint8Array[]) => {
   return lines
 }
 
-it('splits at newlines wherever the chunks end, inside of a character too', async () => {
+it('splits at newlines wherever the chunks end, also inside a character', async () => {
   const text = 'one\n\nzwölf\n\u{1f600}\ufeff'
   const bytes = Buffer.from(text)
   await fc.assert(
@@ -25,7 +25,7 @@ it('ends without an empty line after the last newline', async () => {
   expect(await read()).toEqual([])
 })
 
-it('keeps no more than a line of a mebibyte, and goes on after it', async () => {
+it('keeps at most a line of one mebibyte, and continues after it', async () => {
   const block = Buffer.alloc(2 ** 20, 'x')
   const lines = await read(Buffer.from('a\n'), ...Array.from({ length: 20 }, () => block), Buffer.from('y\nb'))
   expect(lines).toHaveLength(3)
@@ -35,6 +35,6 @@ it('keeps no more than a line of a mebibyte, and goes on after it', async () => 
   expect(lines.at(2)).toBe('b')
 })
 
-it('makes bytes that are no UTF-8 another text', async () => {
+it('turns bytes that are not UTF-8 into another text', async () => {
   expect(await read(Buffer.of(0x61, 0xff, 0x0a, 0xc3))).toEqual(['a\ufffd', '\ufffd'])
 })

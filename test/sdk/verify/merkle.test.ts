@@ -34,12 +34,12 @@ describe('hashes', () => {
     )
   })
 
-  it('refuse a node of anything but two 32-byte hashes', () => {
+  it('require two 32-byte hashes for a node', () => {
     rejects(() => nodeHash(at(0).subarray(1), at(1)), 'bad_argument')
     rejects(() => nodeHash(at(0), Buffer.concat([at(1), at(2)])), 'bad_argument')
   })
 
-  it('tell a leaf from a node: an inner node is not the leaf of its two children', () => {
+  it('distinguish leaf and node: an inner node is not the leaf of its two children', () => {
     const inner = nodeHash(at(0), at(1))
     expect(leafHash(Buffer.concat([at(0), at(1)])).equals(inner)).toBe(false)
     // The tree of 4 seen as a tree of 2 whose leaves are its inner nodes has the same root, but no leaf data leads there.

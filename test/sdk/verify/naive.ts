@@ -1,4 +1,4 @@
-/** RFC 6962 §2.1 word for word, recursive and slow: what the real code is compared with. */
+/** RFC 6962 §2.1 word for word, recursive and slow: the reference for the real code. */
 import { createHash } from 'node:crypto'
 
 const sha256 = (...parts: Uint8Array[]) => {
@@ -46,6 +46,6 @@ function naiveSubproof(m: number, leaves: readonly Buffer[], whole: boolean): Bu
     : [...naiveSubproof(m - k, leaves.slice(k), false), naiveRoot(leaves.slice(0, k))]
 }
 
-/** Leaf hashes of a log whose entries are the numbers from 0, each as text. */
+/** Leaf hashes of a log whose entries are the numbers from 0 as text. */
 export const numberedLeaves = (count: number) =>
   Array.from({ length: count }, (_, i) => sha256(Buffer.of(0), Buffer.from(String(i))))

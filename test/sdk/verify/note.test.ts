@@ -166,13 +166,13 @@ describe('checkpoints', () => {
   const root = leafHash(Buffer.from('a'))
   const log = signerOf(origin)
 
-  it('come back as they were signed', () => {
+  it('round-trip', () => {
     const signed = signCheckpoint(origin, 41_874, root, [log])
     expect(signed.startsWith(`${origin}\n41874\n${root.toString('base64')}\n\n— ${origin} `)).toBe(true)
     expect(openCheckpoint(signed, [log.vkey])).toEqual({ origin, size: 41_874, root, note: signed, signedBy: [origin] })
   })
 
-  it('are signed by old and new key during the change of a key', () => {
+  it('are signed by old and new key during a key change', () => {
     const next = signerOf(origin)
     const signed = signCheckpoint(origin, 5, root, [log, next])
     expect(openCheckpoint(signed, [log.vkey]).size).toBe(5)

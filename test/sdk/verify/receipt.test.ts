@@ -44,7 +44,7 @@ function receiptOf(index: number, size: number, since?: number): Receipt {
 const receipt = receiptOf(7, 20, 13)
 
 describe('a receipt', () => {
-  it('verifies, with growth since a kept head, and gives entry and checkpoint', () => {
+  it('verifies with growth since a stored head, and returns entry and checkpoint', () => {
     const verified = verifyReceipt(receipt, { vkeys, origin, since: { origin, ...head(13) } })
     expect(verified).toMatchObject({ epoch: 1, index: 7, checkpoint: { origin, ...head(20) } })
     expect(verified.entry).toEqual({ action: 'credentials.issue', requestId: 'req_7', v: 1 })
@@ -93,14 +93,14 @@ describe('a receipt', () => {
     expect(() => verifyReceipt(bad, { vkeys, since: head(13) })).toThrow(fails(code))
   })
 
-  it('is refused when its log is not the one asked for, or its key is not known', () => {
+  it('is refused when it is of another log, or its key is unknown', () => {
     expect(() => verifyReceipt(receipt, { vkeys, origin: 'test.example/log/1' })).toThrow(fails('origin_mismatch'))
     const other = createNoteSigner(origin, generateKeyPairSync('ed25519').privateKey)
     expect(() => verifyReceipt(receipt, { vkeys: [other.vkey] })).toThrow(fails('bad_signature'))
     expect(() => verifyReceipt(receipt, { vkeys: ['x'] })).toThrow(fails('bad_key'))
   })
 
-  it('is refused when it does not prove growth from the kept head', () => {
+  it('is refused when it does not prove growth since the stored head', () => {
     const { consistency = [], ...bare } = receipt
     const since = head(13)
     expect(() => verifyReceipt(bare, { vkeys, since })).toThrow(fails('bad_consistency'))
@@ -112,13 +112,13 @@ describe('a receipt', () => {
     expect(() => verifyReceipt(receipt, { vkeys, since: { size: 13, root: '!' } })).toThrow(fails('bad_consistency'))
   })
 
-  it('is refused when the log is shorter than the kept head, or of another epoch', () => {
+  it('is refused when the log is shorter than the stored head, or of another epoch', () => {
     expect(() => verifyReceipt(receipt, { vkeys, since: head(21) })).toThrow(fails('log_shrank'))
     const older = { origin: 'prod.example/log/0', ...head(13) }
     expect(() => verifyReceipt(receipt, { vkeys, since: older })).toThrow(fails('origin_mismatch'))
   })
 
-  it('needs no proof of growth from the empty log, and takes none that is not empty', () => {
+  it('needs no proof of growth from the empty log, and accepts only an empty one', () => {
     const empty = { size: 0, root: EMPTY_ROOT }
     const { consistency: _, ...bare } = receipt
     expect(verifyReceipt(bare, { vkeys, since: empty }).index).toBe(7)
@@ -167,7 +167,7 @@ describe('parseProof', () => {
     expect(() => parseProof(text)).toThrow(fails('bad_proof'))
   })
 
-  it('reads back what formatProof writes, extra data included', () => {
+  it('reads what formatProof writes, extra data included', () => {
     const proof = { index: 3, hashes: [EMPTY_ROOT, EMPTY_ROOT], checkpoint: 'a\n\nb\n', extra: Buffer.from('e') }
     expect(parseProof(formatProof(proof))).toEqual(proof)
     expect(parseProof(formatProof({ index: 0, hashes: [], checkpoint: 'c' }))).toEqual({

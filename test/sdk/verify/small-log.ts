@@ -25,7 +25,7 @@ const base64 = (bytes: Buffer) => bytes.toString('base64')
 
 export type SmallLog = ReturnType<typeof makeLog>
 
-/** @param special entries that are not the usual ones, by index */
+/** @param special entries that replace the usual ones, by index */
 export function makeLog({
   size,
   epoch = 1,
@@ -37,7 +37,7 @@ export function makeLog({
   epoch?: number
   special?: Special
   signer?: NoteSigner
-  /** a log whose entries this one has, but for the special ones */
+  /** A log with the same entries, except for the special ones. */
   original?: SmallLog
 }) {
   const origin = `prod.example/log/${epoch}`
