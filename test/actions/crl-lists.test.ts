@@ -1,4 +1,4 @@
-/** The revoked certificates of a key that a process keeps up to date, against those that it would read now. */
+/** The list of a key's revoked certificates that a process maintains, compared with a fresh read. */
 import { randomBytes } from 'node:crypto'
 import { array, assert, asyncProperty, constantFrom, integer, oneof, record } from 'fast-check'
 import { beforeAll, beforeEach, expect, it } from 'vitest'
@@ -15,7 +15,7 @@ const start = Date.UTC(2026, 10, 27)
 const at = (seconds: number): Date => new Date(start + seconds * 1000)
 const snapshotAt = (revision: number) => ({ revision }) as Snapshot
 
-/** The entries of a CRL in the order of their bytes. */
+/** The entries of a CRL, sorted by their bytes. */
 function entriesOf(list: CrlList, scope: CrlScope, endedAfter: Date): string[] {
   const { entries, count } = list.contentOf(scope, endedAfter)
   const encoded: string[] = []
@@ -127,7 +127,7 @@ describeBothStores('the list of a CRL', (open) => {
     )
   })
 
-  it('lacks nothing and repeats nothing after a read that failed', async () => {
+  it('misses nothing and repeats nothing after a failed read', async () => {
     await insert(Array.from({ length: 300 }, () => revoked('a', 600)))
     let failures = 2
     const knex = new Proxy(db.knex, {
@@ -153,7 +153,7 @@ describeBothStores('the list of a CRL', (open) => {
     expect(new Set(entriesOf(list, 'whole', at(0))).size).toBe(307)
   })
 
-  it('has no row of a later revision than the one that was requested, and all of those after', async () => {
+  it('has no row of a later revision than the requested one, and all rows up to it', async () => {
     await insert([revoked('a', 600)])
     const first = revision
     await insert([revoked('a', 600)])

@@ -1,4 +1,4 @@
-/** Each action is called by a test without HTTP, so that none depends on the routes alone. */
+/** Each action is called by a test without HTTP, so that none is tested through the routes alone. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type TestActions, openActions } from '../support/actions.ts'
 import { readSources } from '../support/source-files.ts'

@@ -57,7 +57,7 @@ describe('key actions without HTTP', () => {
       'keyUsage=critical,keyCertSign,cRLSign',
       'subjectAltName=URI:spiffe://example.org',
     ])
-    // A request of its own: the certificate is valid from its signature on.
+    // A request of its own: the certificate is valid from the time of signing.
     const importCa = (trustBundle: string) => {
       const importing = purser.context()
       return purser.change('key.import', importing, (tx, snapshot) =>

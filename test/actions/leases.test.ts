@@ -106,7 +106,7 @@ describe('lease actions without HTTP', () => {
     return role
   }
 
-  it('issues a role that its server takes', async () => {
+  it('issues a role that its server accepts', async () => {
     const { lease, username, password } = await issue()
     await (await target.login(username, password)).end()
     const leases = await purser.actions.leases.list(
@@ -128,7 +128,7 @@ describe('lease actions without HTTP', () => {
     expect(entry).toMatchObject({ action: 'lease.renew', outcome: 'completed', detail: { database: 'orders' } })
   })
 
-  it('revokes a lease, whose role is gone then', async () => {
+  it('revokes a lease and drops its role', async () => {
     const { lease, username, password } = await issue()
     const context = purser.context()
     const { result, entry } = await purser.act('lease.revoke', context, (acting) =>
@@ -139,7 +139,7 @@ describe('lease actions without HTTP', () => {
     await expect(target.login(username, password)).rejects.toThrow()
   })
 
-  it('leaves the roles that a slow server had no time for to the next attempt', async () => {
+  it('leaves roles that a slow server could not drop in time to the next attempt', async () => {
     const roles = [await issue(), await issue(), await issue(), await issue()]
     const ids = roles.map(({ lease }) => lease)
     const rows = async (): Promise<(LeaseRow | undefined)[]> => Promise.all(ids.map((id) => leaseById(purser.knex, id)))

@@ -49,7 +49,7 @@ describe('operator actions without HTTP', () => {
   })
   afterAll(() => purser.stop())
 
-  /** Without an admin there is none to keep, so each step is possible. */
+  /** Without an admin no last admin is protected, so each step is possible. */
   it('create, read, replace, disable, enable and delete an operator', async () => {
     const { operators } = purser.actions
     const context = purser.context()
@@ -191,7 +191,7 @@ describe('operator actions without HTTP', () => {
   })
 })
 
-it('have roles of which admin covers both others, which exclude each other', () => {
+it('have roles: admin includes both others, which exclude each other', () => {
   const roles = ['admin', 'operator', 'auditor'] as const
   const pairs = roles.flatMap((role) => roles.filter((other) => covers(role, other)).map((other) => `${role} ${other}`))
   expect(pairs).toEqual(['admin admin', 'admin operator', 'admin auditor', 'operator operator', 'auditor auditor'])

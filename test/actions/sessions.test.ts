@@ -19,7 +19,7 @@ describe('session actions without HTTP', () => {
     await expect(change).rejects.toMatchObject({ code: 'token_type' })
   })
 
-  it('knows no token that was never issued', async () => {
+  it('refuses a token that was never issued', async () => {
     expect(await purser.actions.sessions.introspect(purser.context(), purser.snapshot(), 'eyJ')).toBeUndefined()
   })
 })

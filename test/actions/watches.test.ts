@@ -1,4 +1,7 @@
-/** Streams of a watch by the clock: what ends them, what keeps them open, and that nothing of them stays. */
+/**
+ * Streams of a watch under a controlled clock: what ends them, what keeps them open, and that they release
+ * everything.
+ */
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { SecretFeed } from '../../src/actions/watch/feed.ts'
 import { createWatches, type Watches } from '../../src/actions/watch/watches.ts'
@@ -16,7 +19,7 @@ let age: number
 let hear: (update: SnapshotUpdate) => void
 let watches: Watches
 
-/** The operator's token is gone. */
+/** The operator's token was removed. */
 function removeToken(): void {
   const previous = at
   at = { ...at, revision: at.revision + 1, apiTokens: new Map() }
@@ -137,7 +140,7 @@ function open(more: Partial<Watcher> = {}) {
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 
 describe('a stream', () => {
-  it('begins with the state, tells by names what changes, and says something every 15 seconds', async () => {
+  it('begins with the state, announces changes by name, and sends a comment every 15 seconds', async () => {
     const object = open()
     await settle()
     expect(object.chunks.join('')).toBe(
@@ -159,7 +162,7 @@ describe('a stream', () => {
     ['the replica is behind', () => (age = 3_001)],
     ['the process stops', () => watches.close()],
     ['the token ends', () => vi.setSystemTime(Date.now() + 3_600_001)],
-  ])('ends without words when %s, and counts no more', async (_, cause) => {
+  ])('ends without an event when %s, and is no longer counted', async (_, cause) => {
     const object = open({ until: new Date(Date.now() + 3_600_000) })
     await settle()
     expect([watches.count(), watches.isWatching('operator:admin', 'a')]).toEqual([1, true])
@@ -170,7 +173,7 @@ describe('a stream', () => {
     expect(object.chunks.join('')).not.toContain('revoked')
   })
 
-  it('lives on over a replica that is behind for a moment', async () => {
+  it('survives a replica that lags for a moment', async () => {
     const object = open()
     await settle()
     age = 2_500
@@ -179,7 +182,7 @@ describe('a stream', () => {
     expect(object.isOver()).toBe(false)
   })
 
-  it('ends with a word when its token is revoked, and when a new epoch begins', async () => {
+  it('ends with an event when its token is revoked, and when a new epoch begins', async () => {
     const [object, two] = [open(), open()]
     await settle()
     removeToken()
@@ -189,7 +192,7 @@ describe('a stream', () => {
     expect(watches.count()).toBe(0)
   })
 
-  it('is cut once its reader has taken nothing for ten seconds', async () => {
+  it('is cut once its reader has accepted nothing for ten seconds', async () => {
     const { events, cut } = watches.open({ holder: 'operator:admin', caller: admin, paths: ['a'] })
     const iterator = events[Symbol.asyncIterator]()
     await iterator.next()
@@ -201,7 +204,7 @@ describe('a stream', () => {
     expect(watches.count()).toBe(0)
   })
 
-  it('of which the reply never left takes no place; beyond the bound none is admitted, and one that closes makes room', async () => {
+  it('counts only after its reply was sent; beyond the limit none is admitted, and a closed one makes room', async () => {
     for (let n = 0; n < 100; n++) watches.open({ holder: `operator:${n}`, caller: admin, paths: ['a'] })
     expect(watches.count()).toBe(0)
     const all = Array.from({ length: 5 }, (_, n) => open({ holder: `operator:${n}` }))
@@ -214,7 +217,7 @@ describe('a stream', () => {
     expect(() => watches.admit('operator:x')).toThrow(expect.objectContaining({ code: 'unavailable' }))
   })
 
-  it('of a slow reader is told what is, once, whatever happened meanwhile', async () => {
+  it('of a slow reader delivers only the current state, once, however many changes came meanwhile', async () => {
     const { events } = watches.open({ holder: 'operator:admin', caller: admin, paths: [], prefix: '' })
     const iterator = showEvents(events)
     await iterator.next()

@@ -1,4 +1,4 @@
-/** Which attestor a proof leads to, and what is asked of the limits on the way. */
+/** The attestor that a proof selects, and the limits that apply on the way. */
 import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Attestors, type Presented, createAttestors } from '../../src/attest/attest.ts'
@@ -66,25 +66,25 @@ const judge = (presented: Presented, ...rows: AttestorRow[]) =>
   codeOf(() => attestors.attest(knownAttestors(...rows), presented, now))
 
 describe('the attestor', () => {
-  it('is the one of issuer and audience', async () => {
+  it('is selected by issuer and audience', async () => {
     const { attestor } = await attestors.attest(knownAttestors(other, twin, lab), present(), now)
     expect(attestor.name).toBe('lab')
     expect(events).toEqual(['take lab 10.0.0.1', 'proven lab 10.0.0.1', 'oidc granted'])
   })
-  it('is none for another issuer or audience, and costs no look at any limit', async () => {
+  it('is missing for another issuer or audience, which consumes no limit', async () => {
     expect(await judge(present({ token: token({ iss: 'https://x.example' }) }), lab)).toBe('proof_issuer')
     expect(await judge(present({ token: token({ aud: 'https://x.example' }) }), lab)).toBe('proof_issuer')
     expect(await judge(present(), other)).toBe('proof_issuer')
     expect(await judge(present({ token: 'x' }), lab)).toBe('proof_malformed')
     expect(events).toEqual([])
   })
-  it('named by the caller, must be the one that the proof leads to; unknown ones are refused alike', async () => {
+  it('named by the caller must be the one that the proof selects; unknown ones are refused alike', async () => {
     expect(await judge(present({ attestor: 'lab' }), lab, other)).toBe('accepted')
     for (const name of ['other', 'nobody', 'join', 'constructor', '']) {
       expect(await judge(present({ attestor: name }), lab, other)).toBe('attestor_unknown')
     }
   })
-  it('is named by the caller where a token has the audiences of two', async () => {
+  it('is named by the caller when a token has the audiences of two', async () => {
     const both = token({ aud: [audience, 'purser'] })
     expect(await judge(present({ token: both }), lab, twin)).toBe('proof_issuer')
     for (const name of ['lab', 'twin']) {
@@ -96,34 +96,34 @@ describe('the attestor', () => {
       expect(attestor.name).toBe(name)
     }
   })
-  it('can’t be reached by an issuer that holds a part of the pair', async () => {
+  it('is unreachable for an issuer that shares only a part of the pair', async () => {
     const odd = rowOf('odd', 'https://issuer.example","https://purser', 'x')
     expect(await judge(present({ token: token({ iss: 'https://issuer.example' }) }), odd)).toBe('proof_issuer')
   })
-  it('is made anew when its row changes', async () => {
+  it('is created again when its row changes', async () => {
     const strict = { ...lab, revision: 2, definition: { ...lab.definition, algorithms: ['ES256'] } }
     expect(await judge(present(), lab)).toBe('accepted')
     expect(await judge(present(), strict)).toBe('proof_algorithm')
   })
-  it('is not there for a client certificate: that is no proof of an orchestrator', async () => {
+  it('is missing for a client certificate, which is no proof of an orchestrator', async () => {
     expect(await judge({ proof: { kind: 'x509' } }, lab)).toBe('client_certificate')
   })
 })
 
 describe('limits', () => {
-  it('come before the proof is verified', async () => {
+  it('apply before the proof is verified', async () => {
     allowed = false
     const refusal = await attestors.attest(knownAttestors(lab), present(), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
     expect(refusal?.code).toBe('rate_limited')
     expect(refusal?.info).toMatchObject({ attestor: 'lab', retryAfterSeconds: 7 })
     expect(events).toEqual(['take lab 10.0.0.1', 'limited'])
   })
-  it('hear of a proof that was refused', async () => {
+  it('are informed of a refused proof', async () => {
     const refusal = await attestors.attest(knownAttestors(lab), present({ token: token({ sub: '' }) }), now).then(() => undefined, (error: Refusal) => error) // prettier-ignore
     expect(refusal?.info).toMatchObject({ attestor: 'lab', explanation: { claim: 'sub' } })
     expect(events).toEqual(['take lab 10.0.0.1', 'failed lab 10.0.0.1', 'oidc refused'])
   })
-  it('are not asked where an operator asks about a proof', async () => {
+  it('do not apply when an operator explains a proof', async () => {
     await attestors.attest(knownAttestors(lab), { proof: { kind: 'jwt', token: token() } }, now)
     expect(events).toEqual(['oidc granted'])
   })
@@ -139,7 +139,7 @@ describe('join tokens', () => {
     ...(attestor !== undefined && { attestor }),
   })
 
-  it('lead to the built-in attestor, and to one entry', async () => {
+  it('select the built-in attestor and one entry', async () => {
     joinTokens.set(hash, row)
     const attested = await attestors.attest(knownAttestors(lab), joining(), now)
     expect(attested).toMatchObject({ attestor: join, instance: ['join', 'tok_1'], joinToken: row })
@@ -147,7 +147,7 @@ describe('join tokens', () => {
     expect(attested.expiresAt).toBeUndefined()
     expect(events).toEqual(['take join 10.0.0.1', 'proven join 10.0.0.1', 'join-token granted'])
   })
-  it('unknown, expired, cut, longer, of another kind or spelling: all alike', async () => {
+  it('that are unknown, expired, cut, too long, or of another kind or spelling are refused alike', async () => {
     joinTokens.set(hash, row)
     const spellings = ['', text.slice(0, -1), `${text}A`, text.toUpperCase(), text.replace('join', 'api'), ` ${text}`, `${text}\n`, text.slice(0, -1) + 'd'] // prettier-ignore
     for (const value of spellings) {
@@ -159,7 +159,7 @@ describe('join tokens', () => {
     joinTokens.clear()
     expect(await judge(joining(), lab)).toBe('join_token')
   })
-  it('lead to no other attestor', async () => {
+  it('select no other attestor', async () => {
     joinTokens.set(hash, row)
     expect(await judge(joining(text, 'join'), lab)).toBe('accepted')
     expect(await judge(joining(text, 'lab'), lab)).toBe('attestor_unknown')

@@ -1,4 +1,4 @@
-/** What an operator may configure, and what is told of everything that is wrong with it. */
+/** What an operator may configure, and the reports of all faults in it. */
 import { describe, expect, it } from 'vitest'
 import type { AttestorSpec } from '../../src/attest/definition.ts'
 import { attestorRules, checkDefinition } from '../../src/attest/kinds.ts'
@@ -53,7 +53,7 @@ async function faults(spec: AttestorSpec, world?: World): Promise<string[]> {
   return []
 }
 
-describe('what is filled in', () => {
+describe('defaults', () => {
   it('of an oidc issuer', async () => {
     const attestor = await check(oidc({ managedBy: 'git:shop' }))
     expect(attestor).toMatchObject({ name: 'lab', kind: 'oidc', issuer, audience, spiffeIdPrefix: '/lab/' })
@@ -62,7 +62,7 @@ describe('what is filled in', () => {
       maxTokenAgeSeconds: 3600, singleUse: false, otherAudiences: 'refuse', managedBy: 'git:shop',
     }) // prettier-ignore
   })
-  it('of an issuer at which people log in: the audience is a client id', async () => {
+  it('of an issuer of user logins: the audience is a client id', async () => {
     const login = { scopes: ['openid', 'groups'] }
     expect((await check(oidc({ audience: 'client-1', login }))).definition).toMatchObject({
       audience: 'client-1',
@@ -76,7 +76,7 @@ describe('what is filled in', () => {
       apiServer, keys: { discovery: true }, maxTokenAgeSeconds: 86_400, singleUse: false, otherAudiences: 'allow',
     }) // prettier-ignore
   })
-  it('of our own cluster: its issuer, by the token that it gave us', async () => {
+  it('of our own cluster: the issuer comes from its token', async () => {
     const token = `${b64('{"alg":"RS256"}')}.${b64(JSON.stringify({ iss: 'https://oidc.eks.example/id/1' }))}.AA`
     const files = { '/var/run/secrets/kubernetes.io/serviceaccount/token': `${token}\n` }
     const attestor = await check(without(kube({ apiServer: 'in-cluster' }), 'issuer'), { files })
@@ -93,7 +93,7 @@ describe('what is filled in', () => {
     expect(attestor.issuer).toBe(expectedIssuer)
     expect(attestor.definition).toMatchObject({ preset, singleUse: singleUse, otherAudiences: 'refuse' })
   })
-  it('what is given stays', async () => {
+  it('explicit settings stay', async () => {
     const settings = {
       spiffeIdPrefix: '/a/b/',
       maxTokenAgeSeconds: 60,
@@ -105,7 +105,7 @@ describe('what is filled in', () => {
   })
 })
 
-describe('what can’t be kept', () => {
+describe('refused definitions', () => {
   const key = jwkOf(ec.publicKey, { kid: 'a' })
   const cases: [string, AttestorSpec, string[]][] = [
     ['an empty audience', oidc({ audience: '' }), ['/audience']],
@@ -151,7 +151,7 @@ describe('what can’t be kept', () => {
   })
 
   it.each([cluster, 'https://kubernetes.default.svc', 'kubernetes.default.svc', 'https://kubernetes.default.svc.cluster.local', 'kubernetes', 'https://kubernetes.default'])(
-    '%s as audience: every pod holds a token for that',
+    '%s as audience: every pod holds a token for it',
     async (own) => {
       const world = { attestors: new Map(), issuer: 'https://purser.example.org' }
       const result = checkDefinition(kube({ audience: own }), world, { audiences: [own], readFile: async () => '' })
@@ -159,7 +159,7 @@ describe('what can’t be kept', () => {
     },
   ) // prettier-ignore
 
-  it('no words repeat what was given', async () => {
+  it('errors repeat no configured value', async () => {
     const secret = 'https://a:hunter2@issuer.example'
     const result = check(oidc({ issuer: secret, keys: { jwksUrl: secret } }))
     const failure = await result.catch((error: unknown) => JSON.stringify((error as Refusal).info))
@@ -167,7 +167,7 @@ describe('what can’t be kept', () => {
   })
 })
 
-describe('what is another’s', () => {
+describe('conflicts with other attestors', () => {
   const other = { id: 'att_2', name: 'other', kind: 'oidc', issuer, audience, spiffeIdPrefix: '/other/', definition: {}, revision: 1 } // prettier-ignore
   it('the pair of issuer and audience', async () => {
     expect(await faults(oidc(), { attestors: [other] })).toEqual(['conflict', '/issuer'])
@@ -178,28 +178,28 @@ describe('what is another’s', () => {
     const expected = spiffeIdPrefix === '/' ? ['impossible', '/spiffeIdPrefix'] : ['conflict', '/spiffeIdPrefix']
     expect(await faults(oidc({ audience: 'purser', spiffeIdPrefix }), { attestors: [other] })).toEqual(expected)
   })
-  it('a subtree around it', async () => {
+  it('a subtree that contains it', async () => {
     const deep = { ...other, spiffeIdPrefix: '/lab/x/' }
     expect(await faults(oidc({ audience: 'purser' }), { attestors: [deep] })).toEqual(['conflict', '/spiffeIdPrefix'])
   })
-  it('a kind that nobody makes is our own fault, not the operator’s', async () => {
+  it('an unknown kind is a fault of Purser, not of the operator', async () => {
     await expect(check({ ...oidc(), kind: 'join-token' })).rejects.toThrow('no attestor of kind join-token')
     await expect(check({ ...oidc(), kind: 'constructor' })).rejects.toThrow('no attestor of kind constructor')
   })
 })
 
-describe('what entries are judged by', () => {
+describe('rules for entries', () => {
   const row = (kind: string, definition: Record<string, unknown> = {}): AttestorRow => ({
     id: 'a', name: 'a', kind, spiffeIdPrefix: '/a/', definition: { kind, ...definition }, revision: 1,
   }) // prettier-ignore
   const reports = (row: AttestorRow, ...keys: string[]) => keys.map((key) => attestorRules(row).reports(key))
-  it('which facts there can be', () => {
+  it('the possible facts', () => {
     expect(reports(row('kubernetes'), 'k8s:ns', 'k8s:sa-uid', 'k8s:label', 'oidc:sub', 'constructor')).toEqual([true, true, false, false, false]) // prettier-ignore
     expect(reports(row('oidc'), 'oidc:sub', 'oidc:x', 'github:ref', 'k8s:ns')).toEqual([true, true, false, false])
     expect(reports(row('oidc', { preset: 'github-actions' }), 'oidc:sub', 'github:ref', 'gitlab:ref')).toEqual([true, true, false]) // prettier-ignore
     expect(reports(row('join-token'), 'join:token', 'oidc:sub')).toEqual([true, false])
   })
-  it('how they are found', () => {
+  it('the conditions on them', () => {
     expect(['kubernetes', 'oidc', 'join-token'].map((kind) => attestorRules(row(kind)).matches)).toEqual(['selectors', 'selectors', 'token']) // prettier-ignore
   })
 })

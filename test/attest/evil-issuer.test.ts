@@ -58,7 +58,7 @@ const honest =
       ? json(response, { issuer: self(), jwks_uri: `${self()}/keys` })
       : json(response, { keys: [goodKey] })
 
-it('an honest one is believed, and a forged proof of it is not', async () => {
+it('an honest issuer is trusted, and a forged proof of it is refused', async () => {
   const { attestor, token, server } = await start(honest)
   expect(await codeOf(attestText(attestor, token(rsa), now))).toBe('accepted')
   expect(await codeOf(attestText(attestor, token(evil), now))).toBe('proof_signature')
@@ -135,7 +135,7 @@ describe('a hostile issuer', () => {
     expect(logLines.length).toBeGreaterThan(0)
   }) // prettier-ignore
 
-  it('hangs: the proof waits five seconds at most, and others with it', async () => {
+  it('hangs: the proof waits at most five seconds, as do concurrent ones', async () => {
     const outboundWaits: ServerResponse[] = []
     const { attestor, token } = await start(() => (_path, response) => void outboundWaits.push(response))
     const all = await Promise.all(Array.from({ length: 20 }, () => codeOf(attestText(attestor, token(evil), now))))
@@ -143,13 +143,13 @@ describe('a hostile issuer', () => {
     expect(outboundWaits).toHaveLength(1)
   })
 
-  it.each(['otherCa', 'expired'] as const)('has a certificate that does not hold (%s)', async (identity) => {
+  it.each(['otherCa', 'expired'] as const)('has an invalid certificate (%s)', async (identity) => {
     const { attestor, token, server } = await start(honest, { identity })
     expect(await codeOf(attestText(attestor, token(rsa), now))).toBe('unavailable')
     expect(server.seen).toHaveLength(0)
   })
 
-  it('points a proof elsewhere by its header: nobody is asked', async () => {
+  it('names another host in the token header: Purser sends it no request', async () => {
     const evilServer = await httpServer((_request, response) => response.end(JSON.stringify({ keys: [evilKey] })))
     const { attestor, url } = await start(honest)
     for (const header of [{ jku: `http://127.0.0.1:${evilServer.port}/` }, { x5u: `http://127.0.0.1:${evilServer.port}/` }, { jwk: evilKey }, { x5c: ['AA'] }]) {

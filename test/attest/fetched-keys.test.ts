@@ -6,7 +6,7 @@ import { codeOf, ec, jwkOf, rsa } from './tokens.ts'
 const first = jwkOf(rsa.publicKey, { kid: 'first' })
 const second = jwkOf(ec.publicKey, { kid: 'second' })
 
-/** An issuer whose answers the test decides, and a clock that it turns. */
+/** An issuer with configurable answers, and a clock of the test. */
 function issuerOf(answer: () => Promise<Published>, events: KeyEvents = {}) {
   const state = { asked: 0, at: 0, answer }
   const keys = createFetchedKeys({
@@ -29,15 +29,15 @@ const answering = (keys: unknown[], maxAgeSeconds?: number) => async (): Promise
 const down = () => Promise.reject(new OutboundError('timeout', 'no complete answer within 5000 ms'))
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
-describe('asking an issuer', () => {
-  it('once for a thousand proofs at the same time', async () => {
+describe('requests to an issuer', () => {
+  it('are made once for a thousand concurrent proofs', async () => {
     const { state, find } = issuerOf(answering([first]))
     const all = await Promise.all(Array.from({ length: 1000 }, () => find('first')))
     expect(all.every(Boolean)).toBe(true)
     expect(state.asked).toBe(1)
   })
 
-  it('once in ten seconds for 10,000 made-up key ids, and known keys are served meanwhile', async () => {
+  it('are made once in ten seconds for 10,000 invented key ids, and known keys still verify meanwhile', async () => {
     const { state, find } = issuerOf(answering([first]))
     await find('first')
     state.at = 20_000
@@ -49,7 +49,7 @@ describe('asking an issuer', () => {
     expect(state.asked).toBe(2)
   })
 
-  it('again for a key that is new, after the pause', async () => {
+  it('are made again for a new key after the pause', async () => {
     const { state, find } = issuerOf(answering([first]))
     await find('first')
     state.answer = answering([first, second])
@@ -59,7 +59,7 @@ describe('asking an issuer', () => {
     expect(await find('second', 'ES256')).toBe(true)
   })
 
-  it('not for a known key with another algorithm', async () => {
+  it('are not made for a known key with another algorithm', async () => {
     const { state, find } = issuerOf(answering([first]))
     await find('first')
     state.at = 20_000
@@ -67,7 +67,7 @@ describe('asking an issuer', () => {
     expect(state.asked).toBe(1)
   })
 
-  it('before the keys are old, without a proof that waits', async () => {
+  it('refresh the keys before they expire, while no proof waits', async () => {
     const { state, find } = issuerOf(answering([first], 600))
     await find('first')
     let publish: (published: Published) => void = () => undefined
@@ -87,7 +87,7 @@ describe('asking an issuer', () => {
     [0, 60],
     [86_400, 3_600],
     [120, 120],
-  ])('a max-age of %s seconds means %i', async (maxAge, expected) => {
+  ])('treat a max-age of %s seconds as %i', async (maxAge, expected) => {
     const { state, find } = issuerOf(answering([first], maxAge))
     await find('first')
     state.at = expected * 800
@@ -99,8 +99,8 @@ describe('asking an issuer', () => {
   })
 })
 
-describe('an issuer that is down', () => {
-  it('at the first proof: 503, and not asked again for ten seconds', async () => {
+describe('an unreachable issuer', () => {
+  it('at the first proof: 503, and no new request for ten seconds', async () => {
     const { state, keys } = issuerOf(down)
     for (let n = 0; n < 50; n++) expect(await codeOf(keys.find('first', 'RS256'))).toBe('unavailable')
     expect(state.asked).toBe(1)
@@ -109,7 +109,7 @@ describe('an issuer that is down', () => {
     expect(await codeOf(keys.find('first', 'RS256'))).toBe('accepted')
   })
 
-  it('later: its keys count for a day, nobody waits for it, and then no longer', async () => {
+  it('later: its keys apply for a day without a wait, and then no longer', async () => {
     const failed: string[] = []
     const { state, keys, find } = issuerOf(answering([first]), { failed: (error) => failed.push(error.code) })
     await find('first')
@@ -126,7 +126,7 @@ describe('an issuer that is down', () => {
     expect(await find('second', 'ES256')).toBe(true)
   })
 
-  it('hangs: one waits for the keys’ end at most, the others go on', async () => {
+  it('that hangs delays one proof until the keys expire, and no other', async () => {
     const { state, find } = issuerOf(answering([first], 60))
     await find('first')
     let giveUp: () => void = () => undefined
@@ -143,8 +143,8 @@ describe('an issuer that is down', () => {
   })
 })
 
-describe('what an operator hears of', () => {
-  it('each key that is left out, and a set that is new altogether', async () => {
+describe('logs', () => {
+  it('name each key that was ignored, and a set that was replaced completely', async () => {
     const reports: string[] = []
     const events = {
       ignored: ({ why }: { why: string }) => reports.push(why),
@@ -159,7 +159,7 @@ describe('what an operator hears of', () => {
     expect(reports).toContain('replaced')
   })
 
-  it('an empty set is the issuer’s word: nothing verifies any more', async () => {
+  it('an empty set is valid: no proof verifies any more', async () => {
     const { state, find } = issuerOf(answering([first]))
     await find('first')
     state.answer = answering([])

@@ -1,4 +1,4 @@
-/** Tokens changed at random: nothing but a refusal ever comes of them, and facts are only what the issuer signed. */
+/** Randomly changed tokens cause only refusals, and selectors hold only facts that the issuer signed. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createAttestor } from '../../src/attest/kinds.ts'
@@ -38,7 +38,7 @@ const rows = [
 ]
 const attestors = rows.map((row) => createAttestor(row, parts))
 
-/** Accepted or refused; anything else that is thrown fails the test. */
+/** Accepted or refused; any other exception fails the test. */
 async function outcome(text: string): Promise<string[]> {
   return Promise.all(
     attestors.map((attestor) =>
@@ -57,7 +57,7 @@ const good = token()
 const name = fc.constantFrom('iss', 'aud', 'sub', 'exp', 'iat', 'nbf', 'jti', 'kubernetes.io', 'google', 'email', 'email_verified', 'repository_id', 'run_id', 'https://sts.amazonaws.com/', 'constructor', 'toString', 'a b', '') // prettier-ignore
 
 describe('mutated tokens', () => {
-  it('bytes: none is accepted', async () => {
+  it('with changed bytes: none is accepted', async () => {
     const change = fc.record({ at: fc.nat(good.length - 1), to: fc.constantFrom(...'AZaz09-_.=+/ \n\0é'.split('')), drop: fc.nat(3) })
     await fc.assert(
       fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 4 }), async (changes) => {
@@ -70,7 +70,7 @@ describe('mutated tokens', () => {
     )
   }) // prettier-ignore
 
-  it('signed claims of every shape: nothing is thrown but refusals', async () => {
+  it('with signed claims of every shape: only refusals are thrown', async () => {
     await fc.assert(
       fc.asyncProperty(fc.dictionary(name, fc.jsonValue(), { maxKeys: 6 }), async (claims) => {
         await outcome(craft({ alg: 'RS256', kid: 'r1' }, plain(claims), rs256()))
@@ -79,7 +79,7 @@ describe('mutated tokens', () => {
     )
   })
 
-  it('headers and payloads that are any JSON, or any text', async () => {
+  it('with headers and payloads that are any JSON, or any text', async () => {
     const segment = fc.oneof(fc.json(), fc.string(), fc.string({ unit: 'binary' }))
     await fc.assert(
       fc.asyncProperty(segment, segment, async (header, payload) => {
@@ -90,7 +90,7 @@ describe('mutated tokens', () => {
   })
 })
 
-it('reviews of every shape are refused, or name the account that they say', () => {
+it('reviews of every shape are refused, or name their account', () => {
   const shape = fc.record(
     { apiVersion: fc.constant('authentication.k8s.io/v1'), kind: fc.constant('TokenReview'), status: fc.record({ authenticated: fc.jsonValue(), error: fc.jsonValue(), audiences: fc.jsonValue(), user: fc.jsonValue() }, { requiredKeys: [] }) },
     { requiredKeys: [] },
@@ -103,7 +103,7 @@ it('reviews of every shape are refused, or name the account that they say', () =
   )
 }) // prettier-ignore
 
-it('whatever is in a claim, the ID is under the attestor’s prefix and the claim is one segment of it', async () => {
+it('whatever a claim contains, the ID has the attestor’s prefix and the claim is one segment of it', async () => {
   const [oidc] = attestors
   const definition = { name: 'any', attestor: 'lab', match: { 'oidc:team': '*' }, wide: true, spiffeId: 'spiffe://example.org/lab/team/{oidc:team}/x' } // prettier-ignore
   const entry = readEntry({ id: 'wl_1', name: 'any', attestorId: 'att_1', definition, disabled: false, revision: 1 })

@@ -1,4 +1,4 @@
-/** The signature of a proof, by itself: what RFC 7518 leaves one way to write, and what another library would take. */
+/** The signature of a proof: RFC 7518 allows one encoding, and other libraries accept more. */
 import { type KeyObject, constants, createPublicKey, createSecretKey, generateKeyPairSync, sign } from 'node:crypto'
 import { CompactSign } from 'jose'
 import { describe, expect, it } from 'vitest'
@@ -26,7 +26,7 @@ const withSignature = (token: string, signature: Uint8Array): string =>
 
 const es256Token = craft({ alg: 'ES256' }, plain(), es256())
 
-describe('what others signed', () => {
+describe('signatures of other libraries', () => {
   it.each(algorithms)('jose, %s: the key, another key, another text, another algorithm', async (alg) => {
     const { publicKey, privateKey } = pairFor(alg)
     const token = await new CompactSign(Buffer.from('text')).setProtectedHeader({ alg }).sign(privateKey)
@@ -74,18 +74,18 @@ describe('ECDSA', () => {
     ['a byte more', Buffer.concat([signature, Buffer.alloc(1)])],
     ['r and s with a zero before each', Buffer.concat([Buffer.alloc(1), signature.subarray(0, 32), Buffer.alloc(1), signature.subarray(32)])],
     ['s and r', Buffer.concat([signature.subarray(32), signature.subarray(0, 32)])],
-  ])('%s is no signature', (_, wrong) => {
+  ])('%s is not a valid signature', (_, wrong) => {
     expect(isSignedBy(withSignature(es256Token, wrong), ec.publicKey, 'ES256')).toBe(false)
   }) // prettier-ignore
 
-  it('the digest is the algorithm’s, though the curve would take any', () => {
+  it('the algorithm determines the digest, though the curve would allow any', () => {
     const other = craft({ alg: 'ES256' }, plain(), (text) =>
       sign('sha384', Buffer.from(text), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' }),
     )
     expect(isSignedBy(other, ec.publicKey, 'ES256')).toBe(false)
   })
 
-  it('a curve of the same length is another curve', () => {
+  it('another curve of the same length is refused', () => {
     const koblitz = generateKeyPairSync('ec', { namedCurve: 'secp256k1' })
     const token = craft({ alg: 'ES256' }, plain(), es256(koblitz.privateKey))
     expect(isSignedBy(token, koblitz.publicKey, 'ES256')).toBe(false)
@@ -102,7 +102,7 @@ describe('RSA', () => {
       }),
     )
 
-  it('PSS takes a salt as long as the digest, and no other', () => {
+  it('PSS requires a salt as long as the digest', () => {
     const by = (saltLength: number): boolean =>
       isSignedBy(signToken('sha256', constants.RSA_PKCS1_PSS_PADDING, saltLength), rsa.publicKey, 'PS256')
     expect([0, 20, 31, 32, 33, 222].map(by)).toEqual([false, false, false, true, false, false])
@@ -113,12 +113,12 @@ describe('RSA', () => {
     expect(isSignedBy(signToken('sha256', constants.RSA_PKCS1_PSS_PADDING, 32), rsa.publicKey, 'RS256')).toBe(false)
   })
 
-  it('SHA-1 is taken by none', () => {
+  it('SHA-1 is refused by every algorithm', () => {
     const token = signToken('sha1', constants.RSA_PKCS1_PADDING)
     expect(algorithms.filter((alg) => isSignedBy(token, rsa.publicKey, alg))).toEqual([])
   })
 
-  it('a signature of another length, or none', () => {
+  it('a signature of another length, or an empty one', () => {
     const token = craft({ alg: 'RS256' }, plain(), rs256())
     const { signature } = partsOf(token)
     const wrong = [Buffer.alloc(0), signature.subarray(1), Buffer.concat([Buffer.alloc(1), signature]), Buffer.alloc(256)]
@@ -126,7 +126,7 @@ describe('RSA', () => {
   }) // prettier-ignore
 })
 
-describe('keys that are no public key of the algorithm', () => {
+describe('keys that are not public keys of the algorithm', () => {
   it('a private key, a secret one', () => {
     expect(isSignedBy(es256Token, ec.privateKey, 'ES256')).toBe(false)
     const secret = createSecretKey(Buffer.alloc(32, 7))
@@ -134,7 +134,7 @@ describe('keys that are no public key of the algorithm', () => {
     expect([...algorithms, 'HS256'].filter((alg) => isSignedBy(hmac, secret, alg))).toEqual([])
   })
 
-  it('an RSA key that is bound to PSS serves no PKCS#1 v1.5, and is not what a JWK makes', () => {
+  it('an RSA key that is restricted to PSS verifies no PKCS#1 v1.5, and no JWK creates such a key', () => {
     const bound = generateKeyPairSync('rsa-pss', { modulusLength: 2048 })
     const token = craft({ alg: 'PS256' }, plain(), (input) =>
       sign('sha256', Buffer.from(input), { key: bound.privateKey, saltLength: 32 }),

@@ -5,7 +5,7 @@ import { weaknessOfRsa } from '../../src/keys/weak-keys.ts'
 import { adjacentRsa, rocaRsa, squareRsa } from '../support/weak-rsa.ts'
 import { ec, jwkOf, rsa } from './tokens.ts'
 
-/** No modulus of two primes, which takes long to make at this size, but none with a flaw that can be seen. */
+/** The modulus is not the product of two primes, which would take long to find at this size. It has no visible flaw. */
 function soundModulus(bytes: number): Buffer {
   for (;;) {
     const n = randomBytes(bytes)
@@ -21,7 +21,7 @@ const ofSize = (bytes: number, first: number, e = 'AQAB') => {
   return { kty: 'RSA', n: n.toString('base64url'), e }
 }
 
-describe('entries of a JWKS that are left out', () => {
+describe('ignored keys of a JWKS', () => {
   const cases: [string, unknown, string | RegExp][] = [
     ['null', null, 'not an object'],
     ['a list', [good], 'not an object'],
@@ -73,25 +73,25 @@ describe('entries of a JWKS that are left out', () => {
     expect(ignored[0]?.why).toMatch(reason)
   })
 
-  it('2,048 and 8,192 bits are the ends that count', async () => {
+  it('2,048 and 8,192 bits are the accepted limits', async () => {
     const { usable } = await createKeySet(
       [256, 1024].map((bytes) => ({ kty: 'RSA', n: soundModulus(bytes).toString('base64url'), e: 'AQAB' })),
     )
     expect(usable).toBe(2)
   })
 
-  it('the hundred-and-first', async () => {
+  it('the hundred-and-first key', async () => {
     const { usable, ignored } = await createKeySet(Array.from({ length: 103 }, () => good))
     expect([usable, ignored.length]).toEqual([100, 3])
   })
 
-  it('names a stranger’s kid for operators, cut', async () => {
+  it('the log names an ignored kid, cut to a maximum length', async () => {
     const { ignored } = await createKeySet([{ kty: 'oct', kid: 'x'.repeat(500) }])
     expect(ignored[0]?.kid).toHaveLength(64)
   })
 })
 
-describe('which key verifies', () => {
+describe('the key that verifies', () => {
   const names = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
   const served = async (jwk: Record<string, unknown>, allowed?: string[]): Promise<string[]> => {
     const set = await createKeySet([jwk], allowed)
@@ -99,7 +99,7 @@ describe('which key verifies', () => {
     return supported.flat()
   }
 
-  it('each key serves one algorithm: the one that it names, else the usual one of its type', async () => {
+  it('each key has one algorithm: the one that it names, or else the default of its type', async () => {
     expect(await served(jwkOf(rsa.publicKey))).toEqual(['RS256'])
     expect(await served(jwkOf(rsa.publicKey, { alg: 'PS384' }))).toEqual(['PS384'])
     expect(await served(jwkOf(ec.publicKey))).toEqual(['ES256'])
@@ -110,11 +110,11 @@ describe('which key verifies', () => {
     expect(await served(jwkOf(generateKeyPairSync('ed25519').publicKey))).toEqual(['EdDSA'])
   }) // prettier-ignore
 
-  it('an RSA key without alg serves those that an operator listed', async () => {
+  it('an RSA key without alg has those that an operator listed', async () => {
     expect(await served(jwkOf(rsa.publicKey), ['PS256', 'RS512', 'ES256'])).toEqual(['RS512', 'PS256'])
   })
 
-  it('two keys that fit are none: nobody guesses', async () => {
+  it('two matching keys are refused as ambiguous', async () => {
     const other = jwkOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey, { kid: 'r2' })
     const set = await createKeySet([good, other, { ...other, kid: 'same' }, { ...good, kid: 'same' }])
     expect(await set.find(undefined, 'RS256')).toBeUndefined()
@@ -124,7 +124,7 @@ describe('which key verifies', () => {
     expect(await set.find('', 'RS256')).toBeUndefined()
   })
 
-  it('one kid for two types tells them apart by algorithm', async () => {
+  it('one kid of two types is resolved by the algorithm', async () => {
     const set = await createKeySet([{ ...good, kid: 'k' }, jwkOf(ec.publicKey, { kid: 'k' })])
     expect(await set.find('k', 'ES256')).not.toBe(await set.find('k', 'RS256'))
   })

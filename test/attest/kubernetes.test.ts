@@ -59,7 +59,7 @@ const reviewing = ['tokenreview', 'jwks-then-tokenreview'] as const
 const reviews = () => kube.seen.filter(({ path }) => path.endsWith('/tokenreviews'))
 
 describe.each(modes)('a token of a pod (%s)', (verify) => {
-  it('gives namespace, account, pod and node, with their ids', async () => {
+  it('yields namespace, account, pod and node, with their ids', async () => {
     const attested = await attestText(attestorOf(verify), kube.token(), new Date())
     expect({ ...attested.selectors }).toEqual({
       'k8s:ns': 'prod',
@@ -75,7 +75,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
     expect(attested.singleUse).toBeUndefined()
   })
 
-  it('asks with our audience, as ourselves, and never with the workload’s token as credential', async () => {
+  it('is reviewed with our audience and credential, never with the workload’s token as credential', async () => {
     const token = kube.token()
     await attestText(attestorOf(verify), token, new Date())
     expect(reviews()).toHaveLength(verify === 'jwks' ? 0 : 1)
@@ -83,7 +83,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
     expect(new Set(kube.seen.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${kube.reviewer}`]))
   })
 
-  it('the same again, by a restarted container, is the same instance', async () => {
+  it('presented again by a restarted container yields the same instance', async () => {
     const attestor = attestorOf(verify)
     const token = kube.token()
     const [first, second] = [
@@ -95,7 +95,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
     expect(three.instance).toEqual(first.instance)
   })
 
-  it('without a pod: said so, and each token is its own instance', async () => {
+  it('without a pod: the proof is not pod-bound, and each token is its own instance', async () => {
     const attestor = attestorOf(verify)
     const first = await attestText(attestor, kube.token({ pod: null }), new Date())
     const two = await attestText(attestor, kube.token({ pod: null }), new Date())
@@ -104,7 +104,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
     expect(Object.keys(first.selectors)).toEqual(['k8s:ns', 'k8s:sa', 'k8s:sa-uid'])
   })
 
-  it('a node without an object, and several audiences, as External Secrets asks for', async () => {
+  it('a node without an object, and several audiences, as External Secrets requests them', async () => {
     const token = kube.token({ audience: ['a', audience, 'b'], kube: { node: { name: 'n2' } } })
     expect((await attestText(attestorOf(verify), token, new Date())).selectors['k8s:node']).toBe('n2')
     expect(await judge(verify, token, { otherAudiences: 'refuse' })).toBe('proof_audience')
@@ -148,7 +148,7 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
     expect(reviews()).toHaveLength(0)
   })
 
-  it('a forged one is refused', async () => {
+  it('a forged token is refused', async () => {
     const [, payload = ''] = kube.token().split('.')
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString())
     const header = { alg: 'ES256', kid: kube.jwk.kid }
@@ -164,8 +164,8 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
   })
 })
 
-describe('what is gone', () => {
-  it.each(reviewing)('a deleted pod, or account, is refused by the cluster (%s)', async (verify) => {
+describe('deleted objects', () => {
+  it.each(reviewing)('a deleted pod or account is refused by the cluster (%s)', async (verify) => {
     const token = kube.token()
     expect(await judge(verify, token)).toBe('accepted')
     kube.state.gone.add('bbbbbbbb-0000-4000-8000-000000000001')
@@ -174,7 +174,7 @@ describe('what is gone', () => {
     kube.state.gone.add('aaaaaaaa-0000-4000-8000-000000000001')
     expect(await judge(verify, token)).toBe('proof_rejected')
   })
-  it('keys alone can’t know of it: until the token’s end', async () => {
+  it('local verification accepts the token until its end', async () => {
     kube.state.gone.add('bbbbbbbb-0000-4000-8000-000000000001')
     expect(await judge('jwks', kube.token())).toBe('accepted')
   })
@@ -280,7 +280,7 @@ describe('replies of a hostile cluster to a review', () => {
     expect(await judge('tokenreview', kube.token({ pod: null }))).toBe('proof_rejected')
   })
 
-  it('what it says in its error goes to operators, cut and printable', async () => {
+  it('its error text reaches operators, cut and printable', async () => {
     kube.state.answer = set('status', { authenticated: false, error: `\u001b[31m${'x'.repeat(1000)}\u202e` })
     const refusal = await attestText(attestorOf('tokenreview'), kube.token(), new Date()).then(() => undefined, (error: unknown) => error) // prettier-ignore
     const { explanation } = (refusal as { info: { explanation: { error: string } } }).info
@@ -288,7 +288,7 @@ describe('replies of a hostile cluster to a review', () => {
   })
 })
 
-describe('faults that are ours: 503, a line in the log, and nothing said to strangers', () => {
+describe('faults on our side: 503, a line in the log, and no detail for the caller', () => {
   const answers =
     (status: number, body = '{}', headers: Record<string, string> = {}) =>
     (path: string, response: import('node:http').ServerResponse): boolean => {
@@ -317,12 +317,12 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
     const check = await attestor.check(new Date())
     expect(check).toEqual([{ ok: false, what: 'TokenReview', detail: expect.stringMatching(words) }])
   })
-  it('200 in place of 201 is no review', async () => {
+  it('200 instead of 201 is no review', async () => {
     kube.state.instead = answers(200)
     expect(await judge('tokenreview', kube.token())).toBe('proof_rejected')
   })
 
-  it('another certificate: the credential is not even sent', async () => {
+  it('another certificate: the credential is not sent', async () => {
     const stranger = await startKubeStandIn({ identity: ids.otherCa, caPem: ids.ca, issuer: kube.issuer })
     try {
       for (const verify of modes) expect(await judge(verify, kube.token(), { standIn: stranger })).toBe('unavailable')
@@ -332,7 +332,7 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
     }
   })
 
-  it('a token file that is missing, empty, or holds something else than a JWT', async () => {
+  it('a token file that is missing, empty, or holds no JWT', async () => {
     for (const content of [undefined, '', 'root:x:0:0:root:/root:/bin/sh', 'QUJD'.repeat(11), `${kube.reviewer} x`]) {
       if (content === undefined) files.delete(tokenFile)
       else files.set(tokenFile, content)
@@ -341,7 +341,7 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
     expect(kube.seen).toHaveLength(0)
   })
 
-  it('the token file is read at each use: the kubelet renews it', async () => {
+  it('the token file is read at each use, because the kubelet renews it', async () => {
     const attestor = attestorOf('tokenreview')
     files.set(tokenFile, 'eyJhbGciOiJub25lIn0.e30.b2xk')
     expect(await codeOf(attestText(attestor, kube.token(), new Date()))).toBe('unavailable')
@@ -349,7 +349,7 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
     expect(await codeOf(attestText(attestor, kube.token(), new Date()))).toBe('accepted')
   })
 
-  it('a cluster that hangs is given up after five seconds', async () => {
+  it('a hanging cluster is aborted after five seconds', async () => {
     kube.state.instead = (path) => path.endsWith('/tokenreviews')
     const attestor = attestorOf('tokenreview')
     const all = Promise.all(Array.from({ length: 300 }, () => codeOf(attestText(attestor, kube.token(), new Date()))))
@@ -358,8 +358,8 @@ describe('faults that are ours: 503, a line in the log, and nothing said to stra
   })
 })
 
-describe('where a cluster’s keys are read', () => {
-  it('our credential goes to the API server alone, whatever its document names', async () => {
+describe('the source of a cluster’s keys', () => {
+  it('our credential goes only to the API server, whatever its document names', async () => {
     const stranger = await startKubeStandIn({ identity: ids.good, caPem: ids.ca })
     try {
       kube.state.jwksUri = `${stranger.url}/openid/v1/jwks`
@@ -370,7 +370,7 @@ describe('where a cluster’s keys are read', () => {
       await stranger.stop()
     }
   })
-  it('a document of another issuer is not followed', async () => {
+  it('a document of another issuer is refused', async () => {
     expect(await judge('jwks', kube.token({ claims: { iss: 'https://other.example' } }), { issuer: 'https://other.example' })).toBe('unavailable')
     expect(logLines.at(-1)?.note).toContain('another issuer than the configured one')
   }) // prettier-ignore
@@ -379,7 +379,7 @@ describe('where a cluster’s keys are read', () => {
     expect(await judge('jwks', kube.token(), more)).toBe('accepted')
     expect(kube.seen).toHaveLength(0)
   })
-  it('a second cluster with the same names is another issuer, and its keys are no keys of the first', async () => {
+  it('a second cluster with the same names is another issuer, whose keys do not verify tokens of the first', async () => {
     const west = await startKubeStandIn({ identity: ids.good, caPem: ids.ca, issuer: kube.issuer })
     try {
       for (const verify of ['jwks', 'jwks-then-tokenreview']) {
@@ -392,7 +392,7 @@ describe('where a cluster’s keys are read', () => {
 })
 
 describe('in-cluster', () => {
-  it('uses what the pod is given of its own cluster', async () => {
+  it("uses the files of the pod's own cluster", async () => {
     const mount = '/var/run/secrets/kubernetes.io/serviceaccount'
     const requests: unknown[] = []
     const parts = partsFor(
@@ -420,13 +420,13 @@ describe('in-cluster', () => {
 })
 
 describe('check', () => {
-  it('says that all is well', async () => {
+  it('reports a healthy cluster', async () => {
     expect(await attestorOf('jwks-then-tokenreview').check(new Date())).toEqual([
       { ok: true, what: 'discovery and keys', detail: '1 usable' },
       { ok: true, what: 'TokenReview', detail: 'the server answers us' },
     ])
   })
-  it('says what a server is that vouches for anything', async () => {
+  it('identifies a server that accepts every token', async () => {
     kube.state.instead = (path, response) => {
       if (!path.endsWith('/tokenreviews')) return false
       const user = { username: 'system:serviceaccount:a:b', uid: 'x', groups: ['system:serviceaccounts', 'system:serviceaccounts:a'], extra: {} } // prettier-ignore

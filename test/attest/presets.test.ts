@@ -1,4 +1,4 @@
-/** What presets read and refuse, and which conditions they demand of workload entries. */
+/** What presets read and refuse, and the conditions that they require of workload entries. */
 import { describe, expect, it } from 'vitest'
 import { createAttestor } from '../../src/attest/kinds.ts'
 import { checkDefinition } from '../../src/attest/kinds.ts'
@@ -38,7 +38,7 @@ const github = {
 describe('github-actions', () => {
   const entry: Match = { 'github:repository-id': '42', 'github:ref': 'refs/heads/main' }
 
-  it('gives short facts, each once, and takes each token once', async () => {
+  it('yields each short fact once, and accepts each token once', async () => {
     const { attest } = await attestorOf('github-actions')
     const { selectors, singleUse: once, instance } = await attest(github)
     expect(selectors['github:repository-id']).toBe('42')
@@ -48,7 +48,7 @@ describe('github-actions', () => {
     expect(instance).toEqual(['github-run', '42', '100', '1', '900'])
   })
 
-  it('jobs of one run are instances of their own, and an attempt is another', async () => {
+  it('jobs of one run are separate instances, as is another attempt', async () => {
     const { attest } = await attestorOf('github-actions')
     const instances = await Promise.all(
       [github, { ...github, check_run_id: '901' }, { ...github, run_attempt: '2' }, { ...github, run_id: '101' }].map(
@@ -70,13 +70,13 @@ describe('github-actions', () => {
     ['an environment with a colon, where the ref belongs', { ref: 'refs/heads/x', environment: 'prod:ref:refs/heads/main', sub: 'repo:acme/shop:environment:prod%3Aref%3Arefs%2Fheads%2Fmain' }, 'no match'],
     ['a tag named main', { ref: 'refs/tags/main', ref_type: 'tag' }, 'no match'],
   ] // prettier-ignore
-  it.each(strangers)('is not taken for ours: %s', async (_, claims, expectedCode) => {
+  it.each(strangers)('refuses a foreign job: %s', async (_, claims, expectedCode) => {
     const { attest, code } = await attestorOf('github-actions')
     if (expectedCode === 'proof_rejected') return expect(await code({ ...github, ...claims })).toBe(expectedCode)
     const { selectors } = await attest({ ...github, ...claims })
     expect(matches(entry, selectors, false)).toBe(false)
   })
-  it('ours is', async () => {
+  it('accepts our job', async () => {
     const { attest } = await attestorOf('github-actions')
     for (const claims of [github, { ...github, repository: 'acme/renamed', sub: 'repo:acme@7/renamed@42:ref:refs/heads/main' }]) {
       expect(matches(entry, (await attest(claims)).selectors, false)).toBe(true)
@@ -93,7 +93,7 @@ describe('github-actions', () => {
     },
   )
 
-  it('other algorithms are not taken, whatever the keys', async () => {
+  it('refuses other algorithms, whatever the keys', async () => {
     await expect(attestorOf('github-actions', { algorithms: ['ES256'] })).rejects.toMatchObject({
       code: 'impossible',
       info: { errors: [{ pointer: '/algorithms' }] },
@@ -110,7 +110,7 @@ const gitlab = {
 describe('gitlab-ci', () => {
   const entry: Match = { 'gitlab:project-id': '42', 'gitlab:ref': 'refs/heads/main', 'gitlab:ref-protected': 'true' }
 
-  it('gives short facts, numbers and booleans as text, and takes a token as often as the job needs it', async () => {
+  it('yields short facts, numbers and booleans as text, and accepts a token as often as the job needs it', async () => {
     const { attest } = await attestorOf('gitlab-ci')
     const { selectors, singleUse: once, instance } = await attest({ ...gitlab, ref_protected: true })
     expect(selectors['gitlab:runner-id']).toBe('3')
@@ -129,11 +129,11 @@ describe('gitlab-ci', () => {
     ['a fork’s merge request', { project_id: '99', project_path: 'eve/shop', job_project_id: '42', job_project_path: 'acme/shop' }],
     ['a ref type of prototypes', { ref_type: 'constructor', ref_path: undefined }],
   ] // prettier-ignore
-  it.each(strangers)('is not taken for ours: %s', async (_, claims) => {
+  it.each(strangers)('refuses a foreign job: %s', async (_, claims) => {
     const { attest } = await attestorOf('gitlab-ci')
     expect(matches(entry, (await attest({ ...gitlab, ...claims })).selectors, false)).toBe(false)
   })
-  it('ours is, also of a GitLab that has no ref_path', async () => {
+  it('accepts our job, also of a GitLab without ref_path', async () => {
     const { attest } = await attestorOf('gitlab-ci')
     for (const claims of [gitlab, { ...gitlab, ref_path: undefined }]) {
       expect(matches(entry, (await attest(claims)).selectors, false)).toBe(true)
@@ -147,14 +147,14 @@ const googleVm = {
 } // prettier-ignore
 
 describe('google', () => {
-  it('takes a machine, with its immutable numbers', async () => {
+  it('accepts a machine with its immutable numbers', async () => {
     const { attest } = await attestorOf('google')
     const { selectors, instance } = await attest(googleVm)
     expect(selectors['gcp:project-number']).toBe('739419398126')
     expect(selectors['gcp:sub']).toBe('1122')
     expect(instance).toEqual(['gcp-instance', '739419398126', '152986662232938449'])
   })
-  it('takes a service account without a machine', async () => {
+  it('accepts a service account without a machine', async () => {
     const { attest } = await attestorOf('google')
     const { selectors, instance } = await attest({
       ...googleVm,
@@ -184,14 +184,14 @@ describe('google', () => {
     expect(await code({ ...googleVm, google: undefined, ...claims })).toBe('proof_rejected')
   })
 
-  it('the same service account of another project is another', async () => {
+  it('distinguishes the same service account of another project', async () => {
     const { attest } = await attestorOf('google')
     const other = { ...googleVm, google: { compute_engine: { ...googleVm.google.compute_engine, project_number: 1, instance_id: '2' } } }
     const { selectors } = await attest(other)
     expect(matches({ 'gcp:project-number': '739419398126' }, selectors, false)).toBe(false)
   }) // prettier-ignore
 
-  it('its issuer and the place of its keys are fixed', async () => {
+  it('its issuer and the source of its keys are fixed', async () => {
     await expect(attestorOf('google', { issuer: 'https://accounts.google.com.evil.example' })).rejects.toMatchObject({ code: 'impossible' })
     const { definition } = await checkDefinition({ name: 'g', kind: 'oidc', preset: 'google', audience }, configuration, definitionParts)
     expect(definition).toMatchObject({ issuer: 'https://accounts.google.com', keys: { jwksUrl: 'https://www.googleapis.com/oauth2/v3/certs' } })
@@ -211,7 +211,7 @@ const inAws = (more: Record<string, unknown>) => ({
 })
 
 describe('aws', () => {
-  it('gives account and principal; what the caller said of itself is no fact', async () => {
+  it('yields account and principal; what the caller states about itself is no fact', async () => {
     const { attest } = await attestorOf('aws', { issuer: awsIssuer })
     const { selectors, instance } = await attest(aws)
     expect({ ...selectors }).toEqual({
@@ -236,14 +236,14 @@ describe('aws', () => {
   })
 
   it.each([undefined, 'https://sts.amazonaws.com', 'https://x.tokens.sts.global.api.aws', `${awsIssuer}/`, `${awsIssuer}.evil.example`, 'https://evil.example/?https://8f2c1d9e-77aa.tokens.sts.global.api.aws'])(
-    'an account’s own issuer is needed: %s',
+    'requires an account’s own issuer: %s',
     async (issuer) => {
       await expect(attestorOf('aws', { ...(issuer !== undefined && { issuer }) })).rejects.toMatchObject({ code: 'impossible' })
     },
   ) // prettier-ignore
 })
 
-describe('conditions that an entry must state', () => {
+describe('required conditions of an entry', () => {
   const main = { 'github:ref': 'refs/heads/main' }
   const guarded = { 'gitlab:ref-protected': 'true' }
   const cases: [string, Match, boolean][] = [
@@ -291,7 +291,7 @@ describe('conditions that an entry must state', () => {
     ['gitlab-ci', { 'gitlab:ref-protected': 'true' }, true],
     ['gitlab-ci', { 'gitlab:environment': 'production', 'gitlab:environment-protected': 'true' }, true],
   ]
-  it.each(runs)('%s: an id with %j tells runs apart: %s', (preset, match, enough) => {
+  it.each(runs)('%s: an id with %j distinguishes runs: %s', (preset, match, enough) => {
     const ids = preset === 'gitlab-ci' ? { 'gitlab:project-id': '42' } : { 'github:repository-id': '42' }
     const words = widthFault({ definition: { preset } }, { ...ids, ...match }, false)
     expect(words === undefined).toBe(enough)
@@ -299,7 +299,7 @@ describe('conditions that an entry must state', () => {
     expect(widthFault({ definition: { preset } }, { ...ids, ...match }, true)).toBeUndefined()
   })
 
-  it('nothing is asked where there is no preset', () => {
+  it('nothing is required without a preset', () => {
     expect(widthFault({ definition: {} }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
     expect(widthFault({ definition: { preset: 'constructor' } }, { 'oidc:sub': 'x' }, false)).toBeUndefined()
   })
@@ -316,7 +316,7 @@ describe('Nomad, as a plain issuer', () => {
   it.each([{ nomad_job_id: 'app-admin' }, { nomad_job_id: 'app/dispatch-1-2' }, { nomad_job_id: 'App' }, { nomad_namespace: 'prod' }, { nomad_job_id: ['app-admin'] }])('%j is another job', async (claims) => {
     expect(matches(entry, (await attestClaims(claims)).selectors, false)).toBe(false)
   })
-  it('the default identity, without audience and end, is no proof', async () => {
+  it('the default identity, without audience and end, is refused', async () => {
     expect(await codeOf(() => attestClaims({ aud: undefined, exp: undefined }))).toBe('proof_claims')
     expect(await codeOf(() => attestClaims({ exp: undefined }))).toBe('proof_claims')
   })

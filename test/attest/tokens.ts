@@ -1,4 +1,4 @@
-/** Tokens that no well-meaning issuer makes: every byte of header, payload and signature is the test's. */
+/** Tokens that no well-meaning issuer creates: the test controls every byte of header, payload and signature. */
 import { type KeyObject, createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import type { Attested, Attestor, AttestorParts } from '../../src/attest/attestor.ts'
 import { readProofText } from '../../src/attest/proof-text.ts'
@@ -32,7 +32,7 @@ export const plain = (more: Record<string, unknown> = {}): Record<string, unknow
   ...more,
 })
 
-/** What is signed is exactly these texts. `signature` makes the third part of the first two. */
+/** Exactly these texts are signed. `signature` computes the third part from the first two. */
 export function craft(header: unknown, payload: unknown, signature: (input: string) => Buffer): string {
   const input = `${b64(text(header))}.${b64(text(payload))}`
   return `${input}.${signature(input).toString('base64url')}`

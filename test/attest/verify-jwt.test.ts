@@ -1,4 +1,4 @@
-/** Forged and malformed JWTs against the one verifier: each is refused with its true code. */
+/** Forged and malformed JWTs: each is refused with its true code. */
 import { createPublicKey, sign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createAttestor } from '../../src/attest/kinds.ts'
@@ -45,7 +45,7 @@ function attestorOf(more: Record<string, unknown> = {}, keys: unknown[] = jwks) 
 
 const judge = (proof: string, more?: Record<string, unknown>) => codeOf(() => attestText(attestorOf(more), proof, now))
 
-it('a good token gives its facts', async () => {
+it('a valid token yields its facts', async () => {
   const {
     selectors,
     instance,
@@ -66,7 +66,7 @@ describe('algorithms', () => {
   it.each(['none', 'None', 'NONE', 'nOnE', '', undefined, null, 0, ['RS256']])('alg %j', async (alg) => {
     const header = JSON.stringify({ alg, kid: 'r1' })
     expect(await judge(craft(header, plain(), rs256()))).toBe('proof_algorithm')
-    // Without a signature there is no third part, which is no compact JWS.
+    // Without a signature the third part is missing, so it is no compact JWS.
     expect(await judge(`${b64(header)}.${b64(JSON.stringify(plain()))}.`)).toBe('proof_malformed')
   })
 
@@ -96,7 +96,7 @@ describe('algorithms', () => {
     }
   })
 
-  it('an attestor that lists algorithms takes those alone', async () => {
+  it('an attestor with a list of algorithms accepts only those', async () => {
     expect(await judge(token(), { algorithms: ['ES256'] })).toBe('proof_algorithm')
     expect(await judge(craft({ alg: 'ES256', kid: 'e1' }, plain(), es256()), { algorithms: ['ES256'] })).toBe(
       'accepted',
@@ -116,10 +116,10 @@ describe('claims', () => {
   it.each([undefined, '', [], [''], {}, null, 1, [1], [null], [[audience]], { 0: audience }])('aud %j', async (aud) => {
     expect(await judge(token({ aud }))).toBe('proof_claims')
   })
-  it.each([`${audience}/`, audience.toUpperCase(), [`${audience} `], 'https://other.example'])('aud %j is another', async (aud) => {
+  it.each([`${audience}/`, audience.toUpperCase(), [`${audience} `], 'https://other.example'])('aud %j is another audience', async (aud) => {
     expect(await judge(token({ aud }))).toBe('proof_issuer')
   })
-  it('others beside ours: refused unless the attestor allows them', async () => {
+  it('further audiences are refused unless the attestor allows them', async () => {
     expect(await judge(token({ aud: [audience, 'other'] }))).toBe('proof_audience')
     expect(await judge(token({ aud: [audience, audience] }))).toBe('proof_audience')
     expect(await judge(token({ aud: ['other', audience] }), { otherAudiences: 'allow' })).toBe('accepted')
@@ -130,13 +130,13 @@ describe('claims', () => {
   it.each([undefined, null, '1', String(seconds + 300), 1e308, 2 ** 53, 1e12, -1, 0, [seconds + 300], {}, true])('exp %j', async (exp) => {
     expect(['proof_claims', 'proof_malformed']).toContain(await judge(token({ exp })))
   })
-  it('exp that JSON can’t hold', async () => {
+  it('an exp that JSON cannot hold', async () => {
     for (const exp of ['NaN', 'Infinity', '1e999', '-1e999', '0x7fffffff']) {
       const payload = JSON.stringify(plain()).replace(/"exp":\d+/, `"exp":${exp}`)
       expect(await judge(craft({ alg: 'RS256', kid: 'r1' }, payload, rs256()))).toBe('proof_malformed')
     }
   })
-  it('times, to the second', async () => {
+  it('times apply to the second', async () => {
     expect(await judge(token({ exp: seconds }))).toBe('proof_expired')
     expect(await judge(token({ exp: seconds - 1 }))).toBe('proof_expired')
     expect(await judge(token({ exp: seconds + 1 }))).toBe('accepted')
@@ -150,7 +150,7 @@ describe('claims', () => {
     expect(await judge(token({ iat: seconds - 3601 }))).toBe('proof_too_old')
     expect(await judge(token({ iat: seconds + 30, exp: seconds + 20 }))).toBe('proof_claims')
   })
-  it('an expired token that is forged as well is reported as forged', async () => {
+  it('an expired token that is also forged is reported as forged', async () => {
     expect(await judge(craft({ alg: 'RS256', kid: 'r1' }, plain({ exp: 5, iat: 4 }), () => Buffer.alloc(256)))).toBe('proof_signature')
   })
 
@@ -161,20 +161,20 @@ describe('claims', () => {
   it('a lone surrogate', async () => {
     expect(await judge(craft({ alg: 'RS256', kid: 'r1' }, JSON.stringify(plain()).replace('"web"', '"\\ud800"'), rs256()))).toBe('proof_malformed')
   })
-  it.each(['a..b', 'repo:o/r:ref:refs/heads/a.b', '...', 'system:serviceaccount:a:b', 'x'.repeat(1024)])('sub %j is one', async (sub) => {
+  it.each(['a..b', 'repo:o/r:ref:refs/heads/a.b', '...', 'system:serviceaccount:a:b', 'x'.repeat(1024)])('sub %j is accepted', async (sub) => {
     expect(await judge(token({ sub }))).toBe('accepted')
   })
 
   it.each(['', 1, [], {}, 'x'.repeat(257)])('jti %j', async (jti) => {
     expect(await judge(token({ jti }))).toBe('proof_claims')
   })
-  it('a token without jti, where each is taken once', async () => {
+  it('a token without jti, when each is single-use', async () => {
     expect(await judge(token({ jti: undefined }), { singleUse: true })).toBe('proof_claims')
     const { singleUse: once } = await attestText(attestorOf({ singleUse: true }), token({ jti: 'X' }), now)
     expect(once).toEqual({ id: 'X', until: new Date((seconds + 300) * 1000) })
   })
 
-  it('names that are members of every object give nothing to anybody', async () => {
+  it('claims that are named like members of every object match nothing', async () => {
     for (const name of ['constructor', 'toString', 'hasOwnProperty', 'prototype', '__defineGetter__', 'valueOf']) {
       const { selectors } = await attestText(attestorOf(), token({ [name]: 'admin' }), now)
       expect(Object.getPrototypeOf(selectors)).toBeNull()
@@ -185,14 +185,14 @@ describe('claims', () => {
     expect(({} as { admin?: boolean }).admin).toBeUndefined()
   })
 
-  it('a claim that no entry could name or no screen could show is no fact', async () => {
+  it('a claim that no entry can name or no screen can show is no fact', async () => {
     const odd = { 'a b': 'x', 'a{b}': 'x', ['é']: 'x', name: 'a\u202eb', long: 'x'.repeat(1025), many: Array(257).fill('x'), mixed: ['a', 1], ['k'.repeat(252)]: 'x' }
     const { selectors } = await attestText(attestorOf(), token(odd), now)
     expect(Object.keys(selectors)).toEqual(['oidc:sub'])
   })
 }) // prettier-ignore
 
-describe('text', () => {
+describe('encodings', () => {
   const good = token()
   const [head = '', body = '', signature = ''] = good.split('.')
   const forms: [string, string, string][] = [
@@ -235,7 +235,7 @@ describe('text', () => {
     expect(await judge(proof)).toBe(code)
   })
 
-  it('no other text of the same bytes is accepted', async () => {
+  it('other encodings of the same bytes are refused', async () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     const same = alphabet.split('').map((last) => signature.slice(0, -1) + last)
     const others = same.filter((encoding) => encoding !== signature && Buffer.from(encoding, 'base64url').equals(Buffer.from(signature, 'base64url')))
@@ -243,7 +243,7 @@ describe('text', () => {
     for (const other of others) expect(await judge(`${head}.${body}.${other}`)).toBe('proof_malformed')
   }) // prettier-ignore
 
-  it('an ECDSA signature (r, n - s) verifies as well, so nothing is kept by a token’s text', async () => {
+  it('an ECDSA signature (r, n - s) verifies as well, so the text of a token is no key', async () => {
     const token = craft({ alg: 'ES256', kid: 'e1' }, plain(), es256())
     const bytes = Buffer.from(token.split('.')[2] ?? '', 'base64url')
     const order = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
@@ -255,7 +255,7 @@ describe('text', () => {
     expect(second.instance).toEqual(first.instance)
   }) // prettier-ignore
 
-  it('signatures that are cut, longer, DER, or zero', async () => {
+  it('signatures that are cut, too long, DER, or zero', async () => {
     const raw = Buffer.from(signature, 'base64url')
     for (const bytes of [raw.subarray(1), Buffer.concat([raw, Buffer.of(0)]), Buffer.alloc(256), Buffer.of(0)]) {
       expect(await judge(`${head}.${body}.${bytes.toString('base64url')}`)).toBe('proof_signature')
@@ -268,14 +268,14 @@ describe('text', () => {
     }
   })
 
-  it('costs little: 1 MiB of dots, and a token of five parts', () => {
+  it('are refused cheaply: 1 MiB of dots, and a token of five parts', () => {
     const before = process.memoryUsage().rss
     for (let n = 0; n < 200; n++) expect(() => readProofText('.'.repeat(1_048_576))).toThrow('proof_too_large')
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1_048_576)
   })
 })
 
-it('the same kid and sub at another issuer is no proof here', async () => {
+it('the same kid and sub of another issuer are refused', async () => {
   const other = { ...plain({ iss: 'https://b.example' }) }
   const token = craft({ alg: 'RS256', kid: 'r1' }, other, rs256())
   expect(await judge(token)).toBe('proof_issuer')

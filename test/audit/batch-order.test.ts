@@ -1,4 +1,4 @@
-/** Items of one batch are judged by the same state, so their order in the log must not contradict it. */
+/** Items of one batch are decided with the same state, so their order in the log must not contradict it. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createNoteSigner } from '@purser/sdk/verify'
 import { expect, it, onTestFinished } from 'vitest'
@@ -8,7 +8,7 @@ import type { Effects } from '../../src/store/effects.ts'
 import { testPostgres } from '../support/database.ts'
 import { secretWrite } from '../support/secret-write.ts'
 
-it('a read of the version before comes before the write that replaces it', async () => {
+it('a read of the earlier version precedes the write that replaces it', async () => {
   const db = await testPostgres()
   onTestFinished(() => db.close())
   const head = { instance_id: '00000000-0000-4000-8000-000000000000', trust_domain: 'example.org', issuer: 'https://x' }

@@ -34,7 +34,7 @@ async function expectClosed(purser: TestPurser, issuer: Issuer): Promise<void> {
   expect(log?.detail).not.toContain(purser.dataDir)
 }
 
-describe('replicas on a database that was put back', () => {
+describe('replicas on a restored database', () => {
   let place: Place
   let issuer: Issuer
   let admin: string
@@ -67,7 +67,7 @@ describe('replicas on a database that was put back', () => {
     for (const dir of dirs) await rm(dir, { recursive: true, force: true })
   })
 
-  it('a replica without a kept head issues until one with a head starts: then neither issues or serves a head', async () => {
+  it('a replica without a stored head issues until one with a head starts: then neither issues or serves a head', async () => {
     second = await joinReplica(place, admin, dirs[0] ?? '')
     expect((await ask(second, issuer)).status).toBe(200)
     first = await place.start(admin)
@@ -77,7 +77,7 @@ describe('replicas on a database that was put back', () => {
     await expectClosed(second, issuer)
   })
 
-  it('the database says so, with the reason; nothing is appended any more', async () => {
+  it('the database stores the closing and its reason; nothing is appended any more', async () => {
     const head = await first.knex('log_head').first()
     expect(head).toMatchObject({
       issuing: false,
@@ -102,7 +102,7 @@ describe('replicas on a database that was put back', () => {
     await expectClosed(third, issuer)
   })
 
-  it('doctor says the reason and what to do, on a host that kept no head', async () => {
+  it('doctor reports the reason and the remedy, on a host without a stored head', async () => {
     const env = { ...place.env(), PURSER_DATA_DIR: dirs[2] ?? '', PURSER_LISTEN: '127.0.0.1:0' }
     const { code, out } = await diagnose(env)
     expect(code).toBe(1)

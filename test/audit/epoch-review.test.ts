@@ -66,21 +66,21 @@ describe.each(frontDoorStores)('in a new epoch (%s)', (store) => {
     await place.remove()
   })
 
-  it('whoever was revoked stays out', async () => {
+  it('revoked workloads stay refused', async () => {
     expect(await reasonOf(await present(proofs.revoked))).toEqual([401, 'blocked'])
   })
 
-  it('whoever the review revokes is out, by a session that the older epoch ended', async () => {
+  it('revocations during the review apply, also by a session that the older epoch ended', async () => {
     expect(await reasonOf(await present(proofs.reviewed))).toEqual([401, 'blocked'])
   })
 
-  it('a proof that was used is used', async () => {
+  it('a used proof stays used', async () => {
     await purser.knex('claim').update({ claimed_at: purser.knex.raw(`claimed_at - interval '61 seconds'`) })
     expect(await reasonOf(await present(proofs.once))).toEqual([401, 'proof_replayed'])
     expect((await present(proofs.job)).status).toBe(200)
   })
 
-  it('everybody else comes back, as a session whose id none had before, in the lost time neither', async () => {
+  it('all others attest again, with session ids that none had before, nor in the lost time', async () => {
     const [first, again] = [sessionOf(await present(proofs.live)), sessionOf(await present(proofs.live))]
     expect(again).toBe(first)
     expect(Object.values(sessions)).not.toContain(first)

@@ -20,12 +20,12 @@ function treeOf(size: number) {
 const judge = (note: string, size = 300, log = identity) =>
   contradiction(treeOf(size), log, { where: 'log-head', note })
 
-describe('a head that is known from elsewhere', () => {
-  it.each([0, 1, 255, 256, 257, 300])('says nothing against a log that grew from its %i entries', async (size) => {
+describe('a head that was stored elsewhere', () => {
+  it.each([0, 1, 255, 256, 257, 300])('does not contradict a log that grew from its %i entries', async (size) => {
     expect(await judge(log.checkpoint(size))).toBeUndefined()
   })
 
-  it('says that the database is behind', async () => {
+  it('shows that the database is behind', async () => {
     expect(await judge(log.checkpoint(300), 299)).toBe('log-head knows a log of 300 entries, the database has 299')
     expect(await judge(log.checkpoint(1), 0)).toContain('the database has 0')
   })
@@ -33,17 +33,17 @@ describe('a head that is known from elsewhere', () => {
   it.each([
     ['of the same size', 300],
     ['that is smaller', 7],
-  ])('says that its root is another one, %s', async (_, size) => {
+  ])('shows another root, %s', async (_, size) => {
     const forged = signCheckpoint(log.origin, size, other.rootAt(size), [log.key])
     expect(await judge(forged)).toContain('are not those that were signed')
   })
 
-  it('knows of an epoch that the database has lost', async () => {
+  it('shows an epoch that the database has lost', async () => {
     const both = { ...identity, vkeys: [...log.vkeys, ...later.vkeys] }
     expect(await judge(later.checkpoint(5), 300, both)).toBe('log-head knows epoch 2, the database is in epoch 1')
   })
 
-  it('of an older epoch is past', async () => {
+  it('of an older epoch is ignored', async () => {
     const now = { ...identity, epoch: 2 }
     expect(await judge(log.checkpoint(300), 12, now)).toBeUndefined()
   })

@@ -26,7 +26,7 @@ function treeOf(size: number) {
   return tree
 }
 
-/** The log of one process, over a database whose head the test moves. */
+/** The log of one process. The test moves the head of its database. */
 function createProcess(size: number) {
   const tree = createTree({ readTile: readNothing, readLeaves: readNothing })
   const database = { epoch: 1, size, synchronous: false }
@@ -87,8 +87,8 @@ async function serve(answer: RequestListener): Promise<{ url: string; outbound: 
   return { url: `http://127.0.0.1:${port}/head`, outbound }
 }
 
-describe('the head that is kept outside of the database', () => {
-  it('is written at the first round, and again when the log has grown', async () => {
+describe('a head stored outside the database', () => {
+  it('is written in the first round, and again when the log has grown', async () => {
     const dir = await scratch()
     const process = createProcess(10)
     const keeper = await keep(process, [headFile(dir)])
@@ -101,20 +101,20 @@ describe('the head that is kept outside of the database', () => {
     expect(process.failures).toEqual([])
   })
 
-  it('closes the log when the database has less than it says', async () => {
+  it('closes the log when the database is behind it', async () => {
     const dir = await scratch()
     await writeFile(join(dir, 'log-head'), signed.checkpoint(30))
     const process = createProcess(29)
     const keeper = await keep(process, [headFile(dir)])
     expect(process.log.closed()).toContain('knows a log of 30 entries, the database has 29')
-    // The doubt is permanent: a database that has grown to the size since then proves nothing.
+    // The doubt is permanent: a database that has since grown to the size proves nothing.
     process.database.size = 35
     await keeper.round()
     expect(process.log.closed()).toContain('knows a log of 30 entries')
     expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(30)
   })
 
-  it('closes it for every replica, but not the newest database that comes back under the same process', async () => {
+  it('closes it for every replica, unless the newest database returns under the same process', async () => {
     const dir = await scratch()
     await writeFile(join(dir, 'log-head'), signed.checkpoint(30))
     const process = createProcess(29)
@@ -125,7 +125,7 @@ describe('the head that is kept outside of the database', () => {
     expect(process.closedForAll).toHaveLength(1)
   })
 
-  it('of another deployment closes this replica alone', async () => {
+  it('of another deployment closes only this replica', async () => {
     const dir = await scratch()
     await writeFile(join(dir, 'log-head'), makeLog({ size: 30 }).checkpoint(30))
     const process = createProcess(29)
@@ -134,7 +134,7 @@ describe('the head that is kept outside of the database', () => {
     expect(process.closedForAll).toEqual([])
   })
 
-  it('of another deployment closes this replica alone, though the log grows meanwhile', async () => {
+  it('of another deployment closes only this replica, though the log grows meanwhile', async () => {
     const dir = await scratch()
     await writeFile(join(dir, 'log-head'), makeLog({ size: 30 }).checkpoint(30))
     const process = createProcess(29)
@@ -156,7 +156,7 @@ describe('the head that is kept outside of the database', () => {
     expect(process.log.closed()).toBe("the database's log has 12 entries, this process has seen 30")
   })
 
-  it('is never replaced by an older one, whatever replica is behind', async () => {
+  it('is never replaced by an older one, whichever replica lags', async () => {
     const dir = await scratch()
     await writeFile(join(dir, 'log-head'), signed.checkpoint(30))
     const process = createProcess(30)
@@ -168,7 +168,7 @@ describe('the head that is kept outside of the database', () => {
     expect(process.log.closed()).toBeUndefined()
   })
 
-  it('comes back when somebody removes it', async () => {
+  it('is written again after its removal', async () => {
     const dir = await scratch()
     const process = createProcess(10)
     const keeper = await keep(process, [headFile(dir)])
@@ -177,7 +177,7 @@ describe('the head that is kept outside of the database', () => {
     expect(sizeOf(await readFile(join(dir, 'log-head'), 'utf8'))).toBe(10)
   })
 
-  it('is compared when somebody writes another one', async () => {
+  it('is compared when another process writes it', async () => {
     const dir = await scratch()
     const process = createProcess(10)
     const keeper = await keep(process, [headFile(dir)])
@@ -231,7 +231,7 @@ describe('a head object behind a URL', () => {
   it.each([
     ['there is none yet', 0],
     ['there is an older one', 5],
-  ])('is never replaced by a slower replica that read it earlier, where %s', async (_, before) => {
+  ])('is never replaced by a slower replica that read it earlier: %s', async (_, before) => {
     const { store, answer } = createStore('conditional')
     if (before > 0) store.note = signed.checkpoint(before)
     const { url, outbound } = await serve(answer)
@@ -252,7 +252,7 @@ describe('a head object behind a URL', () => {
   })
 
   it.each(['refuses conditions', 'weak tags', 'no tags'] as const)(
-    'is kept in a store of this kind: %s',
+    'is stored in a store of this kind: %s',
     async (kind) => {
       const { store, answer } = createStore(kind)
       if (kind === 'weak tags') store.note = signed.checkpoint(5)
@@ -267,7 +267,7 @@ describe('a head object behind a URL', () => {
     },
   )
 
-  it('must be read once before anything is issued: unreachable is not absent', async () => {
+  it('must be read once before anything is issued: unreachable differs from absent', async () => {
     let status = 503
     const { url, outbound } = await serve((request, response) => {
       if (request.method === 'GET') response.writeHead(status).end(signed.checkpoint(8))
@@ -286,7 +286,7 @@ describe('a head object behind a URL', () => {
     expect(new Set(process.failures)).toEqual(new Set(['PURSER_LOG_HEAD_URL']))
   })
 
-  it('closes the log when it knows more, though the file agrees', async () => {
+  it('closes the log when it is newer, though the file agrees', async () => {
     const { url, outbound } = await serve((_, response) => response.end(signed.checkpoint(31)))
     const dir = await scratch()
     await writeFile(join(dir, 'log-head'), signed.checkpoint(9))

@@ -45,7 +45,7 @@ function quote(text: string): string {
   return `"${out}"`
 }
 
-describe.each(frontDoorStores)('strings from strangers (%s)', (store) => {
+describe.each(frontDoorStores)('hostile strings (%s)', (store) => {
   let purser: TestPurser
   let issuer: Issuer
 
@@ -56,7 +56,7 @@ describe.each(frontDoorStores)('strings from strangers (%s)', (store) => {
   })
   afterAll(() => purser.stop())
 
-  it('each make one entry, whose bytes any implementation of RFC 8785 makes too', async () => {
+  it('each cause one entry, whose bytes equal those of any implementation of RFC 8785', async () => {
     const requests: string[] = []
     for (const text of hostileStrings) {
       const token = await issuer.token({ sub: 'nobody', note: text, more: [text, text] })
@@ -92,7 +92,7 @@ describe.each(frontDoorStores)('strings from strangers (%s)', (store) => {
     }
   })
 
-  it('are refused where they have no UTF-8, and are too long to be recorded whole', async () => {
+  it('are refused when they are not UTF-8, or too long to be recorded whole', async () => {
     const forge = (payload: string) =>
       ['{"alg":"ES256","kid":"k1"}', payload, 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.')
     for (const [payload, reason] of [

@@ -59,7 +59,7 @@ describeBothStores('one process’s view of the log', (open) => {
     })
   }
 
-  it('signs nothing, and takes nothing over, before it was confirmed', async () => {
+  it('signs nothing and adopts nothing before confirmation', async () => {
     const log = await start()
     const { first, leaves } = await commit()
     expect(() => log.checkpoint()).toThrow(expect.objectContaining(closed))
@@ -70,7 +70,7 @@ describeBothStores('one process’s view of the log', (open) => {
     expect(openCheckpoint(log.checkpoint(), [signer.vkey]).size).toBe(first + 1)
   })
 
-  it('stays closed while there is a doubt, and for good where it is one', async () => {
+  it('stays closed during a doubt, and permanently after a permanent one', async () => {
     const log = await start()
     const size = log.size()
     await log.confirm(1, size, async () => ({ kind: 'unread', detail: 'unread', permanent: false }))
@@ -84,14 +84,14 @@ describeBothStores('one process’s view of the log', (open) => {
     expect(log.closings).toEqual(['unread', 'put back'])
   })
 
-  it('gives each entry its place under a signed head, whoever appended between', async () => {
+  it('gives each entry its index under a signed head, whichever process appended between', async () => {
     const [a, b] = [await start(), await start()]
     await Promise.all([a.catchUp(), b.catchUp()])
     const before = openCheckpoint(a.checkpoint(), [signer.vkey])
     for (let n = 0; n < 6; n++) {
       const mine = await commit(3)
       const other = await commit(2)
-      // The tree first adds the batch of the other process, beyond this one.
+      // The tree first adds the batch of the other process, which is beyond this one.
       for (const [log, batch] of [
         [b, other],
         [a, mine],
@@ -108,7 +108,7 @@ describeBothStores('one process’s view of the log', (open) => {
     expect(b.checkpoint()).toBe(a.checkpoint())
   })
 
-  it('takes over what its append returned of other processes, without a query', async () => {
+  it('adds entries of other processes that its append returned, without a query', async () => {
     const log = await start()
     await log.catchUp()
     for (const others of [1, 7]) {
@@ -124,7 +124,7 @@ describeBothStores('one process’s view of the log', (open) => {
     }
   })
 
-  it('reads for itself what its append did not return, and what it has read meanwhile', async () => {
+  it('reads entries that its append did not return, and skips those that it has read meanwhile', async () => {
     const log = await start()
     await log.catchUp()
     const seen = log.size()
@@ -141,7 +141,7 @@ describeBothStores('one process’s view of the log', (open) => {
       holds(position, next.leaves[i])
   })
 
-  it('places entries that it had read before their commit was answered', async () => {
+  it('gives an index to entries that it read before their commit was answered', async () => {
     const log = await start()
     await log.catchUp()
     const { first, leaves } = await commit(4)
@@ -150,7 +150,7 @@ describeBothStores('one process’s view of the log', (open) => {
     for (const [i, leaf] of leaves.entries()) holds(positions[i], leaf)
   })
 
-  it.each([1, 3, 20])('notices at the next append that %i entries are gone, and gives no place', async (count) => {
+  it.each([1, 3, 20])('detects at the next append that %i entries are missing, and gives no index', async (count) => {
     const log = await start()
     await log.catchUp()
     await putBack(count)
@@ -161,7 +161,7 @@ describeBothStores('one process’s view of the log', (open) => {
     await expect(log.advance(1, first, leaves)).rejects.toMatchObject(closed)
   })
 
-  it('notices that the entries before the next append are others', async () => {
+  it('detects that the entries before the next append differ', async () => {
     const log = await start()
     await log.catchUp()
     await putBack(5)
@@ -173,7 +173,7 @@ describeBothStores('one process’s view of the log', (open) => {
     expect(log.doubt()?.detail).toContain('is not the one this process has seen')
   })
 
-  it('notices that the epoch is another one', async () => {
+  it('detects another epoch', async () => {
     const log = await start()
     await log.catchUp()
     await expect(log.confirm(2, 1, async () => undefined)).rejects.toMatchObject(closed)

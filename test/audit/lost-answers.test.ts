@@ -1,6 +1,6 @@
 /**
- * Appends whose answer is lost, with a real Postgres behind a network that loses it. Every append that succeeded is in the
- * log once, every other one is refused, and none waits for ever.
+ * Appends whose answer is lost, with a real Postgres behind a network that drops it. Every successful append is in
+ * the log once, every other one is refused, and none waits forever.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -51,8 +51,8 @@ const change = ({ recorder }: Replica, id: string): Promise<{ index: number }> =
   recorder.change(opening(id), async () => ({ result: id, entry: {} }))
 
 /**
- * Breaks the connection once, at a message of a statement with this beginning. At Parse the server begins to work on it. At
- * Sync, outside of a transaction, it commits.
+ * Breaks the connection once, at a message of a statement with this beginning. At Parse the server begins to work on
+ * it. At Sync, outside of a transaction, it commits.
  */
 function onceAt(proxy: Proxy, type: 'P' | 'S', start: string, inTransaction: boolean, action: Action): Promise<void> {
   return new Promise((resolve) => {
@@ -75,7 +75,7 @@ type Place = {
   full: () => Promise<() => Promise<void>>
 }
 
-/** One replica at the database, one behind the proxy; `entries` are request ids by index. */
+/** One replica with a direct connection, one behind the proxy; `entries` are request ids by index. */
 async function use(run: (place: Place) => Promise<void>): Promise<void> {
   const database = await testDatabase()
   const proxy = await startProxy(database.url)
@@ -117,7 +117,7 @@ async function use(run: (place: Place) => Promise<void>): Promise<void> {
 }
 
 describe.concurrent('a lost answer', () => {
-  it('of a batch is looked up: it was committed', () =>
+  it('of a committed batch is looked up', () =>
     use(async ({ proxied, proxy, entries }) => {
       await note(proxied, 'before')
       const loss = onceAt(proxy, 'S', 'select log_append', false, 'lose')
@@ -127,7 +127,7 @@ describe.concurrent('a lost answer', () => {
       expect(appended.map(({ index }) => index)).toEqual([1, 2, 3])
     }))
 
-  it('of a batch that arrives after it was given up: it is appended once', () =>
+  it('of a batch that arrives after its timeout is appended once', () =>
     use(async ({ proxied, proxy, entries }) => {
       await note(proxied, 'before')
       const loss = onceAt(proxy, 'P', 'select log_append', false, 'late')
@@ -138,7 +138,7 @@ describe.concurrent('a lost answer', () => {
       expect(index).toBe(1)
     }))
 
-  it('of a change is looked up, however long Postgres is out of reach meanwhile', () =>
+  it('of a change is looked up, however long Postgres is unreachable meanwhile', () =>
     use(async ({ proxied, proxy, entries }) => {
       await change(proxied, 'before')
       const loss = onceAt(proxy, 'S', 'COMMIT', true, 'lose')
@@ -150,7 +150,7 @@ describe.concurrent('a lost answer', () => {
       expect(await entries()).toEqual(['before', 'changed'])
     }))
 
-  it('of a change that was not committed: it is made again', () =>
+  it('of a change that was not committed: the change runs again', () =>
     use(async ({ proxied, proxy, entries }) => {
       await change(proxied, 'before')
       const loss = onceAt(proxy, 'S', 'select log_append', true, 'lose')
@@ -163,7 +163,7 @@ describe.concurrent('a lost answer', () => {
   it.each([
     ['a batch', false, note],
     ['a change', true, change],
-  ] as const)('of %s holds nobody else up', (_, inTransaction, append) =>
+  ] as const)('of %s delays no other request', (_, inTransaction, append) =>
     use(async ({ direct, proxied, proxy, entries }) => {
       await append(proxied, 'before')
       const stalled = onceAt(proxy, 'S', 'select log_append', inTransaction, 'stall')
@@ -179,7 +179,7 @@ describe.concurrent('a lost answer', () => {
     }),
   )
 
-  it('for good ends in a refusal, and the replica is well again once Postgres is', () =>
+  it('that stays lost ends in a refusal, and the replica recovers with Postgres', () =>
     use(async ({ proxied, proxy, entries }) => {
       await note(proxied, 'before')
       proxy.cut()
@@ -196,7 +196,7 @@ describe.concurrent('a lost answer', () => {
       expect((await entries()).filter((id) => id !== 'cut off')).toEqual(['before', 'after', 'after too'])
     }))
 
-  it('because the log has no room ends in a refusal, and the replica is well again once it has', () =>
+  it('without room in the log ends in a refusal, and the replica recovers with the room', () =>
     use(async ({ direct, full, entries }) => {
       const free = await full()
       for (const append of [note, change])

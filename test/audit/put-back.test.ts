@@ -39,7 +39,7 @@ const credentialsOf = (answer: Answer): Credentials => {
   return answer.body as unknown as Credentials
 }
 
-describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
+describe.each(frontDoorStores)('a restored database (%s)', (store) => {
   let place: Awaited<ReturnType<typeof createPlace>>
   let purser: TestPurser
   let issuer: Issuer
@@ -69,7 +69,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     await place.remove()
   })
 
-  it('is noticed at start: nothing is issued, signed or recorded, and the log says what to do', async () => {
+  it('is detected at the start: nothing is issued, signed or recorded, and the log states the remedy', async () => {
     purser = await place.start(admin)
     expect((await attest(purser, issuer)).body).toMatchObject({ status: 503, code: 'issuing_closed' })
     expect((await purser.call('POST', '/api/v1/workloads', {}, { token: admin })).status).toBe(503)
@@ -96,7 +96,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     await offline.db.close()
   })
 
-  it('answers on TLS without a certificate of its CA: that could not be recorded', async () => {
+  it('answers on TLS without a certificate of its CA, whose issuance could not be recorded', async () => {
     purser = await place.start(admin, {}, true)
     const ask = (options: RequestOptions): Promise<number | undefined> =>
       new Promise((resolve, reject) => {
@@ -110,7 +110,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     await purser.stop()
   })
 
-  it('is not helped by a new epoch while a server runs', async () => {
+  it('rejects a new epoch while a server runs', async () => {
     purser = await place.start(admin)
     await expect(beginEpoch(purser.config, place.dataDir, 'restored')).rejects.toThrow(
       store === 'embedded' ? /has this data directory open/ : /stop every replica/,
@@ -118,7 +118,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     await purser.stop()
   })
 
-  it('goes on in a new epoch that names both heads, reviewed before anything is issued', async () => {
+  it('continues in a new epoch that names both heads, after a review', async () => {
     epoch = await beginEpoch(purser.config, place.dataDir, 'restored from the backup of 23:00')
     expect(epoch.previous.known?.size).toBeGreaterThan(epoch.previous.size)
     purser = await place.start(admin)
@@ -159,7 +159,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     expect((await purser.call('GET', '/readyz')).status).toBe(200)
   })
 
-  it('refuses what the lost time gave out, and what came before it', async () => {
+  it('refuses credentials of the lost time, and those from before', async () => {
     const now = credentialsOf(await attest(purser, issuer))
     const { body: jwks } = await purser.call('GET', '/keys')
     const kids = (jwks.keys as { kid: string }[]).map((key) => key.kid)
@@ -174,7 +174,7 @@ describe.each(frontDoorStores)('a database that was put back (%s)', (store) => {
     expect(opensslVerifies(now.x509.certificateChain, roots)).toBe(true)
   })
 
-  it('keeps the older epoch readable: heads, tiles, receipts, and an export that admits what was lost', async () => {
+  it('keeps the older epoch readable: heads, tiles, receipts, and an export that states what was lost', async () => {
     expect(verifyReceipt(before.receipt, { vkeys }).epoch).toBe(1)
     const note = (await purser.call('GET', '/log/1/checkpoint')).text
     const head = openCheckpoint(note, vkeys)

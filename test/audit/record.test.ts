@@ -40,9 +40,9 @@ describeBothStores('a change', (open) => {
     actor: { kind: 'system' as const },
   }
 
-  it('that is refused for what another replica has made meanwhile is judged again', async () => {
+  it('a refusal by an outdated snapshot is judged again', async () => {
     const { db, recorder, stop } = await start()
-    // Somewhere else.
+    // In another process.
     await db.knex.transaction(async (tx) => {
       const head = await lockHead(tx)
       await markChanged(tx, head, [{ table: 'workload', where: { id: 'none' } }])
@@ -57,7 +57,7 @@ describeBothStores('a change', (open) => {
     await stop()
   })
 
-  it('that is refused for what is so stays refused, and is judged once', async () => {
+  it('a refusal by the current snapshot stays, and is judged once', async () => {
     const { recorder, stop } = await start()
     let judged = 0
     const changed = recorder.change(opening, async () => {

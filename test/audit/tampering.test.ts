@@ -73,7 +73,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     await place.remove()
   })
 
-  it('is none yet: the export verifies, and the kept receipt with it', async () => {
+  it('is unchanged at first: the export verifies, and so does the stored receipt', async () => {
     expect(last).toBeGreaterThan(320)
     expect(receipt.index).toBeGreaterThan(256)
     expect(await judge(lines)).toEqual([])
@@ -124,7 +124,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
       expect(await exportedWith([30], () => ({ nonce: randomBytes(32) }))).toEqual(['entry_mismatch 30'])
     })
 
-    it('an entry was rewritten with nonce and commitment: the tiles remember', async () => {
+    it('an entry was rewritten with nonce and commitment: the tiles still hold its hash', async () => {
       const rewrite = ({ body }: Row) => {
         const next = { body: body.replace('/lab/web', '/lab/wab'), nonce: randomBytes(32) }
         return { ...next, leaf: commitment(next.nonce, next.body) }
@@ -145,7 +145,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
       expect(await exportedWith([index], () => 'deleted')).toEqual([`missing_entry ${index}-${index + 1}`])
     })
 
-    it('text and nonce were taken, and no redaction says so', async () => {
+    it('text and nonce were removed without a redaction entry', async () => {
       expect(await exportedWith([50, 51], () => ({ body: null, nonce: null }))).toEqual(['redaction_not_covered 50-52'])
     })
   })
@@ -211,7 +211,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     })
   })
 
-  it('had its tail cut off, or went on otherwise after it was put back: the kept receipt says so', async () => {
+  it('had its tail cut off, or continued differently after a restore: the stored receipt shows it', async () => {
     const { admin } = purser
     await purser.stop()
     await putBack()

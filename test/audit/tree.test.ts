@@ -60,13 +60,13 @@ describe('append', () => {
     for (const index of [9, 20, -1, 10.5]) expect(() => batch.inclusionProof(index)).toThrow(RangeError)
   })
 
-  it('appends nothing as nothing', () => {
+  it('appends an empty batch without effect', () => {
     const tree = grow(createTree(keep().reads), 9, 4)
     expect(tree.append([])).toMatchObject({ first: 9, size: 9, root: rootAt(9), fullTiles: [] })
     expect(createTree(keep().reads).append([])).toMatchObject({ first: 0, size: 0, root: rootOf([]) })
   })
 
-  it('hands over each tile once, when it is full, however the batches fall', () => {
+  it('returns each full tile once, however the batches are split', () => {
     for (const step of [1, 100, 255, 256, 257, 1000, 66_000]) {
       const seen: string[] = []
       const tree = createTree(keep().reads)
@@ -104,7 +104,7 @@ describe('proofs of any size', () => {
     }
   })
 
-  it('are right across tiles and levels, with tiles that were never written and a small cache', async () => {
+  it('are correct across tiles and levels, with tiles that were never written and a small cache', async () => {
     const stored = keep({ withoutTile: ({ level, index }) => level === 1 || index % 3 === 0 })
     const tree = grow(createTree(stored.reads, { cachedTiles: 20 }), 66_000, 3000, stored.write)
     for (const [index, size] of [
@@ -151,7 +151,7 @@ describe('proofs of any size', () => {
     }
   })
 
-  it('of what is outside a range are the subtrees there', async () => {
+  it('of the range outside are its subtrees', async () => {
     const stored = keep()
     const tree = grow(createTree(stored.reads), 1000, 300, stored.write)
     const { left, right } = await tree.outside(300, 777, 999)
@@ -166,7 +166,7 @@ describe('proofs of any size', () => {
 })
 
 describe('restoreTree', () => {
-  it('goes on where another process stopped, at any size', async () => {
+  it('continues after another process, at any size', async () => {
     const stored = keep({ withoutTile: ({ index }) => index === 1 })
     const tree = createTree(stored.reads)
     for (const size of [0, 1, 2, 255, 256, 257, 511, 512, 600, 65_535, 65_536, 65_537, 66_000]) {
@@ -194,7 +194,7 @@ describe('restoreTree', () => {
     expect((await tree.rootAt(300)).equals(rootAt(300))).toBe(true)
   })
 
-  it('does not keep a failed read', async () => {
+  it('does not cache a failed read', async () => {
     const stored = keep()
     grow(createTree(stored.reads), 700, 700, stored.write)
     let down = false
@@ -211,7 +211,7 @@ describe('restoreTree', () => {
 })
 
 describe('tile', () => {
-  it('gives full and partial tiles at every level, and nothing beyond the tree', async () => {
+  it('yields full and partial tiles at every level, and nothing beyond the tree', async () => {
     const stored = keep()
     const tree = grow(createTree(stored.reads), 66_000, 10_000, stored.write)
     const bottom = (from: number, to: number) => Buffer.concat(leaves.slice(from, to))
@@ -236,7 +236,7 @@ describe('tile', () => {
   })
 })
 
-it('any two ways to the same size, with proofs asked in between, agree', async () => {
+it('any two ways to the same size, with proofs read in between, agree', async () => {
   const steps = fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1, maxLength: 8 })
   await fc.assert(
     fc.asyncProperty(steps, fc.nat(), fc.nat(), fc.nat(3), async (counts, a, b, cachedTiles) => {

@@ -29,7 +29,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-it('make an entry of the server that the log leaves', async () => {
+it('record an entry about the server that the log leaves', async () => {
   purser = await start()
   const server = await boundTo()
   await purser.knex('log_head').update({ server: '1/1' })
@@ -40,7 +40,7 @@ it('make an entry of the server that the log leaves', async () => {
   expect(await boundTo()).toBeNull()
 })
 
-it('go on after a fail-over that follows a replica that looks, with an entry', async () => {
+it('continue after a fail-over that follows a checking replica, with an entry', async () => {
   await purser.knex('log_head').update({ server: '1/2' })
   await expect.poll(async () => (await failovers()).map(({ from }) => from)).toEqual(['1/2', '1/1'])
 })

@@ -1,4 +1,4 @@
-/** The right of an operator as each newer snapshot has it. Requests under way, watches and exports are judged by it. */
+/** The permissions of an operator in each newer snapshot. Running requests, watches and exports are judged by them. */
 import { describe, expect, it } from 'vitest'
 import { type Caller, isLiveCaller } from '../../src/authorize/caller.ts'
 import type { ApiTokenRow, OperatorRow } from '../../src/store/rows.ts'
@@ -42,7 +42,7 @@ function isLive(operators: OperatorRow[], tokens: ApiTokenRow[], at = now): bool
 }
 
 describe('an operator', () => {
-  it('stands while account and token are as they were', () => {
+  it('keeps them while account and token are unchanged', () => {
     expect(isLive([operator], [token])).toBe(true)
   })
 
@@ -53,11 +53,11 @@ describe('an operator', () => {
     ['the operator is removed', [], [token]],
     ['the token is revoked', [operator], [{ ...token, revokedAt: now }]],
     ['the token is gone', [operator], []],
-  ])('falls where %s', (_, operators, tokens) => {
+  ])('loses them when %s', (_, operators, tokens) => {
     expect(isLive(operators, tokens)).toBe(false)
   })
 
-  it('falls at the end of its token', () => {
+  it('loses them at the end of the token', () => {
     expect(isLive([operator], [token], token.expiresAt)).toBe(false)
   })
 })

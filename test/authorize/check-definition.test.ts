@@ -30,10 +30,10 @@ const pointers = (change: Partial<WorkloadDefinition>, attestor = cluster): stri
 const code = (change: Partial<WorkloadDefinition>, attestor = cluster): string | undefined =>
   checkWorkload({ ...web, ...change }, attestor, own)?.code
 
-describe('whom an entry is for', () => {
+describe('the workloads that an entry matches', () => {
   const { match: _, ...withoutMatch } = web
 
-  it('refuses an entry that matches anybody, and takes it at the attestor whose proofs name their entry', () => {
+  it('refuses an entry that matches everything, and accepts it for the attestor whose proofs name their entry', () => {
     expect(checkWorkload(withoutMatch, cluster, own)).toMatchObject({
       code: 'match_too_wide',
       errors: [{ pointer: '/match' }],
@@ -49,7 +49,7 @@ describe('whom an entry is for', () => {
     expect(pointers({ match: { 'k8s:sa': ['web', '*'] } })).toEqual(['/match/k8s:sa'])
   })
 
-  it('wants what any value may match in the SPIFFE ID and in every secret path', () => {
+  it('requires a key that may match any value in the SPIFFE ID and in every secret path', () => {
     const wide = { match: { 'k8s:ns': 'prod', 'k8s:sa': '*' }, wide: true }
     expect(pointers(wide)).toEqual(['/spiffeId'])
     expect(code(wide)).toBe('match_too_wide')
@@ -59,7 +59,7 @@ describe('whom an entry is for', () => {
     expect(pointers({ ...wide, spiffeId, grants: { secrets } })).toEqual(['/grants/secrets/0/paths/1'])
   })
 
-  it('wants the conditions that the attestor says are needed', () => {
+  it('requires the conditions that the attestor declares', () => {
     const preset: AttestorRules = { ...cluster, tooWide: (match) => ('k8s:sa' in match ? undefined : 'ask for k8s:sa') }
     expect(pointers({ match: { 'k8s:ns': 'prod' } }, preset)).toEqual(['/match'])
     expect(code({ match: { 'k8s:ns': 'prod' } }, preset)).toBe('match_too_wide')
@@ -111,13 +111,13 @@ describe('the SPIFFE ID', () => {
     expect(pointers({ spiffeId })).toContain('/spiffeId')
   })
 
-  it("refuses Purser's own subtree, were an attestor ever to vouch for it", () => {
+  it("refuses Purser's own subtree, even if an attestor covered it", () => {
     const rogue = { ...cluster, spiffeIdPrefix: '/' }
     expect(pointers({ spiffeId: 'spiffe://example.org/purser/server' }, rogue)).toEqual(['/spiffeId'])
   })
 })
 
-describe('what an entry grants', () => {
+describe('the grants of an entry', () => {
   it.each([
     ['purser.example.org', "Purser's own"],
     ['localhost', "Purser's own, too"],
@@ -132,7 +132,7 @@ describe('what an entry grants', () => {
     expect(pointers({ grants: { x509: { dnsNames: ['web.prod.svc', name] } } })).toEqual(['/grants/x509/dnsNames/1'])
   })
 
-  it('refuses how Purser itself is addressed, and an audience granted twice', () => {
+  it('refuses the addresses of Purser itself, and a repeated audience', () => {
     const audiences = ['payments', 'https://purser.example.org', { audience: 'purser' }, { audience: 'payments' }]
     expect(pointers({ grants: { jwt: { audiences } } })).toEqual([
       '/grants/jwt/audiences/1',
@@ -141,7 +141,7 @@ describe('what an entry grants', () => {
     ])
   })
 
-  it('refuses claims that are ours, and values that no claim can be', () => {
+  it('refuses reserved claims, and values that no claim can have', () => {
     const claims: Record<string, string> = JSON.parse('{"sub":"x","__proto__":"x","a/b~c":"{","ok":"{k8s:ns}"}')
     expect(pointers({ grants: { jwt: { audiences: [{ audience: 'a', claims }] } } })).toEqual([
       '/grants/jwt/audiences/0/claims/sub',
@@ -150,7 +150,7 @@ describe('what an entry grants', () => {
     ])
   })
 
-  it('refuses lifetimes beyond what keys sign for, and takes the longest', () => {
+  it('refuses lifetimes beyond what keys allow, and accepts the longest', () => {
     expect(
       pointers({ grants: { x509: { maxLifetimeSeconds: 86_401 }, jwt: { audiences: [], maxLifetimeSeconds: 3_601 } } }),
     ).toEqual(['/grants/x509/maxLifetimeSeconds', '/grants/jwt/maxLifetimeSeconds'])
@@ -159,7 +159,7 @@ describe('what an entry grants', () => {
     ).toEqual([])
   })
 
-  it('refuses the usual lifetimes where the server is set below them', () => {
+  it("refuses the default lifetimes when the server's limits are below them", () => {
     const short = { ...own, max: { x509: 600, jwt: 60 } }
     const grants = { x509: {}, jwt: { audiences: [] } }
     expect(checkWorkload({ ...web, grants }, cluster, short)?.errors.map((error) => error.pointer)).toEqual([
@@ -169,7 +169,7 @@ describe('what an entry grants', () => {
     expect(checkWorkload(web, cluster, short)).toBeUndefined()
   })
 
-  it('reads secret paths and operator paths, although they are served later', () => {
+  it('reads secret paths and operator paths, although they are not served yet', () => {
     const paths = ['prod/**', 'sys/x', 'a//b', 'prod/../x', 'a*/b', '**/x', '{k8s:ns}/*', '{k8s:ns}x/*', 'A/b']
     const operator = { role: 'operator' as const, paths: ['ok/**', '%2e'] }
     expect(pointers({ grants: { secrets: [{ paths, actions: ['read' as const] }], operator } })).toEqual([
@@ -179,7 +179,7 @@ describe('what an entry grants', () => {
   })
 })
 
-it('tells everything that is wrong at once, and never the value', () => {
+it('reports all faults at once, and never the value', () => {
   const refusal = checkWorkload(
     {
       ...web,

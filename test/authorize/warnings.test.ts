@@ -24,7 +24,7 @@ describe('overlap', () => {
   const value = constantFrom(...values)
   const match = dictionary(keys, oneof(value, constantFrom('*'), uniqueArray(value, { minLength: 1 })), { minKeys: 1 })
 
-  it('holds exactly where some facts, each with one value, satisfy both', () => {
+  it('exists exactly when some facts, each with one value, satisfy both', () => {
     const allFacts = [...values, 'd'].flatMap((ns) =>
       [...values, 'd'].flatMap((sa) =>
         [...values, 'd'].map((node) =>
@@ -41,19 +41,19 @@ describe('overlap', () => {
     )
   })
 
-  it('does not take what every object has for a condition', () => {
+  it('ignores conditions that every object satisfies', () => {
     expect(overlap({ 'k8s:ns': 'a' }, JSON.parse('{"__proto__":"b"}'))).toBe(true)
   })
 })
 
 describe('warnings', () => {
-  it('names the entries that the same instance can match, and not the others', () => {
+  it('name the entries that the same instance can match, and no others', () => {
     const others = [entry('all', { 'k8s:ns': 'prod' }), entry('api', { 'k8s:ns': 'prod', 'k8s:sa': 'api' })]
     const warnings = warningsFor(definition('web', { 'k8s:ns': 'prod', 'k8s:sa': 'web' }), others)
     expect(warnings.map((warning) => [warning.code, warning.workload])).toEqual([['overlaps', 'all']])
   })
 
-  it('stays readable where hundreds overlap', () => {
+  it('stay readable when hundreds overlap', () => {
     const others = Array.from({ length: 300 }, (_, n) => entry(`w${n}`, { 'k8s:ns': 'prod' }))
     const warnings = warningsFor(definition('web', { 'k8s:sa': 'web' }), others)
     expect(warnings).toHaveLength(21)
@@ -77,7 +77,7 @@ describe('warnings', () => {
     ).toEqual(expected)
   })
 
-  it('says that Microsoft Entra verifies RS256 alone', () => {
+  it('state that Microsoft Entra verifies only RS256', () => {
     const codesFor = (alg?: 'RS256' | 'ES256') =>
       codes(
         definition(
@@ -93,7 +93,7 @@ describe('warnings', () => {
     expect(codesFor('RS256')).toEqual([])
   })
 
-  it('says what all workloads of a wide entry share, and what is not served yet', () => {
+  it('state what all workloads of a wide entry share, and what is not served yet', () => {
     const grants = { x509: { dnsNames: ['web.prod'] }, databases: ['orders'], operator: { role: 'operator' as const } }
     const wide = definition('all', { 'k8s:sa': '*' }, { wide: true, grants })
     expect(codes(wide)).toEqual(['shared', 'shared', 'shared', 'not_served_yet'])

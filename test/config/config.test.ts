@@ -11,7 +11,7 @@ const postgres = {
   PURSER_ROOT_KEY: rootKey,
 }
 
-test('a trust domain is enough to try it out', () => {
+test('a trust domain suffices for a trial', () => {
   expect(read({ env: min })).toMatchObject({
     trustDomain: 'example.org',
     publicUrl: 'https://localhost:8443',
@@ -25,7 +25,7 @@ test('a trust domain is enough to try it out', () => {
   })
 })
 
-test('every fault is found at once, over all places and between settings', () => {
+test('every fault is reported at once, over all sources and between settings', () => {
   const env = {
     PURSER_LISTEN: '0.0.0.0:8443',
     PURSER_WORKERS: 'many',
@@ -173,7 +173,7 @@ test.each<[string, Record<string, string>, string]>([
   expect(messages[0]).toContain(words)
 })
 
-test('what works but is probably not meant is a warning', () => {
+test('a valid but probably unintended setting causes a warning', () => {
   const warnings = (env: Record<string, string>) => read({ env: { ...min, ...env } }).warnings
   expect(warnings({ PURSER_WORKERS: '4' })).toEqual([expect.stringContaining('PURSER_WORKERS')])
   expect(read({ env: { ...min, PURSER_WORKERS: '4' } }).workers).toBe(1)
@@ -185,7 +185,7 @@ test('what works but is probably not meant is a warning', () => {
   expect(warnings({ PURSER_INSECURE_HTTP: 'loopback' })).toEqual([expect.stringContaining('clear text')])
 })
 
-test('the certificate names what the server is reached by', () => {
+test('the certificate has the names under which the server is reached', () => {
   const env = {
     ...min,
     PURSER_LISTEN: '[::]:8443',
@@ -203,7 +203,7 @@ test('the certificate names what the server is reached by', () => {
   expect(read({ env: literal }).tls).toMatchObject({ names: ['2001:db8::1', '127.0.0.1', 'localhost', '::1'] })
 })
 
-test('the store alone needs neither name nor root key, but nothing may be wrong', () => {
+test('the store alone needs neither name nor root key, but no setting may be wrong', () => {
   const env = {
     DATABASE_URL: 'postgres://h/d',
     PURSER_MIGRATE_DATABASE_URL: 'postgres://owner@h/d',
@@ -215,7 +215,7 @@ test('the store alone needs neither name nor root key, but nothing may be wrong'
   expect(faults({ env: { ...env, PURSER_MIGRAT: 'auto' } }, readStore)).toHaveLength(1)
 })
 
-test('it is frozen, all the way down', () => {
+test('the configuration is frozen at every level', () => {
   const walk = (value: object): void => {
     expect(Object.isFrozen(value)).toBe(true)
     for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) walk(part)
@@ -223,7 +223,7 @@ test('it is frozen, all the way down', () => {
   walk(read({ env: postgres }))
 })
 
-test('secrets are told by reveal alone', () => {
+test('only reveal shows secrets', () => {
   const config = read({ env: postgres })
   expect(config.database.kind === 'postgres' && config.database.url.reveal()).toBe(postgres.DATABASE_URL)
   expect(config.rootKey.kind === 'value' && config.rootKey.value.reveal()).toBe(rootKey)
@@ -255,7 +255,7 @@ test('no fault repeats the value of a secret', () => {
   }
 })
 
-test('whatever the environment holds, the answer is a configuration or its faults', () => {
+test('any environment yields a configuration or its faults', () => {
   const rows = Object.values(settings)
   const value = fc.oneof(
     fc.string(),

@@ -28,7 +28,7 @@ function line(row: Setting<unknown>): string {
   return `| \`${row.env}\` | \`${row.yaml}\` | ${notes} | ${fallback} | ${row.doc} |`
 }
 
-test('docs/configuration.md says what the table says', async () => {
+test('docs/configuration.md equals the table', async () => {
   const rows: Setting<unknown>[] = Object.values(settings)
   const text = [
     head,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { otherNames, settings } from '../../src/config/names.ts'
 import { faults, min, read, rootKey } from './read.ts'
 
-test('an unknown name is a fault that suggests the nearest', () => {
+test('an unknown name is a fault with the nearest name as suggestion', () => {
   expect(
     faults({ env: { ...min, PURSER_LISTN: 'x', PURSER_DATABASE_URL: 'x', PURSER_ZEBRA: '', purser_workers: '2' } }),
   ).toEqual([
@@ -13,7 +13,7 @@ test('an unknown name is a fault that suggests the nearest', () => {
   ])
 })
 
-test('names of clients and of other programs are no faults', () => {
+test('names of clients and of other programs are ignored', () => {
   const clients = Object.fromEntries(
     Object.keys(otherNames)
       .filter((n) => n !== 'PURSER_CONFIG')
@@ -24,7 +24,7 @@ test('names of clients and of other programs are no faults', () => {
   ).toBe('example.org')
 })
 
-test('what Kubernetes adds for a Service called purser is no fault, and a misspelling that looks like it is', () => {
+test('the variables of a Kubernetes Service called purser are ignored; a misspelling that resembles one is a fault', () => {
   const links = {
     PURSER_SERVICE_HOST: '10.0.0.1',
     PURSER_SERVICE_PORT: '8443',
@@ -46,7 +46,7 @@ test('a setting that names a file has no second name that reads it from one', ()
   expect(faults({ env: { ...min, ...env } })).toHaveLength(3)
 })
 
-test('no name, and no place in the file, is described twice', () => {
+test('each name, and each key of the file, is described once', () => {
   const rows = Object.values(settings)
   const names = rows.flatMap((row) => ('noFile' in row ? [row.env] : [row.env, `${row.env}_FILE`]))
   const places = rows.flatMap((row) => ('noFile' in row ? [row.yaml] : [row.yaml, `${row.yaml}File`]))
@@ -55,7 +55,7 @@ test('no name, and no place in the file, is described twice', () => {
   expect(new Set(places).size).toBe(places.length)
 })
 
-test('every default is one that its own parser takes', () => {
+test('every default passes its own parser', () => {
   const config = read({ env: { ...min, DATABASE_URL: 'postgres://h/d', PURSER_ROOT_KEY: rootKey } })
   for (const row of Object.values(settings)) {
     if ('default' in row) expect(() => row.parse(row.default ?? '')).not.toThrow()

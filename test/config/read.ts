@@ -1,11 +1,11 @@
-/** Reads a configuration from given places; `files` stands for the disk. */
+/** Reads a configuration from the given sources; `files` stands for the disk. */
 import { type Config, ConfigError, type Sources, readConfig, readStoreConfig } from '../../src/config.ts'
 
 export type Places = Omit<Sources, 'readFile'> & { files?: Record<string, string>; yaml?: string }
 
 export const rootKey = Buffer.alloc(32, 7).toString('base64')
 
-/** The least that a server needs. */
+/** The minimum that a server needs. */
 export const min = { PURSER_TRUST_DOMAIN: 'example.org' }
 
 function sources({ files = {}, yaml, env, ...rest }: Places): Sources {
@@ -24,7 +24,7 @@ function sources({ files = {}, yaml, env, ...rest }: Places): Sources {
 export const read = (places: Places): Config => readConfig(sources(places))
 export const readStore = (places: Places) => readStoreConfig(sources(places))
 
-/** The faults, one line each; fails where there is none. */
+/** The faults, one line each; fails without any. */
 export function faults(places: Places, reader: (places: Places) => unknown = read): string[] {
   try {
     reader(places)

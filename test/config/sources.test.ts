@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { faults, min, read, rootKey } from './read.ts'
 
-test('flags win over the environment, that over the file, that over what the verb starts from', () => {
+test('flags take precedence over the environment, then the file, then the defaults of the verb', () => {
   const yaml = 'workers: 3\ndrainSeconds: 33\nlog: { level: debug }\n'
   const places = {
     overrides: { PURSER_WORKERS: '5', PURSER_LISTEN: '127.0.0.1:1' },
@@ -25,7 +25,7 @@ test('flags win over the environment, that over the file, that over what the ver
   })
 })
 
-test('the environment wins over the file by whichever of its two names', () => {
+test('the environment takes precedence over the file under either name', () => {
   const places = {
     env: { PURSER_TRUST_DOMAIN_FILE: '/td' },
     files: { '/td': 'a.example\n' },
@@ -51,7 +51,7 @@ test('a file that cannot be read is a fault, with the reason', () => {
   ])
 })
 
-test('a setting given twice in one place is a fault', () => {
+test('a setting that occurs twice in one source is a fault', () => {
   const files = { '/w': '1' }
   expect(faults({ env: { ...min, PURSER_WORKERS: '1', PURSER_WORKERS_FILE: '/w' }, files })).toEqual([
     'PURSER_WORKERS: is set twice: leave out PURSER_WORKERS or PURSER_WORKERS_FILE',
@@ -62,7 +62,7 @@ test('a setting given twice in one place is a fault', () => {
   expect(faults({ env: { ...min, PURSER_ROOT_KEY: rootKey, PURSER_ROOT_KEY_FILE: '/k' } })).toHaveLength(1)
 })
 
-test('an empty value is a fault, an empty list is nobody', () => {
+test('an empty value is a fault, an empty list has no members', () => {
   expect(faults({ env: { ...min, PURSER_LISTEN: '' } })).toEqual([
     'PURSER_LISTEN: is empty: set a value or leave it out',
   ])
@@ -72,7 +72,7 @@ test('an empty value is a fault, an empty list is nobody', () => {
   expect(faults({ env: { ...min, PURSER_TLS_NAMES: '' } })).toHaveLength(1)
 })
 
-test('the file holds the same names, nested; lists as lists or with commas', () => {
+test('the file has the same names, nested; lists as lists or with commas', () => {
   const yaml = `
 trustDomain: example.org
 listen: 127.0.0.1:0
@@ -92,7 +92,7 @@ keys: { publishSeconds: 10, bundleRefreshSeconds: 5 }
   })
 })
 
-test('an empty file says nothing', () => {
+test('an empty file sets nothing', () => {
   expect(read({ env: min, yaml: '# nothing yet\n' }).trustDomain).toBe('example.org')
 })
 

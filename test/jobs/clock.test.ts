@@ -1,10 +1,10 @@
-/** A machine whose clock differs from the database's ends nothing by its own time. */
+/** A machine whose clock differs from the database's expires nothing by its own time. */
 import { describe, expect, it } from 'vitest'
 import { byTime, createClockCheck } from '../../src/jobs/clock.ts'
 
 const hour = 3600_000
 
-describe('what ends things by their time', () => {
+describe('jobs that expire rows', () => {
   const setUp = () => {
     const state = { machineTime: 0, databaseTime: 0, elapsed: 0, reads: 0, runs: 0, isAllowed: true }
     const check = createClockCheck({
@@ -30,7 +30,7 @@ describe('what ends things by their time', () => {
     [25 * hour, 'the clock is 90000 s ahead of the database'],
     [-25 * hour, 'the clock is 90000 s behind the database'],
     [61_000, 'the clock is 61 s ahead of the database'],
-  ])('waits where they are %i ms apart, says so, and goes on by itself', async (apart, words) => {
+  ])('waits while they are %i ms apart, reports it, and recovers by itself', async (apart, words) => {
     const { state, job } = setUp()
     await job.run()
     state.machineTime = apart
@@ -42,7 +42,7 @@ describe('what ends things by their time', () => {
     expect(state.runs).toBe(2)
   })
 
-  it('waits while nothing may be touched', async () => {
+  it('waits while changes are not allowed', async () => {
     const { state, job } = setUp()
     state.isAllowed = false
     await job.run()
@@ -52,7 +52,7 @@ describe('what ends things by their time', () => {
     expect(state.runs).toBe(1)
   })
 
-  it('asks at once where this machine’s clock was set since they agreed', async () => {
+  it('compares at once when this machine’s clock was set since the last comparison', async () => {
     const { state, job } = setUp()
     await job.run()
     state.machineTime = 25 * hour
@@ -61,7 +61,7 @@ describe('what ends things by their time', () => {
     expect(state.runs).toBe(1)
   })
 
-  it('asks the database once a second, however many jobs want to know', async () => {
+  it("reads the database's clock once a second for all jobs", async () => {
     const { state, job } = setUp()
     for (let n = 0; n < 5; n++) await job.run()
     expect([state.reads, state.runs]).toEqual([1, 5])

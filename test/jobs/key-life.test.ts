@@ -40,14 +40,14 @@ describe.each(frontDoorStores)('the life of keys (%s)', (store) => {
       .filter((entry) => entry.action === 'key.create' && entry.resource?.name === 'issuing-ca')
       .map((entry) => entry.resource?.id ?? '')
 
-  it('does nothing until the next key is due', async () => {
+  it('changes nothing until the next key is due', async () => {
     const before = await sequence()
     await passes(899)
     expect(await kidsOf(purser)).toHaveLength(2)
     expect(await sequence()).toBe(before)
   })
 
-  it('leaves the sequence alone when something else changes', async () => {
+  it('keeps the sequence when something else changes', async () => {
     const before = await sequence()
     const { accessTokenId } = await lab.get()
     await purser.asAdmin('POST', '/api/v1/revocations', { accessToken: accessTokenId })
@@ -69,8 +69,8 @@ describe.each(frontDoorStores)('the life of keys (%s)', (store) => {
     expect(await kidsOf(purser)).toEqual(expect.arrayContaining([first.kid, next.kid]))
   })
 
-  it('keeps a retired key until its last JWT is expired, and not longer', async () => {
-    // A grant of the lab's takes 300 s, the most that there is.
+  it('keeps a retired key until its last JWT is expired, and no longer', async () => {
+    // The lab's grants last 300 s, the maximum.
     const old = await lab.get()
     const [key] = (await jwksOf(purser)).filter((jwk) => jwk.kid === old.kid)
     const before = await sequence()
@@ -85,7 +85,7 @@ describe.each(frontDoorStores)('the life of keys (%s)', (store) => {
     expect(await sequence()).toBe(before + 6)
   })
 
-  it('honours a JWT of a retired key where it is asked about, until the token is expired', async () => {
+  it('introspection accepts a JWT of a retired key until the token is expired', async () => {
     const introspect = async (token: string): Promise<unknown> =>
       (await purser.asAdmin('POST', '/api/v1/introspect', { token })).body.active
     // The last second of a key's signing: 2,000 s after the first rotation, of which 1,300 have passed.
@@ -99,7 +99,7 @@ describe.each(frontDoorStores)('the life of keys (%s)', (store) => {
     expect(await introspect(old.jwt)).toBe(false)
   })
 
-  it('makes chains that openssl verifies under the one root, whichever CA signed them', async () => {
+  it('creates chains that openssl verifies under the one root, whichever CA signed them', async () => {
     const file = scratch()
     const { leaf, issuing, roots } = await lab.get()
     const files = [file('roots.pem', roots), file('issuing.pem', issuing), file('leaf.pem', leaf)] as const
@@ -110,14 +110,14 @@ describe.each(frontDoorStores)('the life of keys (%s)', (store) => {
     expect(await cas()).toHaveLength(4)
   })
 
-  it('records every key that was made, as an act of the system', async () => {
+  it('records every created key as an act of the system', async () => {
     const entries = (await readLog(purser)).filter((entry) => entry.action === 'key.create')
     expect(entries.every((entry) => entry.actor.kind === 'system')).toBe(true)
     // Log key and root once; of the others the first and three more.
     expect(entries).toHaveLength(2 + 3 * 4)
   })
 
-  it('publishes public members alone, as the clouds read them', async () => {
+  it('publishes only public members, as the clouds read them', async () => {
     for (const key of [...(await jwksOf(purser)), ...(await bundleOf(purser)).keys]) {
       for (const secret of ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']) expect(key).not.toHaveProperty(secret)
     }

@@ -15,7 +15,7 @@ const env = {
 
 let running: TestPurser[] = []
 afterEach(async () => {
-  // The first one owns the database.
+  // The first replica owns the database.
   for (const purser of running.toReversed()) await purser.stop()
   running = []
 })
@@ -31,7 +31,7 @@ const created = async (purser: TestPurser): Promise<string[]> =>
   (await readLog(purser)).flatMap((entry) => (entry.action === 'key.create' ? [entry.resource?.name ?? ''] : []))
 
 describe('three replicas on one Postgres', () => {
-  it('make each next key once, though all see at the same moment that it is due', async () => {
+  it('create each next key once, though all see at the same time that it is due', async () => {
     const clock = createClock()
     const all = await replicas(clock, 3)
     const [first] = all
@@ -53,7 +53,7 @@ describe('three replicas on one Postgres', () => {
     await expect.poll(async () => (await seen()).size, { timeout: 10_000 }).toBe(1)
   })
 
-  it('open what another has wrapped anew, and refuse what another has revoked', async () => {
+  it('open keys that another replica wrapped, and refuse what another has revoked', async () => {
     const clock = createClock()
     const [first, second] = await replicas(clock, 2)
     if (!first || !second) throw new Error('none')
@@ -63,7 +63,7 @@ describe('three replicas on one Postgres', () => {
     await first.asAdmin('POST', '/api/v1/keys/jwt:rotate', { compromised: true })
     const introspect = async (token: string): Promise<unknown> =>
       (await second.call('POST', '/api/v1/introspect', { token }, { token: second.admin })).body.active
-    // Withdrawn at the first, it is refused at the second within a second.
+    // A key that the first replica withdrew is refused by the second within a second.
     await expect.poll(() => introspect(credentials.jwt), { timeout: 5_000, interval: 50 }).toBe(false)
 
     const now = clock.seconds()

@@ -1,4 +1,7 @@
-/** Values under the newest wrapping key, in the background: while others read, write and destroy, on many replicas, and again after faults. */
+/**
+ * The rewrapping of values under the newest key, in the background: during reads, writes and destructions, on many
+ * replicas, and after faults.
+ */
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { keyringRotation } from '../../src/jobs/keyring-rotation.ts'
@@ -42,7 +45,7 @@ const valuesLeft = async (purser: TestPurser): Promise<unknown> =>
   (await purser.metrics()).find((metric) => metric.name === 'purser_keyring_values_left')?.values[0]?.value
 
 describe.each(frontDoorStores)('on %s', (store) => {
-  it('moves data keys alone: no value, no revision, and what was read before still opens', async () => {
+  it('changes only data keys: values and revisions stay, and earlier reads still open', async () => {
     const purser = await started(startPurser({ store }))
     for (let n = 0; n < 5; n++) await put(purser, `prod/s${n}`, { n }, 0)
     await put(purser, 'prod/s0', { n: 'second' }, 1)
@@ -81,7 +84,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
     ])
   })
 
-  it('a data key that was moved does not open: the rest goes on, it is told once, and never called complete', async () => {
+  it('a data key in the wrong row does not open: the others continue, one error is logged, and the job never completes', async () => {
     const purser = await started(startPurser({ store }))
     for (let n = 0; n < 3; n++) await put(purser, `prod/s${n}`, { n }, 0)
     const rows = await versionsOf(purser)
@@ -101,7 +104,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
     expect((await rewraps(purser)).at(-1)).toMatchObject({ outcome: 'completed', detail: { values: 3 } })
   })
 
-  it('goes through more rows than one page has, with writes and destructions all the while', async () => {
+  it('processes more rows than one page has, during writes and destructions', async () => {
     const purser = await started(startPurser({ store }))
     await put(purser, 'prod/many', { n: 0 }, 0)
     await purser.asAdmin('PUT', '/api/v1/secrets/prod/many:metadata', { maxVersions: 2 }, { 'if-match': '"1"' })
@@ -132,7 +135,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
     expect((await get(purser, 'prod/many')).body['data']).toEqual({ n: 0 })
   })
 
-  it('a wrapping key that was used often enough is followed by the next, once', async () => {
+  it('a wrapping key that was used often enough is replaced by the next, once', async () => {
     const purser = await started(startPurser({ store }))
     const { rootKey: source } = purser.config
     if (source.kind !== 'value') throw new Error('no root key')
@@ -172,7 +175,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
 })
 
 describe('three replicas', () => {
-  it('rewrap beside each other; one that has not heard of the new key yet reads and changes what is under it', async () => {
+  it('rewrap concurrently; one that does not know the new key yet reads and changes what is under it', async () => {
     const first = await started(startPurser({ store: 'postgres' }))
     const second = await started(startReplica(first))
     const third = await started(startReplica(first))

@@ -1,4 +1,4 @@
-/** Rotations with many replicas, and what is left of one that stopped at each step. */
+/** Rotations with many replicas, and their continuation after a stop at each step. */
 import { type Server, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -11,7 +11,7 @@ import { type TestPurser, startPurser, startReplica } from '../support/purser.ts
 let running: TestPurser[] = []
 let target: Server | undefined
 afterEach(async () => {
-  // The first one owns the database.
+  // The first replica owns the database.
   for (const purser of running.toReversed()) await purser.stop()
   running = []
   target?.close()
@@ -26,7 +26,7 @@ async function replicas(clock: Clock, count: number, env: Record<string, string>
 
 type WebhookRequest = { path: string; version: number; data: unknown; rotationId: string; attempt: number }
 
-/** Confirms what it is told; `hold` keeps its answers back. */
+/** Confirms each request; `meanwhile` delays its answers. */
 async function startTarget(): Promise<{
   origin: string
   requests: WebhookRequest[]
@@ -74,7 +74,7 @@ const outcomes = async (purser: TestPurser, path: string): Promise<string[]> =>
 const once = ['secret.rotate intended', 'secret.rotate completed', 'secret.retire intended', 'secret.retire completed']
 
 describe('three replicas on one Postgres', () => {
-  it('begin each due rotation once, tell its target once, and end it once', async () => {
+  it('begin each due rotation once, call its target once, and end it once', async () => {
     const clock = createClock(new Date('2026-11-25T12:00:30Z'))
     const { origin, requests } = await startTarget()
     const all = await replicas(clock, 3, { PURSER_FETCH_ALLOW: origin })
@@ -107,8 +107,8 @@ describe('three replicas on one Postgres', () => {
   })
 })
 
-describe('a rotation that stopped', () => {
-  it('after its value was staged goes on elsewhere, with that value', async () => {
+describe('an interrupted rotation', () => {
+  it('continues elsewhere with its staged value', async () => {
     const clock = createClock()
     const { origin, requests } = await startTarget()
     const [first, second] = await replicas(clock, 2, { PURSER_FETCH_ALLOW: origin })
@@ -120,7 +120,7 @@ describe('a rotation that stopped', () => {
     await expect.poll(() => second.runJobs().then(() => outcomes(first, 'prod/db')), { timeout: 10_000 }).toEqual(once)
   })
 
-  it('between the effect and its record is taken up when the claim has run out, and told the same value', async () => {
+  it('between the effect and its record continues after the claim has expired, with the same value', async () => {
     const clock = createClock()
     const { origin, requests, meanwhile } = await startTarget()
     const [first, second] = await replicas(clock, 2, { PURSER_FETCH_ALLOW: origin })
@@ -147,7 +147,7 @@ describe('a rotation that stopped', () => {
     expect(requests.map((request) => request.attempt)).toEqual([1, 2])
   })
 
-  it('with its claim held by a process that is gone ends in a stated state, at every step', async () => {
+  it('claimed by a process that died ends in a stated state, at every step', async () => {
     const clock = createClock()
     const { origin } = await startTarget()
     const [purser] = await replicas(clock, 1, { PURSER_FETCH_ALLOW: origin })
@@ -187,7 +187,7 @@ describe('a schedule', () => {
     schedule,
   })
 
-  it('leaves out what could not begin in its window, and says so', async () => {
+  it('skips a rotation that could not begin in its window, and records it', async () => {
     const clock = createClock(new Date('2026-11-25T12:00:30Z'))
     const [purser] = await replicas(clock, 1)
     if (!purser) throw new Error('none')
@@ -206,7 +206,7 @@ describe('a schedule', () => {
     expect(await outcomes(purser, 'prod/db')).toContain('secret.rotate intended')
   })
 
-  it('waits for the rotation before, and for no window', async () => {
+  it('waits for the previous rotation, and for no window', async () => {
     const clock = createClock(new Date('2026-11-25T12:00:30Z'))
     const [purser] = await replicas(clock, 1)
     if (!purser) throw new Error('none')
@@ -229,7 +229,7 @@ describe('a schedule', () => {
   })
 })
 
-it('delays grow to an hour, and are not all the same', () => {
+it('delays grow to an hour, with jitter', () => {
   const low = () => Buffer.from([0, 0])
   const high = () => Buffer.from([255, 255])
   const delays = [1, 2, 3, 8, 12, 100, 5000].map((n) => delayAfter(n, low))

@@ -29,7 +29,7 @@ test('an error ends one run and no other', async () => {
   ])
 })
 
-test('one that failed rests before its next turn', async () => {
+test('a failed job pauses before its next run', async () => {
   let calls = 0
   const job: Job = {
     name: 'failing',
@@ -48,7 +48,7 @@ test('one that failed rests before its next turn', async () => {
   await running.stop()
 })
 
-test('a run that takes longer than its interval is not overtaken', async () => {
+test('a run longer than its interval does not overlap the next', async () => {
   let [active, max, count] = [0, 0, 0]
   const job: Job = {
     name: 'slow',
@@ -66,7 +66,7 @@ test('a run that takes longer than its interval is not overtaken', async () => {
   expect(max).toBe(1)
 })
 
-test('stopping waits for the run under way, and begins no other', async () => {
+test('stopping waits for the active run, and begins no other', async () => {
   let [started, ended] = [0, 0]
   let release = (): void => undefined
   const gate = new Promise<void>((resolve) => (release = resolve))

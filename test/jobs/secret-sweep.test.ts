@@ -1,4 +1,4 @@
-/** What becomes of versions after their end, and of the rows that say who held what. */
+/** The removal of versions after their end, and of the rows of their consumers. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
 import { type Lab, createLab } from '../support/lab.ts'
@@ -51,7 +51,7 @@ describe.each(frontDoorStores)('the sweep of secrets on %s', (store) => {
       row.holder.replace(/^ses_.*/, 'session'),
     )
 
-  it('destroys what expired a week ago, and says so once for each secret; what lives and what is younger stays', async () => {
+  it('destroys versions that expired a week ago, with one entry for each secret; live and younger ones stay', async () => {
     await put('prod/a', 0, 3600)
     await put('prod/a', 1)
     await put('prod/b', 0, 3600)
@@ -81,7 +81,7 @@ describe.each(frontDoorStores)('the sweep of secrets on %s', (store) => {
     expect((await put('prod/b', 2)).body['version']).toBe(3)
   })
 
-  it('forgets consumers a month after their end, and never one that lives', async () => {
+  it('removes consumers a month after their end, and never a live one', async () => {
     const read = (sub: string) => lab.get({ sub }, { x509: undefined, jwts: [], secrets: ['prod/a'] })
     await read('shop')
     await purser.asAdmin('GET', '/api/v1/secrets/prod/a', undefined, { 'purser-reason': 'test' })

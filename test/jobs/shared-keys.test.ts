@@ -33,13 +33,13 @@ describe.each(frontDoorStores)('a key with certificates of several workloads (%s
   /** The lab's one CSR, for a workload. */
   const certify = (sub: string) => lab.get({ sub }, { jwts: [], accessToken: undefined })
 
-  it('is no alert while one workload uses it, in however many certificates', async () => {
+  it('causes no alert while one workload uses it, in however many certificates', async () => {
     await certify('web')
     await certify('web')
     expect(await alerts()).toEqual([])
   })
 
-  it('is one alert that names the workloads and their certificates', async () => {
+  it('causes one alert that names the workloads and their certificates', async () => {
     const [first, second] = [await certify('web'), await certify('api')]
     const [alert, ...more] = await alerts()
     expect(more).toEqual([])
@@ -57,7 +57,7 @@ describe.each(frontDoorStores)('a key with certificates of several workloads (%s
     expect(purser.logs.join('')).toContain('key.shared')
   })
 
-  it('is not said again at each renewal, but when a further workload has it', async () => {
+  it('causes no new alert at each renewal, but one for a further workload', async () => {
     await certify('web')
     expect(await alerts()).toHaveLength(1)
     await certify('batch')
@@ -66,7 +66,7 @@ describe.each(frontDoorStores)('a key with certificates of several workloads (%s
     expect(all[1]?.detail).toMatchObject({ workloads: ['api', 'batch', 'web'] })
   })
 
-  it('is looked for once: further certificates of one key and workload read none of the earlier ones', async () => {
+  it('is searched once: further certificates of one key and workload read none of the earlier ones', async () => {
     await certify('web')
     await purser.runJobs()
     const searches: string[] = []
@@ -78,7 +78,7 @@ describe.each(frontDoorStores)('a key with certificates of several workloads (%s
     expect(searches).toEqual([])
   })
 
-  it('does not count certificates that are over', async () => {
+  it('does not count expired certificates', async () => {
     clock.advance(3601)
     await certify('web')
     expect(await alerts()).toHaveLength(2)

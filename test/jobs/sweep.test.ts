@@ -82,7 +82,7 @@ describeBothStores('the sweep', (open) => {
     return { db, rows }
   }
 
-  test('deletes each kind of row a fitting time after its end, and none before', async () => {
+  test('deletes each kind of row at its own time after its end, and none before', async () => {
     const { db, rows } = await filled(3)
     const clock = createClock()
     const forgotten: unknown[] = []
@@ -107,7 +107,7 @@ describeBothStores('the sweep', (open) => {
     expect(await rows()).toMatchObject({ session: 0 })
   })
 
-  test('comes back for what one run leaves, a page at a time', async () => {
+  test('continues with the rows that one run leaves, a page at a time', async () => {
     const { db, rows } = await filled(1201)
     const clock = createClock()
     clock.advance(100 * day)

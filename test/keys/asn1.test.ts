@@ -21,7 +21,7 @@ import {
 const hex = (tree: Asn1): string => toDer(tree).toString('hex')
 const strict = (digits: string): Asn1 => fromDerStrict(Buffer.from(digits.replaceAll(' ', ''), 'hex'))
 
-describe('building', () => {
+describe('encoding', () => {
   test.each([
     [0, '020100'],
     [127, '02017f'],
@@ -59,11 +59,11 @@ describe('building', () => {
     expect(hex(utf8('é€'))).toBe('0c05c3a9e282ac')
   })
 
-  test.each(['05', ''])('raw takes one DER value, not %j', (digits) => {
+  test.each(['05', ''])('raw accepts one DER value, not %j', (digits) => {
     expect(() => raw(Buffer.from(digits, 'hex'))).toThrow(RangeError)
   })
 
-  test('raw puts DER of any length into a tree as it is', () => {
+  test('raw inserts DER of any length unchanged', () => {
     for (const length of [0, 127, 128, 255, 256, 70_000]) {
       const der = toDer(sequence([octetString(Buffer.alloc(length, 0x5a)), boolean(true)]))
       expect(toDer(raw(der)).equals(der)).toBe(true)
@@ -113,7 +113,7 @@ describe('strict parsing refuses', () => {
     expect(() => strict(digits)).toThrow(Asn1Error)
   })
 
-  test('trailing bytes, and says so', () => {
+  test('trailing bytes, with an error that names them', () => {
     for (const tail of ['00', '0000', '3000']) {
       expect(() => strict(`3003020100${tail}`)).toThrow(expect.objectContaining({ trailing: true }))
     }
@@ -156,7 +156,7 @@ const trees: fc.Arbitrary<Asn1> = fc.letrec<{ tree: Asn1 }>((tie) => ({
   ),
 })).tree
 
-test('what we build is strict DER, and comes back as it was', () => {
+test('encoded values are strict DER and decode to the same tree', () => {
   fc.assert(
     fc.property(trees, (tree) => {
       const der = toDer(tree)
@@ -166,7 +166,7 @@ test('what we build is strict DER, and comes back as it was', () => {
   )
 })
 
-test('arbitrary bytes are read back to themselves or refused as Asn1Error', () => {
+test('arbitrary bytes decode and encode to themselves, or are refused as Asn1Error', () => {
   fc.assert(
     fc.property(
       fc.oneof(fc.uint8Array({ maxLength: 64 }), fc.tuple(trees, fc.nat(), fc.nat(255)).map(spoil)),

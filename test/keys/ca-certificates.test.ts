@@ -25,7 +25,7 @@ test.each([
   expect(text(issuing.pem)).toContain(`Signature Algorithm: ${algorithm}`)
 })
 
-test('a root says what SPIFFE asks of it, and no more', () => {
+test('a root has exactly the extensions that SPIFFE requires', () => {
   const { root } = testCa(now)
   const extensions = text(root.pem).split('X509v3 extensions:')[1]?.split('Signature Algorithm')[0]
   expect(
@@ -39,7 +39,7 @@ test('a root says what SPIFFE asks of it, and no more', () => {
   )
 })
 
-test('an issuing CA signs leaves only, and names its issuer, its CRL and its trust domain', () => {
+test('an issuing CA signs only leaves, and names its issuer, its CRL and its trust domain', () => {
   const { root, issuing } = testCa(now)
   const output = text(issuing.pem)
   expect(output).toContain('CA:TRUE, pathlen:0')
@@ -59,7 +59,7 @@ test('two CAs of one trust domain have different subjects', () => {
   expect(new Set(subjects).size).toBe(4)
 })
 
-test('a trust domain of 255 bytes fits: the common name is cut at 64, the SAN is whole', () => {
+test('a trust domain of 255 bytes fits: the common name is cut at 64, the SAN is complete', () => {
   const trustDomain = `${'a'.repeat(251)}.org`
   const { root } = testCa(now, { trustDomain })
   expect(root.certificate.subject).toContain(`CN=${`Purser root CA ${trustDomain}`.slice(0, 64)}\n`)
@@ -75,7 +75,7 @@ test('an issuing CA never outlives its root', () => {
   expect(() => createIssuingCertificate({ ...parts, ...tooEarly })).toThrow(RangeError)
 })
 
-test('a root that ends after 2049 says so in GeneralizedTime, and verifies', () => {
+test('a root that ends after 2049 uses GeneralizedTime, and verifies', () => {
   const keys = ecPair()
   const notAfter = new Date('2051-02-03T04:05:06Z')
   const { pem } = createRootCertificate({
@@ -92,7 +92,7 @@ test('a root that ends after 2049 says so in GeneralizedTime, and verifies', () 
 describe('an issuer', () => {
   const { root } = testCa(now)
 
-  test('is refused with the key of another', () => {
+  test('is refused with the key of another CA', () => {
     expect(() => createIssuer({ pem: root.pem, privateKey: ecPair().privateKey })).toThrow(TypeError)
   })
 
@@ -105,7 +105,7 @@ describe('an issuer', () => {
     expect(() => createIssuer({ pem, privateKey })).toThrow(TypeError)
   })
 
-  test('is refused with a public key, or of a curve that we do not use', () => {
+  test('is refused with a public key, or with an unsupported curve', () => {
     const keys = ecPair('secp256k1')
     const parts = { trustDomain: 'x', serial: newSerial(), notBefore: now, notAfter: secondsFrom(now, 60) }
     expect(() => createRootCertificate({ ...parts, keys })).toThrow(TypeError)
@@ -122,7 +122,7 @@ describe('a serial', () => {
     firsts.forEach((serial, first) => expect(serial.subarray(1).equals(Buffer.alloc(15, first))).toBe(true))
   })
 
-  test('is met once among 200,000, each positive and of 16 bytes, with other random bytes drawn between them', () => {
+  test('is unique among 200,000, each positive and of 16 bytes, while other random bytes are drawn', () => {
     const draw = createRandomBytes()
     const serials = Array.from({ length: 200_000 }, (_, n) => {
       draw(n % 61)
@@ -137,11 +137,11 @@ describe('a serial', () => {
     for (let at = 1; at < 16; at++) expect(new Set(serials.map((serial) => serial[at]!)).size).toBe(256)
   })
 
-  test.each([0, 15, 17, 20])('is not made from %i bytes', (length) => {
+  test.each([0, 15, 17, 20])('is refused with %i bytes', (length) => {
     expect(() => serialFrom(Buffer.alloc(length, 1))).toThrow(RangeError)
   })
 
-  test.each([Buffer.alloc(16), Buffer.alloc(16, 0x80), Buffer.alloc(15, 1)])('like %o is not signed', (serial) => {
+  test.each([Buffer.alloc(16), Buffer.alloc(16, 0x80), Buffer.alloc(15, 1)])('like %o is refused', (serial) => {
     const parts = { trustDomain: 'x', keys: ecPair(), notBefore: now, notAfter: secondsFrom(now, 60) }
     expect(() => createRootCertificate({ ...parts, serial })).toThrow(RangeError)
   })

@@ -6,7 +6,7 @@ import { openssl, scratch } from '../support/openssl.ts'
 import { type KeyPair, ecPair, secondsFrom, testCa } from '../support/test-ca.ts'
 import { upstreamCa } from '../support/upstream-ca.ts'
 
-// openssl dates what it makes from the second that it is made in, so look at it a little later
+// openssl sets the start to the current second, so the test looks a little later.
 const now = secondsFrom(new Date(), 60)
 const trustDomain = 'example.org'
 
@@ -23,7 +23,7 @@ const csr = buildCaCsr({ trustDomain, keys }).pem
 const check = (pem: string, at = now, pair: KeyPair = keys) =>
   checkImportedChain({ pem, publicKey: pair.publicKey, trustDomain, now: at })
 
-describe('taken', () => {
+describe('accepted chains', () => {
   test('signed by the root itself: leaves verify under it', () => {
     const { root, signed } = upstreamCa()
     const issuing = signed(csr, 'root', ours)
@@ -54,7 +54,7 @@ const refused = (pem: string, words: RegExp, at = now, pair = keys): void => {
   expect(() => check(pem, at, pair)).toThrow(words)
 }
 
-describe('refused: the text', () => {
+describe('refused texts', () => {
   const { root, issuing } = testCa(now, { issuingKeys: keys })
 
   test.each([
@@ -69,9 +69,9 @@ describe('refused: the text', () => {
   test('a private key among it', () => {
     refused(issuing.pem + String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' })) + root.pem, /not a chain/)
   })
-  test('our CA alone', () => refused(issuing.pem, /must hold/))
-  test('the root alone', () => refused(root.pem, /must hold/))
-  test('the wrong way round', () => refused(root.pem + issuing.pem, /not for the key/))
+  test('only our CA', () => refused(issuing.pem, /must hold/))
+  test('only the root', () => refused(root.pem, /must hold/))
+  test('the reversed order', () => refused(root.pem + issuing.pem, /not for the key/))
   test('the root twice', () => refused(root.pem + root.pem, /not for the key/))
   test('another key', () => refused(issuing.pem + root.pem, /not for the key/, now, ecPair()))
   test('another root', () => refused(issuing.pem + testCa(now).root.pem, /not signed by certificate 2/))
@@ -80,12 +80,12 @@ describe('refused: the text', () => {
     const middle = intermediate('middle', 'root', ca(''))
     refused(signed(csr, 'middle', ours) + middle, /certificate 2 is not a self-signed root/)
   })
-  test('a certificate in the middle that signs nothing', () => {
+  test('a certificate in the middle that is no CA', () => {
     refused(issuing.pem + testCa(now).root.pem + root.pem, /allows|not signed by/)
   })
 })
 
-describe('refused: what the certificates say', () => {
+describe('refused certificates', () => {
   test.each<[string, string[], RegExp]>([
     ['not a CA', ['basicConstraints=critical,CA:FALSE', 'keyUsage=critical,digitalSignature', ...keyIds], /not a CA/],
     ['no basic constraints', ['keyUsage=critical,keyCertSign,cRLSign', ...keyIds], /not a CA/],
@@ -122,9 +122,9 @@ describe('refused: what the certificates say', () => {
   }
 
   test('a SHA-1 signature', () => refused(byRsa(2048, '-sha1'), /algorithm that verifiers refuse/))
-  test('a weak RSA key above us', () => refused(byRsa(1024, '-sha256'), /weak RSA key/))
+  test('a weak RSA key above ours', () => refused(byRsa(1024, '-sha256'), /weak RSA key/))
 
-  test('a path length that is used up', () => {
+  test('an exhausted path length', () => {
     const { root, signed, intermediate } = upstreamCa()
     const middle = intermediate('short', 'root', ca(',pathlen:0'))
     refused(signed(csr, 'short', ours) + middle + root, /certificate 2 allows 0 CAs below it, the chain has 1/)
@@ -137,7 +137,7 @@ describe('refused: what the certificates say', () => {
     refused(chain, /our issuing CA is not valid now/, secondsFrom(now, 51 * 86_400))
   })
 
-  test('a signature that was changed', () => {
+  test('a changed signature', () => {
     const { root, signed } = upstreamCa()
     const lines = signed(csr, 'root', ours).split('\n')
     const at = lines.length - 4

@@ -23,8 +23,8 @@ const keysOf = (...rows: KeyRow[]): { keys: Map<string, KeyRow> } => ({
   keys: new Map(rows.map((row) => [row.id, row])),
 })
 
-describe('what does not open', () => {
-  test('a keyring that another root key wrapped, or another instance, or none', async () => {
+describe('refused rows', () => {
+  test('a keyring that another root key or another instance wrapped, or an empty one', async () => {
     const { first } = await oneKey()
     const other = openRootKey({ kind: 'value', value: generateRootKey() })
     await expect(openKeyring(other, instance, [first])).rejects.toThrow('was wrapped by root key')
@@ -32,7 +32,7 @@ describe('what does not open', () => {
     await expect(openKeyring(rootKey, instance, [])).rejects.toThrow('empty')
   })
 
-  test('a private key in the row of another, or under a wrapping key that is not there', async () => {
+  test('a private key in the row of another, or under a missing wrapping key', async () => {
     const { keyring, mac } = await oneKey()
     const other = newMacKey({ keyring, trustDomain: 'example.org', randomBytes }, endlessFrom(now))
     const sign = (row: KeyRow) => createKeys(keyring).signing(keysOf(row), 'mac', now)
@@ -43,7 +43,7 @@ describe('what does not open', () => {
   })
 })
 
-test('rotating wraps every key again, and a keyring that learns of it opens them', async () => {
+test('rotation wraps every key again, and a keyring that reads the change opens them', async () => {
   const { first, keyring, mac } = await oneKey()
   const before = createKeys(keyring).signing(keysOf(mac), 'mac', now).key
   const upstream: KeyRow = { ...mac, id: 'upstream-1', kind: 'root-ca', wrapped: Buffer.alloc(0) }
@@ -67,14 +67,14 @@ test('rotating wraps every key again, and a keyring that learns of it opens them
   expect(fresh.signing(keysOf(rewrappedKey), 'mac', now).key.equals(before)).toBe(true)
 })
 
-test('the newest wraps, also where the clock was set back since', async () => {
+test('the newest key wraps, also after the clock was set back', async () => {
   const { first, mac } = await oneKey()
   const { row, rewrapped } = await rotateKeyring(rootKey, instance, [first], [mac], 'kek_2', secondsFrom(now, -3600))
   expect(rewrapped[0]?.wrappingKeyId).toBe('kek_2')
   expect((await openKeyring(rootKey, instance, [row, first])).currentId).toBe('kek_2')
 })
 
-test('a log key signs the sizes of its range and no other', async () => {
+test('a log key signs only the sizes of its range', async () => {
   const { keyring } = await oneKey()
   const maker = { keyring, trustDomain: 'example.org', randomBytes }
   const old = { ...newLogKey(maker, endlessFrom(now), 1, 0), toSize: 20, withdrawnAt: now }

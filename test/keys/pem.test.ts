@@ -50,11 +50,11 @@ test.each([
   ['line ends of Windows', block('AAAA').replaceAll('\n', '\r\n')],
   ['no newline at the end', block('AAAA').trimEnd()],
   ['another of the labels', encodePem('NEW THING', Buffer.alloc(3))],
-])('taken: %s', (_, text) => {
+])('accepted: %s', (_, text) => {
   expect(decodePem(text, [...labels, 'NEW THING']).equals(Buffer.alloc(3))).toBe(true)
 })
 
-test('what is encoded is decoded to the same bytes', () => {
+test('encoded text decodes to the same bytes', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 500 }), (bytes) => {
       const text = encodePem('THING', Buffer.from(bytes))
@@ -64,7 +64,7 @@ test('what is encoded is decoded to the same bytes', () => {
   )
 })
 
-test('openssl reads what we encode', () => {
+test('openssl reads our encoding', () => {
   const { root } = testCa(new Date())
   expect(openssl(['x509', '-noout', '-subject'], root.pem).ok).toBe(true)
 })

@@ -48,18 +48,18 @@ const actions = (rows: KeyRow[], now: Date): Action[] => planRotation(rows, life
 const kinds = (list: Action[]): string[] => list.map((action) => (action.do === 'make' ? action.kind : action.do))
 const withoutKind = (rows: KeyRow[], kind: KeyKind): KeyRow[] => rows.filter((row) => row.kind !== kind)
 
-describe('what goes wrong', () => {
+describe('faults', () => {
   test('without any key of a kind, the next one signs at once', () => {
     expect(actions(withoutKind(firstKeys(), 'jwt-es256'), at(5))).toEqual([
       { do: 'make', kind: 'jwt-es256', activeAt: at(5) },
     ])
   })
 
-  test('no issuing CA is made where there is no root of ours', () => {
+  test('no issuing CA is created without a root of ours', () => {
     expect(actions(withoutKind(withoutKind(firstKeys(), 'issuing-ca'), 'root-ca'), at(5))).toEqual([])
   })
 
-  test('under a root that ends first, no further issuing CA is made again and again, and an operator is told', () => {
+  test('under a root that ends first, no further issuing CA is created repeatedly, and an operator is notified', () => {
     const rows = firstKeys()
     const [root, issuing] = rows
     Object.assign(root!, { goneAt: at(1300), retireAt: at(1300) })
@@ -69,7 +69,7 @@ describe('what goes wrong', () => {
     expect(plan.warnings).toContainEqual({ what: 'root_ends', keyId: 'root', at: at(1300) })
   })
 
-  test('a missed rotation still publishes for the whole time, as long as the last key lasts', () => {
+  test('a missed rotation still publishes for the whole time, while the last key lasts', () => {
     const rows = firstKeys()
     // Retired at 1000, gone at 1300: at 1050 there is time left, at 1250 there is not.
     expect(
@@ -89,7 +89,7 @@ describe('what goes wrong', () => {
     })
   })
 
-  test('a withdrawn key and one that only waits for an upstream CA are as good as none', () => {
+  test('a withdrawn key, and one that waits for an upstream CA, count as missing', () => {
     const rows = withoutKind(firstKeys(), 'jwt-rs256')
     rows.push(row('jwt-rs256', { ...timesFor('jwt', lifetimes, start, 0), withdrawnAt: at(1) }))
     const requested = row('issuing-ca', { activeAt: endless, goneAt: at(50_000) })
@@ -98,7 +98,7 @@ describe('what goes wrong', () => {
     expect(kinds(actions([...rows, requested], at(950)))).toContain('issuing-ca')
   })
 
-  test('an imported issuing CA is never followed by one of ours, whatever became of it', () => {
+  test('an imported issuing CA is never followed by one of ours, whatever its state', () => {
     const imported = row('issuing-ca', { activeAt: at(10), retireAt: at(500), goneAt: at(800) })
     delete imported.issuerKeyId
     const rows = [...firstKeys(), imported]
@@ -118,7 +118,7 @@ describe('what goes wrong', () => {
     ).toEqual([])
   })
 
-  test('a root is made by nobody but an operator', () => {
+  test('only an operator creates a root', () => {
     expect(kinds(actions(withoutKind(firstKeys(), 'root-ca'), at(950)))).not.toContain('root-ca')
   })
 })
@@ -135,7 +135,7 @@ test('nothing is due before a publication ahead of retirement, then one key of e
   ])
 })
 
-test('an older log key ends when its overlap is over, and never the only one', () => {
+test('an older log key ends after its overlap, and never the only one', () => {
   const [old, next] = [row('log', { epoch: 2, retireAt: at(100) }), row('log', { epoch: 2, fromSize: 7 })]
   const before = row('log', { epoch: 1, retireAt: at(50) })
   const logs = (list: KeyRow[], now: Date): Action[] => actions([...withoutKind(firstKeys(), 'log'), ...list], now)
@@ -157,7 +157,7 @@ function carryOut(rows: KeyRow[], now: Date): void {
 const moments = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 5, maxLength: 60 })
 const jwt = ['jwt-es256', 'jwt-rs256'] as const
 
-test('whenever the job runs: a key always signs, after a publication, and stays until what it signed is expired', () => {
+test('whenever the job runs: a key always signs, after its publication, and stays until what it signed is expired', () => {
   fc.assert(
     fc.property(moments, (steps) => {
       const rows = firstKeys()
@@ -203,7 +203,7 @@ test('whenever the job runs: a key always signs, after a publication, and stays 
   )
 })
 
-test('a job that runs every second never leaves a moment without a key that was published for long enough', () => {
+test('a job that runs every second always leaves a key that was published for long enough', () => {
   const rows = firstKeys()
   for (let now = 0; now < 3000; now += 1) {
     carryOut(rows, at(now))

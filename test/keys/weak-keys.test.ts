@@ -19,7 +19,7 @@ describe('arithmetic', () => {
     )
   })
 
-  test('a square, and its neighbours', () => {
+  test('a square is distinguished from its neighbours', () => {
     fc.assert(
       fc.property(fc.bigInt({ min: 2n, max: 1n << 2048n }), (root) => {
         expect([squareRoot(root * root - 1n), squareRoot(root * root), squareRoot(root * root + 1n)]).toEqual([
@@ -31,7 +31,7 @@ describe('arithmetic', () => {
     )
   })
 
-  test('bits are those of the binary text', () => {
+  test('the bit length is that of the binary text', () => {
     fc.assert(
       fc.property(fc.bigInt({ min: 1n, max: 1n << 300n }), (n) => {
         expect(bitsOf(n)).toBe(n.toString(2).length)
@@ -41,7 +41,7 @@ describe('arithmetic', () => {
 })
 
 describe('a modulus', () => {
-  test('of two random primes is sound', () => {
+  test('of two random primes is accepted', () => {
     for (let n = 0; n < 10; n++)
       expect(weaknessOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)).toBeUndefined()
   })
@@ -57,7 +57,7 @@ describe('a modulus', () => {
     }
   })
 
-  test('of any kind is judged without an error', () => {
+  test('of any kind is judged without an exception', () => {
     const numbers = fc.bigInt({ min: 0n, max: 1n << 4100n })
     fc.assert(
       fc.property(numbers, numbers, (n, e) => {
@@ -79,7 +79,7 @@ function oidDer(arcs: readonly bigint[]): Buffer {
 }
 
 describe('parsers', () => {
-  test('an OID is taken where every arc has at most 32 bits', () => {
+  test('an OID is accepted when every arc has at most 32 bits', () => {
     const arc = fc.bigInt({ min: 0n, max: (1n << 35n) + 5n })
     fc.assert(
       fc.property(fc.array(arc, { minLength: 1, maxLength: 10 }), (arcs) => {
@@ -90,7 +90,7 @@ describe('parsers', () => {
     )
   })
 
-  test('extensions are taken where none occurs twice', () => {
+  test('extensions are accepted when none occurs twice', () => {
     const numbers = fc.array(fc.tuple(fc.integer({ min: 1, max: 30 }), fc.boolean()), { maxLength: 8 })
     fc.assert(
       fc.property(numbers, (list) => {
@@ -105,7 +105,7 @@ describe('parsers', () => {
     )
   })
 
-  test('names are judged without an error, whatever the bytes', () => {
+  test('names are judged without an exception, whatever the bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {
         expect(typeof isGeneralNames(Buffer.from(bytes))).toBe('boolean')
@@ -121,7 +121,7 @@ describe('parsers', () => {
     )
   })
 
-  test('anchors are judged without an error, whatever the text', () => {
+  test('anchors are judged without an exception, whatever the text', () => {
     fc.assert(
       fc.property(fc.base64String(), fc.string(), (base64, around) => {
         const pem = `${around}\n-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`

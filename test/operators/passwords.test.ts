@@ -1,4 +1,4 @@
-/** Passwords: which texts are one, how many hashes run at once, and which stored hashes are computed. */
+/** Passwords: which texts are equal, how many hashes run at once, and which stored hashes are current. */
 import { describe, expect, it } from 'vitest'
 import { createSlots } from '../../src/operators/hash-slots.ts'
 import { readNewPassword, readPassword } from '../../src/operators/password-text.ts'
@@ -60,7 +60,7 @@ describe('slots', () => {
     return { done, finish }
   }
 
-  it('run a number at once, urgent work first, and refuse what does not fit a queue', async () => {
+  it('run a fixed number at once, urgent work first, and refuse what does not fit in the queue', async () => {
     const slots = createSlots({ maxRunning: 2, maxWaiting: 2 })
     const order: string[] = []
     const gates = ['a', 'b', 'c', 'd', 'u'].map((name) => ({ name, ...pending() }))

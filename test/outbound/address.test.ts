@@ -13,7 +13,7 @@ function codeOf(act: () => unknown): string {
   }
 }
 
-describe('where an address lies', () => {
+describe('the range of an address', () => {
   test.each([
     '0.0.0.0', '0.1.2.3', '169.254.169.254', '169.254.0.1', '100.100.100.200', '192.0.0.192', '192.0.2.1', '192.88.99.1', '198.18.0.1', '198.19.255.255', '198.51.100.7', '203.0.113.9', '224.0.0.1', '239.255.255.255', '240.0.0.1', '255.255.255.255',
     '::', 'fe80::1', 'fe80::1%eth0', 'febf::1', 'fec0::1', 'ff02::1', 'fd00:ec2::254', '100::1', '2001::1', '2001:0:7f00:1::', '2001:db8::1', '2002:7f00:1::1', '2002:a00:1::', '3fff::1', '5f00::1', '64:ff9b:1::7f00:1', '::7f00:1', '::127.0.0.1', '::2', '4000::1', 'e000::1',
@@ -37,7 +37,7 @@ describe('where an address lies', () => {
     expect(zoneOf(address)).toBe('public')
   }) // prettier-ignore
 
-  test('one address out of reach refuses all answers, and so does none', () => {
+  test('one unreachable address refuses all answers, and so does an empty answer', () => {
     expect(covers('public', ['8.8.8.8', '1.1.1.1'])).toBe(true)
     expect(covers('public', ['8.8.8.8', '10.0.0.1'])).toBe(false)
     expect(covers('public', [])).toBe(false)
@@ -52,7 +52,7 @@ describe('URLs', () => {
   test.each([
     '', 'example.org', '//example.org', 'https:', 'https://', 'https:///a', 'https:/example.org', 'https:example.org', 'https:\\\\example.org', 'https://user@example.org', 'https://user:pw@example.org/', 'https://host@evil.test/', 'https://@example.org/', 'https://example.org@127.0.0.1/', 'https://example.org\\@evil.test/', 'https://example.org#@evil.test/', 'https://example.org#', 'https://example.org/a#b', 'https://example.org:', 'https://example.org:x/', 'https://example.org:99999/', 'https://example.org:+443/', 'https://exa mple.org/', ' https://example.org/', 'https://example.org/\n', 'https://exam\tple.org/', 'https://example.org/a b', 'https://example.org/\u00e9', 'https://ex\u00e4mple.org/', 'https://example\u3002org/', 'https://ｅxample.org/', 'https://example%2eorg/', 'https://example.org./', 'https://example.org/a\\b', 'https://*.example.org/', 'https://a..b/', 'https://[::1', 'https://[::g]/', 'https://[fe80::1%25eth0]/', 'https://[::1%eth0]/', `https://example.org/${'a'.repeat(2048)}`,
     'https://0x7f.0.0.1/', 'https://0x7f000001/', 'https://2130706433/', 'https://127.1/', 'https://0177.0.0.1/', 'https://017700000001/', 'https://0/', 'https://127.0.0.01/', 'https://127.0.0.1./', 'https://1.1/', 'https://256.0.0.1/',
-  ])('no: %j', (text) => {
+  ])('refused: %j', (text) => {
     for (const configured of [true, false]) expect(codeOf(() => readTarget(text, configured, []))).toBe('bad_url')
   }) // prettier-ignore
 
@@ -88,7 +88,7 @@ describe('URLs', () => {
 
 describe('PURSER_FETCH_ALLOW', () => {
   test.each(['', '*', '*.example.org', 'https://', 'https://example.org/', 'https://example.org/a', 'https://example.org?', 'example.org/', 'example.org:8443', 'user@example.org', 'https://u@example.org', '10.0.0.0/8', '127.1', 'a b', 'example.org.', 'https://example.org#', '.example.org,'])(
-    'no entry: %j',
+    'an invalid entry: %j',
     (entry) => {
       expect(codeOf(() => parseAllow(entry))).toBe('bad_url')
     },
@@ -133,7 +133,7 @@ describe('PURSER_FETCH_ALLOW', () => {
     if (expected) expect(readTarget(url, false, rules).reach).toBe('any')
   })
 
-  test('nothing is listed by an empty list', () => {
+  test('an empty list allows nothing', () => {
     expect(isListed([], 'https://example.org/')).toBe(false)
   })
 })

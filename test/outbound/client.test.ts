@@ -49,8 +49,8 @@ const answering =
     })
   }
 
-describe('what is sent', () => {
-  test('is the request, and nothing that the caller did not give', async () => {
+describe('the request', () => {
+  test('contains only what the caller passed', async () => {
     const proxy = await httpServer((_request, response) => response.end())
     for (const name of ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']) vi.stubEnv(name, `http://127.0.0.1:${String(proxy.port)}`) // prettier-ignore
     onTestFinished(() => {
@@ -81,12 +81,12 @@ describe('what is sent', () => {
     expect(server.seen[0]?.headers).toMatchObject({ authorization: 'Bearer ours', 'content-type': 'application/json', 'content-length': '8' }) // prettier-ignore
   })
 
-  test.each(['Host', 'content-length', 'Transfer-Encoding', 'accept-encoding', 'connection'])('never the caller’s %s', async (name) => {
+  test.each(['Host', 'content-length', 'Transfer-Encoding', 'accept-encoding', 'connection'])('never contains the caller’s %s', async (name) => {
     const error = await failure(outbound.fetchBytes('https://127.0.0.1:9/', options({ headers: { [name]: 'x' } })))
     expect(error.code).toBe('bad_request')
   }) // prettier-ignore
 
-  test.each(['Bearer hunter2\r\nHost: evil', 'Bearer hunter2\n', 'Bearer hunter2\u0000', 'hunter2\u0100'])('no header of %j, and no word of it in the error', async (value) => {
+  test.each(['Bearer hunter2\r\nHost: evil', 'Bearer hunter2\n', 'Bearer hunter2\u0000', 'hunter2\u0100'])('accepts no header with %j, and the error does not show it', async (value) => {
     const server = await httpsServer(ids.good, (_request, response) => response.end())
     const error = await failed(server.port, { headers: { authorization: value } })
     expect(error.code).toBe('bad_request')
@@ -96,7 +96,7 @@ describe('what is sent', () => {
 })
 
 describe('redirects', () => {
-  test.each([300, 301, 302, 303, 304, 305, 307, 308, 399])('%i is an error, and nobody else hears of us', async (status) => {
+  test.each([300, 301, 302, 303, 304, 305, 307, 308, 399])('%i is an error, and no other host gets a request', async (status) => {
     const otherTls = await httpsServer(ids.good, (_request, response) => response.end())
     const otherPlain = await httpServer((_request, response) => response.end())
     for (const location of [urlOf(otherTls.port), `http://127.0.0.1:${String(otherPlain.port)}/`, `http://169.254.169.254/`, '/again']) {
@@ -111,7 +111,7 @@ describe('redirects', () => {
   }) // prettier-ignore
 })
 
-describe('answers of any size', () => {
+describe('large answers', () => {
   test('64 MiB are not read', async () => {
     const piece = Buffer.alloc(65_536, 'a')
     let writtenBytes = 0
@@ -137,14 +137,14 @@ describe('answers of any size', () => {
     expect(writtenBytes).toBeLessThan(16_777_216)
   })
 
-  test('nor is one byte of an answer that says it is too large', async () => {
+  test('nor is one byte of an answer whose Content-Length is too large', async () => {
     const server = await httpsServer(ids.good, (_request, response) => {
       response.writeHead(200, { 'content-length': '262145' }).flushHeaders()
     })
     expect((await failed(server.port)).code).toBe('too_large')
   })
 
-  test('the limit itself passes, one byte more does not, told or not', async () => {
+  test('the limit itself passes, one byte more does not, with and without Content-Length', async () => {
     const server = await httpsServer(ids.good, (request, response) => {
       const body = Buffer.alloc(Number(request.headers['x-size']))
       if (request.url === '/told') response.setHeader('content-length', body.length)
@@ -167,8 +167,8 @@ describe('answers of any size', () => {
   })
 })
 
-describe('answers that never come', () => {
-  test('a port that takes the connection and says nothing', async () => {
+describe('missing answers', () => {
+  test('a port that accepts the connection and sends nothing', async () => {
     const silent = createServer(() => undefined)
     const server = await new Promise<number>((resolve) => {
       silent.listen(0, '127.0.0.1', () => {
@@ -192,7 +192,7 @@ describe('answers that never come', () => {
     expect((await failed(server.port, { timeoutMs: 150 })).code).toBe('timeout')
   })
 
-  test('a body that drips is cut off as a whole, and the connection closed', async () => {
+  test('a slow body is cut off, and the connection closed', async () => {
     let closed: Promise<unknown> = Promise.resolve()
     const server = await httpsServer(ids.good, (_request, response) => {
       const drip = setInterval(() => response.write('a'), 20)
@@ -207,7 +207,7 @@ describe('answers that never come', () => {
     await closed
   })
 
-  test('a header that drips', async () => {
+  test('a slow header', async () => {
     const server = await rawTlsServer(ids.good, (socket) => {
       socket.write('HTTP/1.1 200 OK\r\n')
       const drip = setInterval(() => socket.write('x-a: b\r\n'), 20)
@@ -218,18 +218,18 @@ describe('answers that never come', () => {
     expect((await failed(server.port, { timeoutMs: 200 })).code).toBe('timeout')
   })
 
-  test('a resolver that hangs', async () => {
+  test('a hanging resolver', async () => {
     const slow = withResolver(() => undefined)
     expect((await failure(slow.fetchBytes('https://issuer.test/', options({ timeoutMs: 100 })))).code).toBe('timeout')
   })
 
-  test('more requests than connections: those that wait are bounded too', async () => {
+  test('more requests than connections: the waiting ones have a timeout too', async () => {
     const server = await rawTlsServer(ids.good, () => undefined)
     const codes = await Promise.all(Array.from({ length: 70 }, async () => (await failed(server.port, { timeoutMs: 600 })).code)) // prettier-ignore
     expect(new Set(codes)).toEqual(new Set(['timeout']))
   })
 
-  test('a caller that gives up, before and after', async () => {
+  test('a caller that aborts, before and after', async () => {
     const server = await rawTlsServer(ids.good, () => undefined)
     expect((await failed(server.port, { signal: AbortSignal.abort() })).code).toBe('aborted')
     const controller = new AbortController()
@@ -239,8 +239,8 @@ describe('answers that never come', () => {
   })
 })
 
-describe('answers that are wrong', () => {
-  test.each([400, 401, 403, 404, 410, 429, 500, 503, 599])('status %i, whose body goes nowhere', async (status) => {
+describe('wrong answers', () => {
+  test.each([400, 401, 403, 404, 410, 429, 500, 503, 599])('status %i, whose body is discarded', async (status) => {
     const server = await httpsServer(ids.good, (_request, response) => response.writeHead(status, 'hunter2').end('hunter2'))
     const error = await failed(server.port)
     expect([error.code, error.status]).toEqual(['bad_status', status])
@@ -282,7 +282,7 @@ describe('answers that are wrong', () => {
     expect((await failed(server.port)).code).toBe('unreachable')
   })
 
-  test('a port where nobody is', async () => {
+  test('a closed port', async () => {
     const server = await httpsServer(ids.good, () => undefined)
     const silent = createServer()
     await new Promise<void>((resolve) => void silent.listen(0, '127.0.0.1', resolve))
@@ -292,7 +292,7 @@ describe('answers that are wrong', () => {
     expect(server.connections()).toBe(0)
   })
 
-  test('a name that is none', async () => {
+  test('an invalid name', async () => {
     const outbound = withResolver((_host, callback) => {
       callback(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }), [])
     })
@@ -300,13 +300,13 @@ describe('answers that are wrong', () => {
     expect([error.code, error.detail]).toEqual(['unreachable', 'no answer (ENOTFOUND)'])
   })
 
-  test('a name that is none, asked of the system, whose answer is then missing altogether', async () => {
+  test("an invalid name at the system's resolver, without an answer", async () => {
     const error = await failure(outbound.fetchBytes('https://issuer.invalid/', options()))
     expect(error.code).toBe('unreachable')
   })
 
   test.each(['', '<html>', '{"keys":[]', '{"keys":[],"keys":[1]}', '\ufeff{}', '[1e999]', `${'['.repeat(40)}${']'.repeat(40)}`, '{"__proto__":1}', 'hunter2'])(
-    'no strict JSON: %j',
+    'malformed JSON: %j',
     async (body) => {
       const server = await httpsServer(ids.good, (_request, response) => response.end(body))
       const error = await failure(outbound.fetchJson(urlOf(server.port), options()))
@@ -315,7 +315,7 @@ describe('answers that are wrong', () => {
     },
   ) // prettier-ignore
 
-  test('JSON of other people may hold large integers and many members', async () => {
+  test('foreign JSON may hold large integers and many members', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end(`{"n":12345678901234567890,"a":[${'0,'.repeat(4000)}0]}`)) // prettier-ignore
     expect((await outbound.fetchJson(urlOf(server.port), options())).json).toMatchObject({ n: 12345678901234567000 })
     expect((await failure(outbound.fetchJson(urlOf(server.port), { ...options(), json: { maxMembers: 10 } }))).code).toBe('bad_body') // prettier-ignore
@@ -337,7 +337,7 @@ describe('certificates', () => {
     expect(server.seen).toEqual([])
   })
 
-  test('roots of the system alone, or roots that are no PEM, trust nobody here', async () => {
+  test("only the system's roots, or roots that are no PEM, verify no server here", async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end())
     expect((await failure(outbound.fetchBytes(urlOf(server.port), { configured: true }))).code).toBe('tls')
     for (const caPem of ['', 'garbage', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'])
@@ -345,7 +345,7 @@ describe('certificates', () => {
     expect(server.seen).toEqual([])
   })
 
-  test('the environment cannot turn verification off', async () => {
+  test('the environment cannot switch verification off', async () => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
     onTestFinished(() => {
       vi.unstubAllEnvs()
@@ -354,15 +354,15 @@ describe('certificates', () => {
     expect((await failed(server.port)).code).toBe('tls')
   })
 
-  test('a port that speaks plain HTTP', async () => {
+  test('a plain HTTP port', async () => {
     const server = await httpServer((_request, response) => response.end())
     expect((await failed(server.port)).code).toBe('tls')
     expect(server.seen).toEqual([])
   })
 })
 
-describe('where it goes', () => {
-  test('an unconfigured name that resolves inside is refused before a byte is sent', async () => {
+describe('the address', () => {
+  test('an unconfigured name that resolves to an internal address is refused before a byte is sent', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end())
     const url = `https://issuer.test:${String(server.port)}/`
     for (const address of ['127.0.0.1', '::1', '10.0.0.1', '169.254.169.254', '::ffff:127.0.0.1', '0.0.0.0', '100.64.0.1', 'fe80::1', 'fd00::1', '64:ff9b::7f00:1', 'not an address']) {
@@ -376,14 +376,14 @@ describe('where it goes', () => {
     expect(server.connections()).toBe(0)
   }) // prettier-ignore
 
-  test('a configured name may be inside, but not at link-local addresses', async () => {
+  test('a configured name may be internal, but not link-local', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
     const url = `https://issuer.test:${String(server.port)}/`
     expect((await withResolver(answering('127.0.0.1')).fetchBytes(url, options())).body.toString()).toBe('in')
     expect((await failure(withResolver(answering('169.254.169.254')).fetchBytes(url, options()))).code).toBe('not_allowed') // prettier-ignore
   })
 
-  test('a listed place may be inside though it is not configured', async () => {
+  test('a listed address may be internal though it is not configured', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
     const url = `https://issuer.test:${String(server.port)}/`
     for (const entry of ['issuer.test', url.slice(0, -1)]) {
@@ -396,7 +396,7 @@ describe('where it goes', () => {
     expect((await failure(other.fetchBytes(url, options({ configured: false })))).code).toBe('not_allowed')
   })
 
-  test('the address that was looked at is the one connected to, also when the next answer differs', async () => {
+  test('the checked address is the one that is connected, also when the next answer differs', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.setHeader('connection', 'close').end('in'))
     const hosts: string[] = []
     const rebinding = withResolver((host, callback) => {
@@ -410,7 +410,7 @@ describe('where it goes', () => {
     expect(server.connections()).toBe(1)
   }) // prettier-ignore
 
-  test('localhost is inside', async () => {
+  test('localhost is internal', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
     const url = `https://localhost:${String(server.port)}/`
     expect((await failure(outbound.fetchBytes(url, options({ configured: false })))).code).toBe('not_allowed')
@@ -427,19 +427,19 @@ describe('where it goes', () => {
     expect(server.connections()).toBe(1)
   })
 
-  test('a list that cannot be read is an error at the start', () => {
+  test('a malformed list is an error at the start', () => {
     expect(() => createOutbound({ allow: ['issuer.test', '*.test'] })).toThrow(OutboundError)
   })
 })
 
-describe('kept connections', () => {
-  test('are used again', async () => {
+describe('kept-alive connections', () => {
+  test('are reused', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
     for (let n = 0; n < 5; n++) await outbound.fetchBytes(urlOf(server.port), options())
     expect([server.seen.length, server.connections()]).toEqual([5, 1])
   })
 
-  test('are not shared with requests of less reach or other roots', async () => {
+  test('are not shared with requests of other roots or a narrower reach', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
     const url = `https://issuer.test:${String(server.port)}/`
     const client = withResolver(answering('127.0.0.1'))
@@ -449,7 +449,7 @@ describe('kept connections', () => {
     expect(server.seen.length).toBe(1)
   })
 
-  test('are at most 64 to one place, however many wait', async () => {
+  test('are at most 64 per host, however many requests wait', async () => {
     const waiting: (() => void)[] = []
     const server = await httpsServer(ids.good, (_request, response) => {
       waiting.push(() => response.end('in'))
@@ -477,7 +477,7 @@ describe('kept connections', () => {
     return { server, requests: () => requests }
   }
 
-  test('that the other side closed cost a GET nothing', async () => {
+  test('that the peer closed do not fail a GET', async () => {
     const { server, requests } = await dropping()
     for (let n = 0; n < 3; n++) expect((await outbound.fetchBytes(urlOf(server.port), options())).body.toString()).toBe('in') // prettier-ignore
     expect(requests()).toBeGreaterThan(3)

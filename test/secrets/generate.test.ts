@@ -1,4 +1,4 @@
-/** Generated values: long enough, of their alphabet, and no character more often than another. */
+/** Generated values: of the required length and alphabet, with every character equally likely. */
 import { createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto'
 import { assert, asyncProperty, constantFrom, integer, property, uniqueArray } from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -8,8 +8,8 @@ const make = async (fields: FieldSpecs, current?: Record<string, unknown>) =>
   generateData(fields, current ? { current } : {}, (size) => randomBytes(size))
 const printable = Array.from({ length: 94 }, (_, n) => String.fromCharCode(0x21 + n))
 
-describe('what is refused', () => {
-  it('is fewer than 128 random bits, and the words say how many characters are enough', () => {
+describe('refused recipes', () => {
+  it('have fewer than 128 random bits, and the error states how many characters suffice', () => {
     const min = {
       alphanumeric: 22,
       'lower-alphanumeric': 25,
@@ -30,14 +30,14 @@ describe('what is refused', () => {
     }
   })
 
-  it('is a character named twice, or an alphabet of one', () => {
+  it('repeat a character, or have an alphabet of one', () => {
     expect(checkFields({ 'a/b~c': { length: 1000, characters: 'abca' } }, '/f')[0]?.pointer).toBe(
       '/f/a~1b~0c/characters',
     )
     expect(checkFields({ p: { length: 1000, characters: 'a' } }, '/f')[0]?.pointer).toBe('/f/p/characters')
   })
 
-  it('is for any alphabet exactly what has fewer than 128 bits', () => {
+  it('are, for any alphabet, exactly those with fewer than 128 bits', () => {
     assert(
       property(
         uniqueArray(constantFrom(...printable), { minLength: 2 }),
@@ -56,7 +56,7 @@ describe('what is refused', () => {
 })
 
 describe('passwords', () => {
-  it('have the length and the characters that were asked for, whatever the alphabet', async () => {
+  it('have the requested length and characters, whatever the alphabet', async () => {
     await assert(
       asyncProperty(
         uniqueArray(constantFrom(...printable), { minLength: 2 }),
@@ -70,7 +70,7 @@ describe('passwords', () => {
     )
   })
 
-  it('take no character more often: bytes beyond the last whole multiple are drawn again', async () => {
+  it('use every character equally: bytes beyond the last whole multiple are drawn again', async () => {
     // 0 to 255 in turn, again and again: with a plain remainder, the first characters would come more often.
     let next = 0
     const inTurn = (size: number): Buffer => Buffer.from(Array.from({ length: size }, () => next++ % 256))
@@ -81,7 +81,7 @@ describe('passwords', () => {
     expect([counts.size, new Set(counts.values())]).toEqual([62, new Set([40])])
   })
 
-  it('are different each time', async () => {
+  it('differ each time', async () => {
     const results = await Promise.all(
       Array.from({ length: 50 }, () => make({ p: { length: 32, alphabet: 'alphanumeric' }, id: { uuid: true } })),
     )
@@ -110,7 +110,7 @@ it.each([
   expect(verify(digest, message, publicKey, sign(digest, message, privateKey))).toBe(true)
 })
 
-it('members that no field names stay', async () => {
+it('members that no field names stay unchanged', async () => {
   const result = await make({ password: { length: 32, alphabet: 'hex' } }, { user: 'app', password: 'old' })
   expect(result).toEqual({ user: 'app', password: expect.stringMatching(/^[0-9a-f]{32}$/) })
 })

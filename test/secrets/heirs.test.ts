@@ -1,4 +1,6 @@
-/** What roles leave behind at a real target, where two tenants' databases have one administrator. */
+/**
+ * The objects that roles leave behind at a real target, where one administrator serves the databases of two tenants.
+ */
 import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -10,11 +12,11 @@ import { type TargetServer, startTarget } from '../support/target.ts'
 
 const [red, blue] = ['db_11111111111111111111111111111111', 'db_22222222222222222222222222222222']
 
-describe('what a role owned', () => {
+describe('objects of a role', () => {
   let target: TargetServer
   beforeAll(async () => {
     target = await startTarget()
-    // Objects of two definitions meet in one schema, where both may create.
+    // Objects of two definitions are in one schema, where both may create.
     for (const sql of ['create schema yard authorization purser_admin', 'grant all on schema yard to purser_admin'])
       await target.sql(sql)
   })
@@ -25,7 +27,7 @@ describe('what a role owned', () => {
   const asAdmin = <T>(work: (session: SqlSession) => Promise<T>): Promise<T> =>
     withConnection({ ...target, tls: { insecure: true } }, target.admin, work)
 
-  /** One lease: its role runs what it wants and ends, and what it owned goes to the heir of its definition. */
+  /** One lease: its role runs statements and ends, and the heir of its definition gets its objects. */
   async function lease<T>(definition: string, work: (client: Client) => Promise<T>): Promise<T> {
     const username = `purser_t_${definition.slice(3, 5)}_${++roles}`
     const password = newPassword(randomBytes)
@@ -53,7 +55,7 @@ describe('what a role owned', () => {
     return row?.owner ?? ''
   }
 
-  it('goes to one heir for each definition', async () => {
+  it('go to one heir for each definition', async () => {
     await lease(red, (client) => client.query('create table yard.red as select 1 as n'))
     await lease(blue, (client) => client.query('create table yard.blue as select 2 as n'))
     const heirs = [await heirOf('yard.red'), await heirOf('yard.blue')]
@@ -62,7 +64,7 @@ describe('what a role owned', () => {
     for (const name of ['red', 'blue']) await target.sql(`drop table yard.${name}`)
   })
 
-  it('gives no tenant a function that reads what another tenant left', async () => {
+  it('give no tenant a function that reads what another tenant left', async () => {
     await lease(blue, (client) => client.query(`create table yard.ledger as select 'blue money' as line`))
     await lease(red, async (client) => {
       await client.query(runs)
@@ -87,7 +89,7 @@ describe('what a role owned', () => {
     await target.sql('drop table yard.ledger')
   })
 
-  it('keeps no grant that the role made, and the heir none of its own', async () => {
+  it('keep no grant of the role, and the heir has none of its own', async () => {
     await lease(red, async (client) => {
       await client.query('create table yard."Open ""to"" all" (id int, name text)')
       await client.query('create view yard.seen as select 1 as n')
@@ -116,7 +118,7 @@ describe('what a role owned', () => {
       await target.sql(`drop ${sql}`)
   })
 
-  it('of leases that ended before there were heirs for each definition runs with no rights of theirs any more', async () => {
+  it('of leases that ended before heirs were separate run without their rights', async () => {
     const [admin] = await target.sql<{ oid: number }>(`select oid from pg_roles where rolname = 'purser_admin'`)
     const shared = `purser_remains_${admin?.oid ?? 0}`
     await asAdmin(async (session) => {

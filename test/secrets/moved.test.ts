@@ -1,4 +1,4 @@
-/** Whether a consumer has moved, from the versions that it fetched and when. */
+/** Whether a consumer has switched, by the versions that it fetched and when. */
 import { array, assert, integer, property, record } from 'fast-check'
 import { expect, it } from 'vitest'
 import { hasMoved } from '../../src/secrets/rotation/consumers.ts'
@@ -59,7 +59,7 @@ it.each([
   expect(hasMoved([...rows], move)).toBe(expected)
 })
 
-it('is so once any fetch was of the version or a newer one, in whatever order', () => {
+it('is true once any fetch was of the version or a newer one, in whatever order', () => {
   const consumers = array(
     record({ version: integer({ min: 1, max: 6 }), fetchedAt: integer({ min: 0, max: 50 }).map(at) }),
     { minLength: 1 },

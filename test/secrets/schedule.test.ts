@@ -1,4 +1,4 @@
-/** When rotations begin: in the time zone's own hours, through both changes of the clocks. */
+/** The start of rotations in the hours of a time zone, across both clock changes. */
 import { assert, constantFrom, date, integer, nat, property, uint8Array } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Schedule, checkSchedule, nextRun } from '../../src/secrets/rotation/schedule.ts'
@@ -35,7 +35,7 @@ describe('next', () => {
     expect(next(schedule, after)).toBe(expected)
   })
 
-  it('is put off by at most the jitter, by whole seconds', () => {
+  it('is delayed by at most the jitter, in whole seconds', () => {
     const schedule = { cron: '0 12 * * *', jitterSeconds: 600 }
     expect(next(schedule, '2026-11-25T00:00:00Z')).toBe('2026-11-25T12:00:00.000Z')
     expect(next(schedule, '2026-11-25T00:00:00Z', () => Buffer.alloc(4, 255))).toBe('2026-11-25T12:09:59.000Z')
@@ -51,7 +51,7 @@ describe('next', () => {
     )
   })
 
-  it('lies ahead, in any zone, at any moment, and reads there as the expression says', () => {
+  it('is in the future, in any zone, at any time, and matches the expression there', () => {
     const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Pacific/Apia', 'America/St_Johns']
     const moment = date({ min: new Date('2020-01-01'), max: new Date('2035-01-01'), noInvalidDate: true })
     assert(
@@ -113,7 +113,7 @@ describe('refused', () => {
     expect(checkSchedule({ ...schedule, jitterSeconds: 60 }, now)).toEqual([])
   })
 
-  it('nothing that people write for names and steps', () => {
+  it('common notations for names and steps', () => {
     for (const cron of ['0 3 * * MON', '*/15 8-18 * * 1-5', '0 0 1,15 * *', '0 0 1 JAN *'])
       expect([cron, checkSchedule({ cron }, now)]).toEqual([cron, []])
   })

@@ -1,4 +1,4 @@
-/** Verifiers against the RFC's own example and against what Postgres makes; names against any text. */
+/** Verifiers compared with the RFC's example and with Postgres; quoted names of any text. */
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import { newPassword, scramVerifier, verifierWith } from '../../src/secrets/data
 
 describe('a SCRAM-SHA-256 verifier', () => {
   // The exchange of RFC 7677, 3: password "pencil"; the server's signature over its messages is v=6rriTRBi….
-  it('holds the keys by which the example of RFC 7677 verifies', async () => {
+  it('holds the keys that verify the example of RFC 7677', async () => {
     const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64')
     const verifier = await verifierWith('pencil', salt, 4096)
     const [, stored = '', server = ''] = /\$([^$:]+):([^:]+)$/.exec(verifier) ?? []
@@ -24,7 +24,7 @@ describe('a SCRAM-SHA-256 verifier', () => {
     expect(createHash('sha256').update(clientKey).digest('base64')).toBe(stored)
   })
 
-  it('is new each time, and in the form that Postgres keeps', async () => {
+  it('is new each time, in the format of Postgres', async () => {
     const password = newPassword(randomBytes)
     expect(password).toMatch(/^[\w-]{32}$/)
     const [first, second] = await Promise.all([
@@ -36,7 +36,7 @@ describe('a SCRAM-SHA-256 verifier', () => {
     expect(first).not.toContain(password)
   })
 
-  it('is made of no password that needs preparation', async () => {
+  it('refuses a password that needs preparation', async () => {
     for (const password of ['', 'a b', 'é', 'a\0', '\u00a0'])
       await expect(scramVerifier(password, randomBytes)).rejects.toThrow()
   })
@@ -60,7 +60,7 @@ describe('a quoted identifier', () => {
     )
   })
 
-  it('is no literal: those hold plain ASCII alone', () => {
+  it('is no literal: those hold only plain ASCII', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 40 }), (text) => {
         if (/^[\x20-\x26\x28-\x5b\x5d-\x7e]*$/.test(text)) expect(quoteLiteral(text)).toBe(`'${text}'`)

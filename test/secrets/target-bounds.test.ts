@@ -1,4 +1,4 @@
-/** How long an effect at a target may last: another replica takes it for dead after two minutes, and does it again. */
+/** The maximum duration of an effect at a target. After two minutes another replica repeats it. */
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest'
 import { withConnection } from '../../src/secrets/databases/connect.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => target.stop())
 
-it('no statement begins once a connection has lasted its time, and what it was in the middle of is not done', async () => {
+it('no statement begins after the time limit of the connection, and its transaction is rolled back', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
   const where = { host: target.host, port: target.port, database: 'orders', tls: { insecure: true } }

@@ -1,4 +1,4 @@
-/** Roles at a real target: what a server takes, what its logs show, and that no name reaches beyond its quotes. */
+/** Roles at a real target: what a server accepts, what its logs show, and that no name escapes its quotes. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { closeRole, openRole } from '../../src/secrets/databases/alternate.ts'
@@ -31,7 +31,7 @@ describe('a role at a target', () => {
     await asAdmin((session) => createRole(session, definition, { username, verifier, expiresAt: inTenMinutes() }))
     return { password, verifier }
   }
-  /** Everything about roles and rights that the server knows. */
+  /** All roles and privileges that the server has. */
   const catalog = () =>
     target.sql(
       `select 'role' as what, rolname::text as a, (rolsuper, rolcreaterole, rolcanlogin)::text as b from pg_roles
@@ -41,7 +41,7 @@ describe('a role at a target', () => {
        union all select 'db', datname::text, datacl::text from pg_database order by 1, 2, 3`,
     )
 
-  it('logs in with the password whose verifier was set, may what it is granted and nothing else, until it is dropped', async () => {
+  it('logs in with the password of its verifier, has only its grants, and is dropped', async () => {
     const before = await catalog()
     const { password } = await make('purser_t_a')
     const client = await target.login('purser_t_a', password)
@@ -57,7 +57,7 @@ describe('a role at a target', () => {
     expect(await catalog()).toEqual(before)
   })
 
-  it('that takes turns is closed by whoever comes next, and nobody stays its member, where somebody died at it', async () => {
+  it('with alternating logins is unlocked by the next caller, and no membership remains after a crash', async () => {
     await target.sql('create role turns_owner nologin')
     await target.sql('grant turns_owner to purser_admin with admin option')
     const password = newPassword(randomBytes)
@@ -91,7 +91,7 @@ describe('a role at a target', () => {
     for (const name of ['turns_a', 'turns_owner']) await target.sql(`drop role ${name}`)
   })
 
-  it('that takes turns may no more than its owner gives it, by whatever it is a member of', async () => {
+  it('with alternating logins has only the privileges of its owner, whatever it is a member of', async () => {
     for (const sql of [
       'create role plain_owner nologin',
       'grant plain_owner to purser_admin with admin option',
@@ -114,7 +114,7 @@ describe('a role at a target', () => {
 
   const creates = { grants: [{ schema: 'shop', objects: 'schema' as const, privileges: ['usage', 'create'] }] }
 
-  it('leaves what it owned to a role that nobody is, and the administrator may all of it', async () => {
+  it('leaves its objects to a role without login, and the administrator has full access to them', async () => {
     const { password } = await make('purser_t_own', creates)
     const client = await target.login('purser_t_own', password)
     await client.query('create table shop.made (n int)')
@@ -135,7 +135,7 @@ describe('a role at a target', () => {
     await asAdmin((session) => session.run('drop table shop.made'))
   })
 
-  it('leaves nothing behind that runs with the rights of the administrator', async () => {
+  it('leaves nothing behind that runs with the privileges of the administrator', async () => {
     const first = await make('purser_t_first', creates)
     const client = await target.login('purser_t_first', first.password)
     await client.query(
@@ -157,7 +157,7 @@ describe('a role at a target', () => {
     await target.sql('drop function shop.rise()')
   })
 
-  it('is dropped by an administrator that owns nothing of what it granted, and may no column of it', async () => {
+  it('is dropped by an administrator that owns none of the granted objects, including column grants', async () => {
     for (const text of [
       'create table shop.theirs (n int)',
       'create sequence shop."Their ""numbers"""',
@@ -178,7 +178,7 @@ describe('a role at a target', () => {
     await target.sql('drop sequence shop."Their ""numbers"""')
   })
 
-  it('is not there where any grant fails, also one that Postgres only warns of', async () => {
+  it('is not created when any grant fails, also one with only a warning of Postgres', async () => {
     await target.sql('create table shop.foreign_one (n int)')
     const grants = [{ schema: 'shop', objects: 'tables', names: ['foreign_one'], privileges: ['select'] }]
     await expect(make('purser_t_warned', { grants })).rejects.toMatchObject({ name: 'TargetError' })
@@ -188,7 +188,7 @@ describe('a role at a target', () => {
     await target.sql('drop table shop.foreign_one')
   })
 
-  it('is a member of plain groups alone', async () => {
+  it('is a member of plain groups only', async () => {
     await target.sql('create role risky nologin; ')
     await target.sql('grant pg_read_server_files to risky')
     await target.sql('grant risky to purser_admin with admin option')
@@ -207,7 +207,7 @@ describe('a role at a target', () => {
     await asAdmin((session) => dropRole(session, 'purser_t_group', 'db_0'))
   })
 
-  it('is extended, and says so where it is gone', async () => {
+  it('is extended, with an error when it is missing', async () => {
     await make('purser_t_long')
     const end = new Date(Date.now() + 3600_000)
     await asAdmin((session) => extendRole(session, 'purser_t_long', end))
@@ -236,7 +236,7 @@ describe('a role at a target', () => {
   })
 
   it.each(hostileNames.map((name) => [JSON.stringify(name).slice(0, 60), name]))(
-    'is none, or one of exactly that name, for %s',
+    'is refused, or has exactly that name, for %s',
     async (_, name) => {
       const before = await catalog()
       const attempts: Promise<unknown>[] = [

@@ -1,4 +1,4 @@
-/** Who a target is: verified by chain and name, as libpq's verify-full, before any credential is sent. */
+/** The identity of a target: verified by chain and name, as libpq's verify-full, before any credential is sent. */
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withConnection } from '../../src/secrets/databases/connect.ts'
@@ -27,7 +27,7 @@ describe('a connection to a target', () => {
     expect(await encrypted('127.0.0.1', { caPem, serverName: 'issuer.test' })).toEqual([{ ssl: true }])
   })
 
-  it('is refused under another authority or name, before any login', async () => {
+  it('is refused with another authority or name, before any login', async () => {
     const before = target.log()
     for (const tls of [
       {},
@@ -40,7 +40,7 @@ describe('a connection to a target', () => {
     expect(target.log().slice(before.length)).not.toMatch(/authoriz|authenticat/)
   })
 
-  it('is none to a server that speaks no TLS, and takes no longer than its bounds with one that says nothing', async () => {
+  it('is refused by a server without TLS, and bounded in time with a silent one', async () => {
     const silent = createServer(() => undefined).listen(0, '127.0.0.1')
     await new Promise((resolve) => silent.once('listening', resolve))
     const address = silent.address()
@@ -55,7 +55,7 @@ describe('a connection to a target', () => {
     }
   })
 
-  it('tells what went wrong in words of its own, never in those of the server', async () => {
+  it("reports errors in Purser's words, never in those of the server", async () => {
     const wrong = withConnection(
       { host: '127.0.0.1', port: target.port, database: 'orders', tls: { caPem: identities.ca } },
       { username: 'purser_admin', password: 'wrong-canary' },

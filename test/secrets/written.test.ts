@@ -1,4 +1,4 @@
-/** Which writes may be decided from memory. */
+/** The writes that may be decided from memory. */
 import { expect, it } from 'vitest'
 import { createWrittenStates } from '../../src/actions/secrets/written.ts'
 import type { SecretRow } from '../../src/store/rows.ts'

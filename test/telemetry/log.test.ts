@@ -14,7 +14,7 @@ function recorded(level: LogLevel = 'info', worker?: number) {
 /** Fields that a cast could pass. */
 const untyped = (fields: Record<string, unknown>): LogFields => fields
 
-test('a line is one JSON object with level, time, event and the given fields', () => {
+test('a line is one JSON object with level, time, event and the passed fields', () => {
   const { log, lines, last } = recorded('info', 2)
   log.info('http.request', { requestId: 'req_1', route: 'issueCredentials', status: 200, durationMs: 1.5 })
   expect(lines).toHaveLength(1)
@@ -61,7 +61,7 @@ test('levels below the chosen one are silent', () => {
   expect(silent.lines).toEqual([])
 })
 
-test('of an error: class, code and cause; never its message, and frames at the level of our own faults alone', () => {
+test('of an error: class, code and cause; never its message, and a stack only for our own faults', () => {
   const { log, lines, last } = recorded()
   const cause = Object.assign(new RangeError('canary-cause'), {
     code: '23505',
@@ -79,7 +79,7 @@ test('of an error: class, code and cause; never its message, and frames at the l
   })
 })
 
-test('an error that says so itself is shown with its message', () => {
+test('an error that is marked as public is shown with its message', () => {
   const { log, last } = recorded()
   log.warn('a.b', { err: Object.assign(new Error('the root key file can be read by others'), { safeToLog: true }) })
   expect(last()['err']).toEqual({ name: 'Error', message: 'the root key file can be read by others' })
@@ -87,7 +87,7 @@ test('an error that says so itself is shown with its message', () => {
   expect(last()['err']).toEqual({ name: 'Error' })
 })
 
-test('errors of other shapes do no harm', () => {
+test('errors of other shapes are harmless', () => {
   const { log, lines, last } = recorded()
   const circular = new Error('canary')
   circular.cause = circular
@@ -107,7 +107,7 @@ test.each([
   ['JWT cut off', 'eyJhbGciOiJFUzI1NiJ9.eyJzd'],
   ['private key', '-----BEGIN PRIVATE KEY-----\nMIGH\n'],
   ['password in a URL', 'postgres://purser:hunter2@db/x'],
-])('were it put into a listed field, a secret is masked by its shape: %s', (_what, value) => {
+])('a secret in a listed field is masked by its shape: %s', (_what, value) => {
   const { log, lines, last } = recorded()
   log.info('a.b', { note: value, attestor: 'prod' })
   expect(last()).toMatchObject({ note: expect.stringContaining('[masked]'), attestor: 'prod' })
@@ -115,7 +115,7 @@ test.each([
     expect(lines.join('')).not.toContain(part)
 })
 
-test('no text can end the line, colour the terminal or turn its direction; it is kept as it was', () => {
+test('no text can end the line, colour the terminal or change its direction; it is kept unchanged', () => {
   const text = 'a\nb\r\u001b[31m\u2028\u2029\u202e\u0085"\\ü😀\u007f'
   const { log, lines, last } = recorded()
   log.info('a.b', { note: text })
@@ -129,7 +129,7 @@ test('a long string is cut', () => {
   expect(last()['note']).toBe(`${'x'.repeat(512)}…`)
 })
 
-test('whatever is passed, a line is printable JSON of listed fields', () => {
+test('any input yields a line of printable JSON with listed fields', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'binary' }),

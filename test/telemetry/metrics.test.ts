@@ -22,7 +22,7 @@ const value = (text: string, name: string): number =>
       ?.split(' ')[1],
   )
 
-test('the number of series is the same before anything and after a hundred thousand odd words', async () => {
+test('the number of series stays the same after a hundred thousand odd words', async () => {
   const metrics = createMetrics(words)
   const before = series(await metrics.render())
   for (let i = 0; i < 25_000; i++) {
@@ -38,7 +38,7 @@ test('the number of series is the same before anything and after a hundred thous
   expect(before.length).toBeLessThan(400)
 })
 
-test('what happened is counted under its name, and what is unknown under other', async () => {
+test('events are counted under their name, and unknown ones under other', async () => {
   const metrics = createMetrics(words)
   metrics.request({ route: 'issueCredentials', status: 201, seconds: 0.003 })
   metrics.request({ route: 'nope', status: 404, seconds: 0.003 })
@@ -69,7 +69,7 @@ test('what happened is counted under its name, and what is unknown under other',
   expect(value(text, 'purser_snapshot_age_seconds')).toBe(1.5)
 })
 
-test('several processes are one text: counts added, of gauges the largest, over a JSON channel', async () => {
+test('several processes yield one text: counts are added, gauges take the largest, over a JSON channel', async () => {
   const first = createMetrics(words)
   const second = createMetrics(words)
   first.issued('jwt')
@@ -86,7 +86,7 @@ test('several processes are one text: counts added, of gauges the largest, over 
   expect(series(text).sort()).toEqual(series(await first.render()).sort())
 })
 
-test("Node's own metrics come on demand, and say what the text is", async () => {
+test("Node's own metrics are optional, with their help text", async () => {
   const metrics = createMetrics(words, { process: true })
   expect(await metrics.render()).toContain('process_cpu_seconds_total')
   expect(metrics.contentType).toMatch(/^text\/plain; version=/)
