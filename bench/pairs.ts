@@ -39,7 +39,7 @@ export async function comparePair(other: string, { workers, rounds, match }: Pai
           for (const [n, { name }] of turns[0].entries()) {
             const [theirCase, ourCase] = [turns[0][n], turns[1][n]]
             if (!theirCase || !ourCase || !match.test(name)) continue
-            // Whoever comes second finds warmer caches, so the order changes.
+            // The second clone finds warmer caches, so the order changes.
             const first = round % 2 === 0 ? await theirs.run(theirCase) : undefined
             const own = await ours.run(ourCase)
             const pair: [Turn, Turn] = [first ?? (await theirs.run(theirCase)), own]

@@ -1,6 +1,6 @@
 /**
- * The pages agree with the code: their lists are generated from its tables (`npx vitest run test/documentation -u` writes
- * them), and every file, test and heading that a page or comment names exists.
+ * The pages agree with the code: their lists are generated from its tables (`npx vitest run test/documentation -u`
+ * writes them), and every file, test and heading that a page or comment names exists.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -124,7 +124,7 @@ The first use of an API token has an entry (\`token.use\`), whatever it is used 
     )
   })
 
-  it('knows no route whose action is not in the list', () => {
+  it('contains the action of every route', () => {
     const documented = new Set<string>(routes.map((route) => route.action))
     expect([...documented].filter((action) => action !== 'none' && !Object.hasOwn(actions, action))).toEqual([])
   })
@@ -204,13 +204,13 @@ describe.each(everyPage)('%s', (page) => {
     join(dirname(page), path),
   )
 
-  it('names files that are there', () => {
+  it('names existing files', () => {
     expect([...paths, ...links].filter((path) => !existsSync(join(root, path)))).toEqual([])
   })
 })
 
 describe('docs/threat-model.md', () => {
-  it('names tests that exist', () => {
+  it('names existing tests', () => {
     const citations = [...read('docs/threat-model.md').matchAll(/`(test\/[\w./-]+)`: "([^"]+)"/g)]
     expect(citations.length).toBeGreaterThan(40)
     const missing = citations.filter(([, path = '', name = '']) => !read(path).includes(name))
@@ -264,12 +264,12 @@ describe('docs/one-request.md', () => {
     .split('\n')
     .filter((line) => /^\| *\d+ *\|/.test(line))
 
-  it('walks through about eleven files', () => {
+  it('shows about eleven files', () => {
     expect(rows.length).toBeGreaterThanOrEqual(9)
     expect(rows.length).toBeLessThanOrEqual(13)
   })
 
-  it('names beside each file only neighbours of it', () => {
+  it('names beside each file only its neighbours', () => {
     for (const row of rows) {
       const [path = '', ...others] = [...row.matchAll(/`([\w./-]+\.ts)`/g)].map(([, path = '']) => path)
       expect(path, row).toMatch(/^src\//)

@@ -17,11 +17,11 @@ type Client = { agent: Agent; get: (path: string, token?: string) => Promise<See
 
 const hour = 3600
 
-/** One kept connection at a time. */
+/** One kept-alive connection at a time. */
 function clientOf(url: string, ca: string, identity?: { cert: string; key: KeyObject }): Client {
   const mine = identity && { cert: identity.cert, key: String(identity.key.export({ type: 'pkcs8', format: 'pem' })) }
   const agent = new Agent({ keepAlive: true, maxSockets: 1, ca, ...mine })
-  // Node's client tells the peer's certificate at the first answer of a connection alone.
+  // Node's client has the peer's certificate only at the first answer of a connection.
   let serialNumber = ''
   return {
     agent,
@@ -76,13 +76,13 @@ describe('the listener under Purser’s own CA', () => {
       entry.action === 'server.certificate' ? [entry.issued?.x509?.serialNumber ?? ''] : [],
     )
 
-  it('has a certificate with its entry, and keeps it while there is no reason for another', async () => {
+  it('has a certificate with its entry, and keeps it without a reason for another', async () => {
     await purser.runJobs()
     const { serialNumber, status } = await client().get('/healthz')
     expect([status, await issued()]).toEqual([200, [serialNumber]])
   })
 
-  it('renews at half of the certificate’s life, and drops no connection for it', async () => {
+  it('renews at half of the certificate’s lifetime, and drops no connection for it', async () => {
     const connection = client()
     const before = await connection.get('/healthz')
     clock.advance(12 * hour)
@@ -93,14 +93,14 @@ describe('the listener under Purser’s own CA', () => {
     expect(await issued()).toEqual([before.serialNumber, fresh.serialNumber])
   })
 
-  it('takes another when its own was revoked', async () => {
+  it('replaces a revoked certificate of its own', async () => {
     const { serialNumber } = await client().get('/healthz')
     await ask('createRevocation', { body: { serialNumber } })
     await purser.runJobs()
     expect((await client().get('/healthz')).serialNumber).not.toBe(serialNumber)
   })
 
-  it('asks at each request whether a client certificate still counts, not only at the handshake', async () => {
+  it('checks at each request whether a client certificate is still valid, not only at the handshake', async () => {
     const identity = await lab.get()
     const connection = client(identity)
     for (const reused of [false, true]) {
@@ -114,7 +114,7 @@ describe('the listener under Purser’s own CA', () => {
     expect((await connection.get('/bundle')).status).toBe(200)
   })
 
-  it('refuses certificates of a withdrawn issuing CA, on open connections and on new ones, and has another itself', async () => {
+  it('refuses certificates of a withdrawn issuing CA, on open connections and on new ones, and replaces its own', async () => {
     const identity = await lab.get()
     const connection = client(identity)
     const before = await connection.get('/api/v1/credentials/self')
@@ -127,7 +127,7 @@ describe('the listener under Purser’s own CA', () => {
     expect((await client(await lab.get()).get('/api/v1/credentials/self')).status).toBe(200)
   })
 
-  it('trusts the roots of now alone', async () => {
+  it('trusts only the present roots', async () => {
     const [identity, old] = [await lab.get(), rootsOnDisk()]
     const operator = client(undefined, old)
     await operator.get('/healthz')
@@ -140,7 +140,7 @@ describe('the listener under Purser’s own CA', () => {
     expect((await operator.get('/healthz')).reused).toBe(true)
   })
 
-  it('takes no client certificate of somebody else, though the handshake succeeds', async () => {
+  it('refuses a foreign client certificate, though the handshake succeeds', async () => {
     const identity = await lab.get()
     const { issuing, root } = testCa(new Date(), { trustDomain: 'example.org' })
     const { privateKey, publicKey } = ecPair()
@@ -157,7 +157,7 @@ describe('the listener under Purser’s own CA', () => {
     expect((await stranger.get('/api/v1/credentials/self')).status).toBe(401)
   })
 
-  it('resumes no session, so that nobody counts by a certificate that was not presented again', async () => {
+  it('resumes no session, so that every connection presents its certificate', async () => {
     const identity = await lab.get()
     const { port } = new URL(purser.url)
     const key = String(identity.privateKey.export({ type: 'pkcs8', format: 'pem' }))
@@ -179,7 +179,7 @@ describe('the listener under Purser’s own CA', () => {
     second.destroy()
   })
 
-  it('looks at the end of a client certificate at each request as well', async () => {
+  it('checks the end of a client certificate at each request as well', async () => {
     const identity = await lab.get()
     const connection = client(identity)
     expect((await connection.get('/api/v1/credentials/self')).status).toBe(200)
@@ -190,7 +190,7 @@ describe('the listener under Purser’s own CA', () => {
 })
 
 describe('a listener with a certificate from files', () => {
-  it('takes what replaces them, once both fit together', async () => {
+  it('reads replaced files once both fit together', async () => {
     const file = scratch()
     const make = (name: string): { cert: string; key: string } => {
       const key = opensslOutput(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])

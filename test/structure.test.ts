@@ -1,4 +1,7 @@
-/** The rules of how the code is cut: who may import whom, where the outside world is known, how large a file grows. */
+/**
+ * The rules of the structure: which folders import which, where the outside world is accessed, and how large a file
+ * may be.
+ */
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -9,9 +12,7 @@ const sdk = readSources('sdk/src')
 const ownFiles = [...src, ...sdk]
 const all = [...ownFiles, ...readSources('test'), ...readSources('bench'), ...readSources('migrations')]
 
-/**
- * From the lowest up: a file may import its own folder and any lower tier, never a sibling.
- */
+/** From the lowest tier up: a file may import its own folder and any lower tier, never a sibling. */
 const tiers = [
   ['errors.ts', 'json', 'names'],
   ['outbound', 'telemetry'],
@@ -117,7 +118,7 @@ describe('imports', () => {
     expect(cyclesOf(sdk)).toEqual([])
   })
 
-  it('of store/ are types alone in http/: what needs a query is an action', () => {
+  it('of store/ are types only in http/: a query belongs in an action', () => {
     const queries = src
       .filter((file) => inside(file, 'src/http/'))
       .flatMap(({ path, valueImports }) =>
@@ -128,7 +129,7 @@ describe('imports', () => {
     expect(queries).toEqual([])
   })
 
-  it('of actions/ know no wire: neither Express, nor Node’s HTTP, nor types of openapi.yaml', () => {
+  it('of actions/ contain no wire format: neither Express, nor Node’s HTTP, nor types of openapi.yaml', () => {
     const actions = src.filter((file) => inside(file, 'src/actions/'))
     expect(actions.length).toBeGreaterThan(50)
     expect(
@@ -145,7 +146,7 @@ describe('imports', () => {
     expect(violations(sdk, (_, imported) => /^(src|migrations|test|bench)\//.test(imported))).toEqual([])
   })
 
-  it('of verification are Node alone: no dependency stands between an auditor and the proof', () => {
+  it('of verification are Node only: no dependency stands between an auditor and the proof', () => {
     const verify = sdk.filter((file) => inside(file, 'sdk/src/verify/'))
     expect(verify.length).toBeGreaterThan(10)
     expect(violations(verify, (_, imported) => !/^(node:|sdk\/src\/verify\/)/.test(imported))).toEqual([])
@@ -166,21 +167,21 @@ describe('imports', () => {
     ['prom-client', ['src/telemetry/']],
     ['commander', ['src/cli/']],
     ['openid-client', ['src/cli/oidc/']],
-  ])('of %s are in %j alone', (name, places) => {
+  ])('of %s are in %j only', (name, places) => {
     expect(src.some((file) => file.imports.some((specifier) => packageOf(specifier) === name))).toBe(true)
     expect(violations(src, (file, imported) => packageOf(imported) === name && !inside(file, ...places))).toEqual([])
   })
 })
 
 describe('files', () => {
-  it('read the process in main.ts alone; the lock of the embedded store asks whether its holder lives', () => {
+  it('read the process only in main.ts; the lock of the embedded store checks whether its holder lives', () => {
     const readers = src.filter((file) => file.usesProcess || file.imports.includes('node:process'))
     expect(readers.map((file) => file.path)).toEqual(['src/main.ts', 'src/store/lock.ts'])
     const uses = readers[1]?.text.match(/\bprocess\.\w+/g)
     expect(new Set(uses)).toEqual(new Set(['process.kill', 'process.pid']))
   })
 
-  it('hold SQL in store/ alone: elsewhere a transaction is only handed on', () => {
+  it('contain SQL only in store/: elsewhere a transaction is only passed on', () => {
     const sql = /\b(?:tx|knex)(?:<[^>]*>)?\(\s*['`]|\.raw(?:<[^>]*>)?\(|\.from\(\s*['`]\w+_\w+['`]\)/
     expect(src.filter((file) => !inside(file, 'src/store/') && sql.test(file.text)).map((file) => file.path)).toEqual(
       [],
@@ -193,13 +194,13 @@ describe('files', () => {
     expect(all.filter((file) => file.hasAny).map((file) => file.path)).toEqual([])
   })
 
-  it('silence no check and skip no test', () => {
+  it('disable no check and skip no test', () => {
     const silenced = /(?:oxlint|eslint|biome)-(?:disable|ignore)|@ts-(?:ignore|nocheck|expect-error)/
     const skipped = /\b(?:it|test|describe)\.(?:skip|todo|only|fails)\b/
     expect(all.filter(({ text }) => silenced.test(text) || skipped.test(text)).map((file) => file.path)).toEqual([])
   })
 
-  it('check the whole tag of every GCM decryption (Node takes 4 bytes of it unless told)', () => {
+  it('check the whole tag of every GCM decryption (Node accepts 4 bytes of it by default)', () => {
     const users = ownFiles.filter((file) => file.text.includes('createDecipheriv('))
     expect(users.length).toBeGreaterThan(0)
     expect(users.filter((file) => file.looseDeciphers > 0).map((file) => file.path)).toEqual([])

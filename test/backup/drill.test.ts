@@ -1,6 +1,6 @@
 /**
- * The restore drill of docs/backup.md: a database is backed up, Purser goes on, and the backup is restored. What was
- * issued in the lost time is refused, what needs attention is listed, and the dump itself contains no usable credential
+ * The restore drill of docs/backup.md: a database is backed up, Purser continues, and the backup is restored.
+ * Credentials of the lost time are refused, findings are listed, and the dump itself contains no usable credential
  * (SECURITY.md, promise 6).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -56,7 +56,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
   })
   afterAll(() => place.remove())
 
-  it('beside the head that is known outside, a start gives nothing out', async () => {
+  it('while a newer head is known outside, a start issues nothing', async () => {
     purser = await place.start(purser.admin)
     expect((await purser.call('GET', '/readyz')).status).toBe(503)
     const { status, body } = await lab.ask({}, {})
@@ -68,7 +68,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     expect(findings).toContainEqual(expect.objectContaining({ level: 'fail', what: 'no new epoch has begun' }))
   })
 
-  it('a new epoch cuts the lost time off: tokens and sessions of before and of the lost time are refused', async () => {
+  it('a new epoch ends the lost time: tokens and sessions of before and of the lost time are refused', async () => {
     const newEpoch = await run(['log', 'new-epoch', '--reason', 'restored from the backup of 23:00'])
     expect({ code: newEpoch.code, lost: /lost +entries \d+ to \d+/.test(newEpoch.out) }).toEqual({
       code: 0,
@@ -120,7 +120,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     expect(old.out).not.toContain('"versions"')
   })
 
-  it('once it was reviewed, it goes on; a version that was lost comes a second time, a destroyed value is back', async () => {
+  it('after the review it continues: a lost version number is used again, and a destroyed value is back', async () => {
     purser = await place.start(purser.admin)
     await purser.asAdmin('POST', '/api/v1/log:open', undefined, { 'purser-reason': 'reviewed' })
     const read = async (path: string): Promise<unknown> =>
@@ -133,7 +133,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     expect([status, body['secrets']]).toEqual([200, [expect.objectContaining({ data: { password: 'again' } })]])
   })
 
-  it('a value whose row was changed is named', async () => {
+  it('a value in a changed row is named', async () => {
     const [row]: { id: string }[] = await purser.knex('secret').where({ path: 'prod/b' }).select('id')
     await purser
       .knex('secret_version')
@@ -147,7 +147,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     purser = await place.start(purser.admin, { PURSER_LIMIT_ADDRESS_PER_SECOND: '100000' })
   })
 
-  it('no column of the whole database is a bearer token, in any of its forms, and none holds a value', async () => {
+  it('no column of the whole database is a bearer token, in any encoding, and none holds a value', async () => {
     const { rows: tables } = await purser.knex.raw<{ rows: { name: string }[] }>(
       `select table_name as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`,
     )

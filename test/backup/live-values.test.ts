@@ -1,4 +1,7 @@
-/** `purser backup check` tries what a rotator made at its target: a database that is further than the backup is found out. */
+/**
+ * `purser backup check` tries the values of a rotator at its target, and so detects a database that is newer than the
+ * backup.
+ */
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli } from '../support/cli.ts'
@@ -50,12 +53,12 @@ describe.each(frontDoorStores)('a rotated password, with Purser on %s', (store) 
 
   const check = () => cli(['backup', 'check'], { env: place.env() })
 
-  it('opens its target', async () => {
+  it('logs in to its target', async () => {
     const { out } = await check()
     expect(out).toMatch(/^ok +rotators +1 /m)
   })
 
-  it('is of a database that takes its administrator, or is named where it does so no more', async () => {
+  it('belongs to a database that accepts its administrator, and is named otherwise', async () => {
     expect((await check()).out).toMatch(/^ok +databases +1 accept/m)
     await target.sql(`alter role purser_admin password 'replaced-in-the-lost-time'`)
     const { code, out } = await check()
@@ -65,7 +68,7 @@ describe.each(frontDoorStores)('a rotated password, with Purser on %s', (store) 
     await target.sql(`alter role purser_admin password '${target.admin.password}'`)
   })
 
-  it('is named once its target knows another', async () => {
+  it('is named once its target has another', async () => {
     await target.sql(`alter role orders_a password 'set-after-the-backup'`)
     const { code, out } = await check()
     expect(code).not.toBe(0)

@@ -1,4 +1,4 @@
-/** A leaked workload is contained: in seconds, at every replica, also where the replica that does it dies. */
+/** A leaked workload is contained in seconds, at every replica, also when the replica that does it dies. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -47,7 +47,7 @@ async function grantedAfter(cut: number): Promise<number> {
     .length
 }
 
-it('revokes a thousand credentials, twenty leases and what was read, by one command, at three replicas', async () => {
+it('revokes a thousand credentials, twenty leases and the read secrets, by one command, at three replicas', async () => {
   const token = await leak.fill(requests, leases)
   expect(await rolesAt(leak.target)).toHaveLength(leases)
   const acceptances = leak.cluster.replicas.map((replica) => lastAccepted(replica, token))
@@ -80,7 +80,7 @@ it('revokes a thousand credentials, twenty leases and what was read, by one comm
   expect(problems).toEqual([])
 })
 
-it('is continued by another replica where the one that began it is killed', async () => {
+it('is continued by another replica when the first is killed', async () => {
   await leak.fill(requests, leases)
   const [first, second] = leak.cluster.replicas
   if (!first || !second) throw new Error('no replicas')

@@ -166,7 +166,7 @@ it(`no request fails in ${seconds} s among ${2 * pairs} workloads`, { timeout: (
   }
 })
 
-it('an absence past the certificate’s end is told within a second of it, and ends without a restart', async () => {
+it('an outage past the certificate’s end is reported within a second of it, and ends without a restart', async () => {
   const place = await start()
   const { cluster } = place
   const [replica] = cluster.replicas

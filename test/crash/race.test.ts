@@ -100,7 +100,7 @@ const ask = (token: string, csr?: string) => ({
 
 const newCsr = (): string => createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 
-describe('a token that is taken once', () => {
+describe('a single-use token', () => {
   beforeAll(async () => {
     const { issuer, asAdmin } = cluster
     const keys = { jwks: { keys: [issuer.jwk] } }
@@ -148,7 +148,7 @@ describe('a token that is taken once', () => {
     expect(grantedTo(verdict.log, 'build')).toHaveLength(1)
   })
 
-  it('is granted again to the key that it was granted to, as another entry', async () => {
+  it('is granted again to the same key, as another entry', async () => {
     const proof = await token()
     const csr = newCsr()
     const before = grantedTo((await cluster.judge()).log, 'build').length

@@ -36,7 +36,7 @@ let gitlab: Issuer
 
 const createEnv = (): Env => ({ PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem') })
 
-/** As the operator types them; but the stand-in's keys are given where the real one's would be fetched. */
+/** The commands of an operator. The stand-in's keys are inline, where the real ones would be fetched. */
 async function register(example: string, issuer: Issuer): Promise<void> {
   const jwks = join(folder, `${example}.json`)
   writeFileSync(jwks, JSON.stringify({ keys: [issuer.jwk] }))
@@ -130,19 +130,19 @@ describe('github-actions', () => {
     ref: `refs/heads/${workflow.on.push.branches[0]}`, run_id: '100', run_attempt: '1', check_run_id: '900',
   } // prettier-ignore
 
-  it('asks for the permission, and takes no secret', () => {
+  it('requests the permission, and no secret', () => {
     expect(permissions).toEqual({ contents: 'read', 'id-token': 'write' })
     expect(Object.entries(env)).toEqual(Object.keys(env).map((name) => [name, `\${{ vars.${name} }}`]))
   })
 
-  it('a variable that nobody set is said to be missing', async () => {
+  it('reports a missing variable', async () => {
     const unset = Object.fromEntries(Object.keys(env).map((name) => [name, '']))
     const { code, err } = await runJob('github-actions', command, unset)
     expect(code).not.toBe(0)
     expect(err).toContain('set PURSER_ADDR')
   })
 
-  it('deploys, once it is registered as its README says; another branch does not', async () => {
+  it('deploys once it is registered as its README says; another branch does not', async () => {
     await register('github-actions', github)
     const api = await deployApi()
     const job = async (more: Record<string, unknown>) => {
@@ -179,12 +179,12 @@ describe('gitlab-ci', () => {
     ref: 'main', ref_type: 'branch', ref_path: 'refs/heads/main', ref_protected: 'true', pipeline_id: '100',
   } // prettier-ignore
 
-  it('has a token of the name that the SDK looks for, for Purser, on the branch of the entry', () => {
+  it('has a token under the name that the SDK reads, for Purser, on the branch of the entry', () => {
     expect(tokens).toEqual({ PURSER_ID_TOKEN: { aud: audience } })
     expect(rules).toEqual([{ if: '$CI_COMMIT_BRANCH == "main"' }])
   })
 
-  it('has values of the right form', async () => {
+  it('has well-formed values', async () => {
     const { chosen } = await readSettings({ env: { ...variables, PURSER_ID_TOKEN: 'of the job' } })
     expect(chosen.map((choice) => choice.chosen)).toEqual([
       `${variables.PURSER_ADDR} (PURSER_ADDR)`,
@@ -193,7 +193,7 @@ describe('gitlab-ci', () => {
     ])
   })
 
-  it('deploys, once it is registered as its README says; an unprotected branch does not', async () => {
+  it('deploys once it is registered as its README says; an unprotected branch does not', async () => {
     await register('gitlab-ci', gitlab)
     const api = await deployApi()
     const job = async (more: Record<string, unknown>) =>

@@ -22,7 +22,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-it('is as short as it says', () => {
+it('is as short as stated', () => {
   const lines = readFileSync(script, 'utf8').split('\n')
   const code = lines.filter((line) => line !== '' && !line.startsWith('#') && !line.startsWith('set '))
   expect(code.length).toBeLessThanOrEqual(10)
@@ -36,7 +36,7 @@ it('gets a certificate whose chain openssl verifies', async () => {
   expect(statSync(join(folder, 'key.pem')).mode & 0o777).toBe(0o600)
 })
 
-it('takes a secret along, whose value is on no screen', async () => {
+it('reads a secret too, whose value is on no screen', async () => {
   const token = join(dev.dataDir, 'dev/web.jwt')
   const { code, out, err } = await run(join(dev.dataDir, 'ca.pem'), token, 'dev/web/database')
   expect({ code, err }).toEqual({ code: 0, err: '' })
@@ -48,7 +48,7 @@ it('takes a secret along, whose value is on no screen', async () => {
   expect(statSync(join(folder, 'reply.json')).mode & 0o777).toBe(0o600)
 })
 
-it('shows why not, and ends with a failure', async () => {
+it('shows the reason of a refusal, and fails', async () => {
   const token = join(folder, 'stranger.jwt')
   writeFileSync(token, 'eyJhbGciOiJub25lIn0.e30.c2ln')
   const { code, out } = await run(join(dev.dataDir, 'ca.pem'), token)
@@ -56,7 +56,7 @@ it('shows why not, and ends with a failure', async () => {
   expect(out).toContain('attestation_failed')
 })
 
-it('sends nothing to a server that is not verified', async () => {
+it('sends nothing to an unverified server', async () => {
   const { code, err } = await run('/etc/ssl/certs/ca-certificates.crt', join(dev.dataDir, 'dev/web.jwt'))
   expect(code).not.toBe(0)
   expect(err).toMatch(/certificate/i)

@@ -5,7 +5,7 @@ import { sdkImport } from '../support/built-sdk.ts'
 import { type Dev, startDev } from '../support/dev.ts'
 import { runShell } from '../support/shell.ts'
 
-// Two services start, one after the other, in seconds on a machine that does nothing else.
+// Two services start one after the other, in seconds on an idle machine.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 })
 
 const script = fileURLToPath(new URL('../../examples/express/run.sh', import.meta.url))
@@ -19,7 +19,7 @@ afterAll(async () => {
   dev.forget()
 })
 
-it('calls one service from the other, each known by its SPIFFE ID', async () => {
+it('calls one service from the other, each identified by its SPIFFE ID', async () => {
   const { code, out, err } = await runShell('env', ['PORT=19443', script, dev.dataDir], {})
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(out.split('\n')).toEqual([
@@ -29,7 +29,7 @@ it('calls one service from the other, each known by its SPIFFE ID', async () => 
   ])
 })
 
-it('turns away a workload that is not the one it accepts', async () => {
+it('refuses a workload that it does not accept', async () => {
   const node = `node --import ${sdkImport()} --env-file=${dev.dataDir}/dev/orders.env`
   const orders = `PORT=19444 ${node} examples/express/orders.js > ${dev.dataDir}/up & trap "kill $!" EXIT`
   const wait = `for n in $(seq 100); do grep -q listens ${dev.dataDir}/up && break; sleep 0.2; done`

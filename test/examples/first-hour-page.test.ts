@@ -8,10 +8,10 @@ const page = openPage('first-hour.md')
 
 afterAll(() => page.remove())
 
-it('runs from the first to the last, and does what the page says', async () => {
+it('runs from the first to the last, with the output of the page', async () => {
   expect(page.blocks.length).toBeGreaterThan(10)
   const port = await anyPort()
-  // The page has the usual port. The server ends with the shell, also where a command fails.
+  // The page has the usual port. The server ends with the shell, also when a command fails.
   const script = ["trap 'kill $SERVER 2>/dev/null; wait' EXIT", ...page.blocks]
     .join('\n')
     .replaceAll(':8443', `:${port}`)

@@ -43,7 +43,7 @@ afterAll(async () => {
   page.remove()
 })
 
-it('runs from the first to the last, and does what the page says', async () => {
+it('runs from the first to the last, with the output of the page', async () => {
   expect(page.blocks.length).toBeGreaterThan(5)
   const { database, rootKey } = purser.config
   if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')

@@ -1,4 +1,4 @@
-/** examples/kubernetes: the manifest is what the SDK expects, and the operator's commands let its pods in. */
+/** examples/kubernetes: the manifest fits the SDK, and the operator's commands admit its pods. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -67,7 +67,7 @@ it('is YAML of one workload, whose parts name each other', () => {
   expect(container.volumeMounts.map(({ name }) => name).sort()).toEqual(pod.volumes.map(({ name }) => name).sort())
 })
 
-it("mounts a token for Purser where the SDK looks, and none for the cluster's API", () => {
+it("mounts a token for Purser at the SDK's path, and none for the cluster's API", () => {
   const path = `${mountOf(tokenVolume.name).mountPath}/${token.path}`
   const nowhere = { AWS_EC2_METADATA_DISABLED: 'true', METADATA_SERVER_DETECTION: 'none' }
   expect(chooseProof(undefined, nowhere).dismissed).toContain(`${path} does not exist`)
@@ -85,7 +85,7 @@ it('sets variables that the SDK knows, of the right form', async () => {
   expect(settings.trust.chosen).toContain(env.PURSER_CA_SHA256)
 })
 
-it('keeps its state in memory, where it is mounted', () => {
+it('keeps its state in a memory volume', () => {
   const volume = pod.volumes.find(({ emptyDir }) => emptyDir) ?? expect.fail('no volume for the state')
   expect(volume.emptyDir).toEqual({ medium: 'Memory' })
   expect(mountOf(volume.name).mountPath).toBe(env.PURSER_STATE_DIR)
@@ -104,7 +104,7 @@ const kubeletToken = (account: string): Promise<string> =>
     },
   })
 
-it('is let in by the commands of the README, and no other account is', async () => {
+it('is admitted by the commands of the README, and no other account is', async () => {
   const operator = { PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'), PURSER_API_TOKEN: purser.admin } // prettier-ignore
   const [inCluster = [], workload = [], byKeys = []] = commandsIn(page)
   // Where the tests run in no cluster, that is all that is wrong with the command.

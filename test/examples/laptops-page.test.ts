@@ -22,7 +22,7 @@ afterAll(async () => {
   page.remove()
 })
 
-it('runs from the first to the last, and does what the page says', async () => {
+it('runs from the first to the last, with the output of the page', async () => {
   const inFolder = (name: string): string => join(page.folder, name)
   writeFileSync(inFolder('roots.pem'), provider.caPem)
   const start = 'echo "$DB_USERNAME $DB_PASSWORD" > started'

@@ -18,7 +18,7 @@ afterAll(async () => {
   page.remove()
 })
 
-it('runs from the first to the last, and does what the page says', async () => {
+it('runs from the first to the last, with the output of the page', async () => {
   expect(page.blocks.length).toBeGreaterThan(8)
   const lines = [
     page.path,

@@ -88,7 +88,7 @@ describe('a database with the SPIFFE ID that the client expects', () => {
   })
   afterAll(() => server.stop())
 
-  it('lets in a workload with its certificate and password', async () => {
+  it('accepts a workload with its certificate and password', async () => {
     const { code, out, err } = await runClient(asApp(server))
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toBe("{ role: 'app', tls: 'TLSv1.3', ours: true }\n")
@@ -103,7 +103,7 @@ describe('a database with the SPIFFE ID that the client expects', () => {
     ['application_name=x&sslmode=no-verify'],
     ['SSLMODE=no-verify&sslmode=no-verify'],
   ])(
-    'is not spoken to by a client whose DATABASE_URL says %s: in pg that would win over the SPIFFE ID',
+    'gets no connection from a client whose DATABASE_URL says %s: in pg that would override the SPIFFE ID',
     async (query) => {
       const { code, out, err } = await runClient(`${asApp(server)}?${query}`)
       expect({ code, out }).toEqual({ code: 1, out: '' })
@@ -112,7 +112,7 @@ describe('a database with the SPIFFE ID that the client expects', () => {
     },
   )
 
-  it('is spoken to with other settings in DATABASE_URL', async () => {
+  it('gets a connection with other settings in DATABASE_URL', async () => {
     expect(await runClient(`${asApp(server)}?application_name=web`)).toMatchObject({ code: 0, err: '' })
   })
 
@@ -128,7 +128,7 @@ describe('a database with the SPIFFE ID that the client expects', () => {
 })
 
 describe('a database that is another workload', () => {
-  it('is not spoken to', async () => {
+  it('gets no connection', async () => {
     const server = await startAs('web')
     try {
       const { code, err } = await runClient(asApp(server))

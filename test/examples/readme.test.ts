@@ -1,4 +1,4 @@
-/** The first screen of README.md, run as it stands, on a server of `purser dev`. */
+/** The first screen of README.md, run unchanged on a server of `purser dev`. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
@@ -34,7 +34,7 @@ it('has four commands', () => {
   ])
 })
 
-it('shows what it says', async () => {
+it('prints the stated output', async () => {
   const issuance = await step(0)
   expect({ code: issuance.code, err: issuance.err }).toEqual({ code: 0, err: '' })
   const reply: { session: { id: string }; receipt: { index: number } } = JSON.parse(issuance.out)

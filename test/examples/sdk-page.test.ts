@@ -1,4 +1,7 @@
-/** Every example of docs/sdk.md, run as it stands: in the page's order, as the workload that the line before it names. */
+/**
+ * Every example of docs/sdk.md, run unchanged, in the order of the page, as the workload that the line before it
+ * names.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -25,7 +28,7 @@ let service: ChildProcess | undefined
 beforeAll(async () => {
   dev = await startDev()
   target = await startTarget()
-  // A longest life of seconds, so that the page's pool moves while it runs.
+  // A maximum lifetime of seconds, so that the page's pool is replaced while it runs.
   const lives = { defaultLifetimeSeconds: 6, maxLifetimeSeconds: 7 }
   await asOperator('POST', '/api/v1/databases', definitionFor(target, lives))
   const { id: _, createdAt: __, revision, ...entry } = await asOperator('GET', '/api/v1/workloads/web')
@@ -67,12 +70,12 @@ function run(as: string, code: string): ChildProcess {
   return child
 }
 
-it('has an example in each block of code, and each says as whom it runs', () => {
+it('has an example in each block of code, and each names its workload', () => {
   expect(examples.length).toBeGreaterThan(8)
   expect(page.match(/```js/g)).toHaveLength(examples.length)
 })
 
-/** Those that serve print that they are up; the others must end by themselves, and well, having said something. */
+/** Servers print that they are up. The other examples must end by themselves with code 0 and some output. */
 it.each(examples)('example $n, as $as $how', async ({ as, flags, code }) => {
   const child = run(as, code)
   let [out, err] = ['', '']

@@ -20,7 +20,7 @@ afterAll(async () => {
 const value = async (path: string): Promise<unknown> =>
   (await purser.asAdmin('GET', `/api/v1/secrets/${path}`, undefined, { 'purser-reason': 'test' })).body['data']
 
-it('runs from the first to the last, and does what the page says', async () => {
+it('runs from the first to the last, with the output of the page', async () => {
   expect(page.blocks.length).toBeGreaterThan(5)
   const env = [page.path, serverLine(purser)]
   let out = ''

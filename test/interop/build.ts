@@ -1,6 +1,6 @@
-// Builds what the interop suite measures Purser against, from the Go module proxy alone, and keeps it outside the tree:
-// ~/.cache/purser-interop/<name>-<version>-<hash of the module>/<name>. What is there already is not built again.
-// By hand, to see it happen: node --import tsx test/interop/build.ts
+// Builds the programs that the interop suite compares Purser with, from the Go module proxy alone, outside the tree:
+// ~/.cache/purser-interop/<name>-<version>-<hash of the module>/<name>. An existing binary is not built again.
+// By hand: node --import tsx test/interop/build.ts
 
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -17,13 +17,13 @@ export interface Peers {
   readonly kubeApiserver: string
 }
 
-/** Nothing is wrong with the suite: this machine has no Go, or its Go can't reach the modules. */
+/** The suite is sound, but this machine has no Go, or its Go cannot reach the modules. */
 export class PeersUnavailable extends Error {}
 
 interface Peer {
   readonly name: string
   readonly folder: string
-  /** The module whose version names the binary; none when our own code is the point of it. */
+  /** The module whose version names the binary; none when the binary is built from our own code. */
   readonly follows?: string
   readonly ldflags?: (version: string) => string
 }
@@ -34,7 +34,7 @@ const kubeApiserver: Peer = {
   name: 'kube-apiserver',
   folder: 'kube/apiserver',
   follows: 'k8s.io/kubernetes',
-  // Without these the server calls itself v0.0.0-master, which kubectl and feature defaults can't work with.
+  // Without these the server reports v0.0.0-master, which kubectl and feature defaults cannot handle.
   ldflags: (version) => {
     const [major = '', minor = ''] = version.slice(1).split('.')
     const set = { gitVersion: version, gitMajor: major, gitMinor: minor }

@@ -1,4 +1,4 @@
-// The checker accepts what is right and refuses what is wrong: without this a pass of Purser's would say nothing.
+// The checker accepts valid input and refuses invalid input: otherwise its verdicts on Purser would prove nothing.
 
 import { createHash, generateKeyPairSync, sign, X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -37,7 +37,7 @@ const bundle = await bundleOf(authority.certPem)
 const refused = (reason: string) => ({ error: expect.stringContaining(reason) })
 
 describe('x509svid', () => {
-  it('reads an SVID and follows it to its bundle', async () => {
+  it('reads an SVID and verifies it with its bundle', async () => {
     const verdict = await check('x509svid', { ...web, trustDomain, bundle })
     const notAfter = new Date(new X509Certificate(web.certPem).validTo).toISOString().replace('.000Z', 'Z')
     expect(verdict).toEqual({ id, notAfter, chainSize: 2 })
@@ -105,7 +105,7 @@ describe('bundle', () => {
     })
   })
 
-  it('refuses what is no bundle', async () => {
+  it('refuses an invalid bundle', async () => {
     expect(await check('bundle', { trustDomain, bundle: '{"keys":' })).toEqual(refused('unable to parse'))
     const nameless = JSON.stringify({ keys: [{ ...jwtJwk, kid: undefined, use: 'jwt-svid' }] })
     expect(await check('bundle', { trustDomain, bundle: nameless })).toEqual(refused('keyID cannot be empty'))
@@ -116,14 +116,14 @@ describe('zlint', () => {
   const sources = ['RFC5280']
   const serious = { severity: expect.stringMatching(/error|fatal/) }
 
-  it('has nothing serious against a good certificate', async () => {
+  it('has no serious finding for a valid certificate', async () => {
     const verdict = await check('zlint', { pem: web.certPem, sources })
     expect(verdict).toMatchObject({ applied: expect.any(Number) })
     expect(verdict).not.toMatchObject({ findings: expect.arrayContaining([expect.objectContaining(serious)]) })
     expect(verdict).not.toMatchObject({ applied: 0 })
   })
 
-  it('names the fault of a bad one', async () => {
+  it('names the fault of an invalid one', async () => {
     const { certPem: pem } = authority.issue('zero', [...leafLines, `subjectAltName=URI:${id}`], '-set_serial', '0')
     const fault = { lint: 'e_serial_number_not_positive', severity: 'error', source: 'RFC5280' }
     const verdict = await check('zlint', { pem, sources })
@@ -136,7 +136,7 @@ describe('zlint', () => {
     expect(verdict).not.toMatchObject({ applied: 0 })
   })
 
-  it('tells a certificate that it cannot parse from a question that it cannot read', async () => {
+  it('distinguishes a certificate that it cannot parse from a question that it cannot read', async () => {
     const pem = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n'
     expect(await check('zlint', { pem })).toEqual(refused('asn1: '))
     await expect(check('zlint', { pem: web.certPem + web.certPem })).rejects.toThrow('one PEM block')
@@ -163,7 +163,7 @@ describe('note', () => {
   const witness = signer('witness.example.org')
   const note = `${text}\n${log.line}${witness.line}`
 
-  it('opens a checkpoint with the keys it is given', async () => {
+  it('opens a checkpoint with the keys of the question', async () => {
     expect(await check('note', { note, vkeys: [log.vkey] })).toEqual({
       text,
       verified: [name],
@@ -171,7 +171,7 @@ describe('note', () => {
     })
   })
 
-  it('refuses a changed text, a key that did not sign, and no key', async () => {
+  it('refuses a changed text, a key that did not sign, and an empty list of keys', async () => {
     const forged = note.replace('\n3\n', '\n4\n')
     expect(await check('note', { note: forged, vkeys: [log.vkey] })).toEqual(refused('invalid signature'))
     expect(await check('note', { note, vkeys: [signer('other').vkey] })).toEqual(refused('no verifiable'))
@@ -191,7 +191,7 @@ describe('inclusion and consistency', () => {
   const included = { index: 1, size: 3, leaf: base64(leaf), proof: [a, c].map(base64), root: base64(three) }
   const extension = { size1: 2, size2: 3, proof: [base64(c)], root1: base64(two), root2: base64(three) }
 
-  it('hold for the tree that they are of', async () => {
+  it('hold for their tree', async () => {
     expect(await check('inclusion', included)).toEqual({ proven: true })
     expect(await check('consistency', extension)).toEqual({ proven: true })
   })
@@ -205,7 +205,7 @@ describe('inclusion and consistency', () => {
     expect(await check('consistency', { ...extension, size1: 3, size2: 2 })).toEqual(refused('size'))
   })
 
-  it('cannot be asked without all that is needed', async () => {
+  it('need complete questions', async () => {
     await expect(check('inclusion', { ...included, root: '*' })).rejects.toThrow('base64')
   })
 })

@@ -1,4 +1,4 @@
-// Builds the peers, or says in one line that this machine can't and ends before anything could be called passed.
+// Builds the peers, or reports in one line that this machine cannot and fails before any test could pass.
 
 import type { TestProject } from 'vitest/node'
 import { buildPeers, PeersUnavailable } from './build.ts'

@@ -1,4 +1,4 @@
-// The cluster that the interop tests attest against behaves as Kubernetes does: no Purser in here.
+// The cluster of the interop tests behaves like Kubernetes. Purser takes no part here.
 
 import { readdirSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
@@ -48,13 +48,13 @@ async function review(kube: Kube, token: string, audiences: string[]): Promise<R
   return reply.body.status
 }
 
-/** A deletion is seen late when the server looked at its own cache first: see deletePod. */
+/** The server notices a deletion late when its cache answers first: see deletePod. */
 const eventually = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 20_000, interval: 250 })
 
 const extra = (name: string) => `authentication.kubernetes.io/${name}`
 
 describe('a token by TokenRequest', () => {
-  it('is vouched for with the pod that it is bound to', async () => {
+  it('is confirmed with the pod that it is bound to', async () => {
     const pod = await east.createPod({ ns, name: 'web-1', sa: 'web', nodeName: 'node-7' })
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: [AUDIENCE, 'other'], boundPod: pod })
     const status = await review(east, token, [AUDIENCE])
@@ -90,14 +90,14 @@ describe('a token by TokenRequest', () => {
     expect(status.error).toContain('invalid')
   })
 
-  it('has the issuer as its audience when none was asked for', async () => {
+  it('has the issuer as its audience by default', async () => {
     const token = await west.tokenRequest({ ns, sa: 'web' })
     expect(decodeJwt(token).aud).toEqual(['https://west.kube.test'])
     expect((await review(west, token, [AUDIENCE])).authenticated).toBeUndefined()
     expect((await review(west, token, [])).authenticated).toBe(true)
   })
 
-  it('dies with its pod', async () => {
+  it('ends with its pod', async () => {
     const pod = await east.createPod({ ns, name: 'short-lived', sa: 'web' })
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: [AUDIENCE], boundPod: pod })
     await east.deletePod(ns, 'short-lived')
@@ -108,7 +108,7 @@ describe('a token by TokenRequest', () => {
     })
   })
 
-  it('does not speak for a service account that was made again', async () => {
+  it('is invalid for a service account that was created again', async () => {
     const first = await east.createServiceAccount(ns, 'phoenix')
     const token = await east.tokenRequest({ ns, sa: 'phoenix', audiences: [AUDIENCE] })
     await east.deleteServiceAccount(ns, 'phoenix')
@@ -120,7 +120,7 @@ describe('a token by TokenRequest', () => {
     await eventually(async () => expect((await review(east, fresh, [AUDIENCE])).user?.uid).toBe(second.uid))
   })
 
-  it('means nothing to a second cluster with the same names', async () => {
+  it('is invalid at a second cluster with the same names', async () => {
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: [AUDIENCE] })
     expect((await review(west, token, [AUDIENCE])).authenticated).toBeUndefined()
     await expect(jwtVerify(token, await keysOf(west))).rejects.toThrow('no applicable key')
@@ -134,7 +134,7 @@ async function keysOf(kube: Kube) {
 }
 
 describe('discovery', () => {
-  it('is open to anybody and leads to the keys', async () => {
+  it('is public and leads to the keys', async () => {
     for (const kube of [east, west]) {
       const { status, body } = await kube.request('GET', '/.well-known/openid-configuration', undefined, null)
       expect(status).toBe(200)
@@ -173,7 +173,7 @@ describe('the reviewer', () => {
 })
 
 describe('starting and stopping', () => {
-  it('says why the server would not start, and cleans up', async () => {
+  it('reports why the server did not start, and cleans up', async () => {
     await expect(startKube({ name: 'bad', issuer: 'https://[not-a-host' })).rejects.toThrow('service-account-issuer')
     expect(foldersOf('bad')).toEqual([])
   })

@@ -1,4 +1,4 @@
-// Purser attests what a real kube-apiserver vouches for, and nothing else.
+// Purser attests what a real kube-apiserver confirms, and nothing else.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { type Answer, type TestPurser, audience, startPurser } from '../support/
 import { type Kube, startKube } from './support/kube.ts'
 
 const ns = 'shop'
-// One attestor for each way to verify, told apart by the audience that its tokens are for.
+// One attestor for each way to verify, distinguished by the audience of its tokens.
 const ways = [
   ['both', 'jwks-then-tokenreview', audience],
   ['review', 'tokenreview', 'purser-review'],
@@ -21,7 +21,7 @@ let folder: string
 let purser: TestPurser
 let east: Kube
 let west: Kube
-/** Says that it is `east`, with keys of its own. */
+/** A cluster that claims to be `east`, with keys of its own. */
 let twin: Kube
 
 beforeAll(async () => {
@@ -83,11 +83,11 @@ async function reasonOf(answer: Answer): Promise<string | undefined> {
   const entries = await entriesOf(purser, answer.headers.get('purser-request-id'))
   return entries.find((entry) => entry.action === 'credentials.issue')?.reason
 }
-/** The API server keeps its own answers for about ten seconds. */
+/** The API server caches its answers for about ten seconds. */
 const eventually = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 25_000, interval: 500 })
 
 describe.each(ways)('by %s', (way, _verify, name) => {
-  it('all is well', async () => {
+  it('the check finds no fault', async () => {
     const { body } = await purser.asAdmin('POST', `/api/v1/attestors/east-${way}:check`)
     expect(body).toMatchObject({ ok: true })
   })
@@ -117,7 +117,7 @@ describe.each(ways)('by %s', (way, _verify, name) => {
     expect(await reasonOf(answer)).toBe('proof_not_pod_bound')
   })
 
-  it('another audience’s token, and the one that is in every pod, are refused', async () => {
+  it('another audience’s token, and the default token of every pod, are refused', async () => {
     const pod = await east.createPod({ ns, name: `audience-${way}`, sa: 'web' })
     for (const audiences of [['vault'], undefined, [east.issuer, 'https://kubernetes.default.svc']]) {
       const token = await east.tokenRequest({ ns, sa: 'web', boundPod: pod, ...(audiences && { audiences }) })
@@ -136,7 +136,7 @@ describe.each(ways)('by %s', (way, _verify, name) => {
 })
 
 describe('a deleted pod', () => {
-  it.each(reviewing)('is refused by the cluster’s word (%s)', async (way, _verify, name) => {
+  it.each(reviewing)('is refused by the cluster (%s)', async (way, _verify, name) => {
     const pod = await east.createPod({ ns, name: `gone-${way}`, sa: 'web' })
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: [name], boundPod: pod })
     expect(fault(await present(token))).toBe('200 ')
@@ -147,7 +147,7 @@ describe('a deleted pod', () => {
       expect(await reasonOf(answer)).toBe('proof_rejected')
     })
   })
-  it('is known to its token’s end where keys alone are asked: SECURITY.md says so', async () => {
+  it('is accepted to its token’s end by local verification, as SECURITY.md says', async () => {
     const pod = await east.createPod({ ns, name: 'gone-keys', sa: 'web' })
     const token = await east.tokenRequest({ ns, sa: 'web', audiences: ['purser-keys'], boundPod: pod })
     await east.deletePod(ns, 'gone-keys')
@@ -156,7 +156,7 @@ describe('a deleted pod', () => {
 })
 
 describe('a recreated service account', () => {
-  it.each(ways)('is another principal, and what the older one had ends (%s)', async (way, _verify, name) => {
+  it.each(ways)('is another principal, and the credentials of the older one end (%s)', async (way, _verify, name) => {
     const sa = `phoenix-${way}`
     await east.createServiceAccount(ns, sa)
     const pod = await east.createPod({ ns, name: `${sa}-1`, sa })
@@ -183,7 +183,7 @@ describe('a recreated service account', () => {
 })
 
 describe('two clusters with the same names', () => {
-  it('speak for their own subtrees', async () => {
+  it('attest under their own subtrees', async () => {
     const pods = await Promise.all([east, west].map((kube) => kube.createPod({ ns, name: 'same', sa: 'web' })))
     const tokens = await Promise.all(
       [east, west].map((kube, n) => {
@@ -204,8 +204,8 @@ describe('two clusters with the same names', () => {
   })
 })
 
-describe('a reviewer that may not', () => {
-  it('is our fault: a 503, and :check says what to do', async () => {
+describe('a reviewer without permission', () => {
+  it('is a fault on our side: 503, and :check states the remedy', async () => {
     const path = join(folder, 'west-reviewer')
     await writeFile(path, await west.tokenRequest({ ns, sa: 'web' }))
     const pod = await west.createPod({ ns, name: 'unlucky', sa: 'web' })

@@ -1,4 +1,4 @@
-// The log in other people's eyes: Go's sumdb for the heads, transparency-dev for the proofs, Python for the entries.
+// Independent readers of the log: Go's sumdb for the heads, transparency-dev for the proofs, Python for the entries.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -70,7 +70,7 @@ describe('proofs', () => {
     }
   })
 
-  it('of growth hold between every two of the heads that were given out', async () => {
+  it('of growth hold between every two of the published heads', async () => {
     const heads = new Map(
       receipts
         .map((receipt) => verifyReceipt(receipt, { vkeys: purser.vkeys }).checkpoint)
@@ -112,7 +112,7 @@ describe('entries', () => {
     expect(python(changed).status).not.toBe(0)
   })
 
-  it('lack their text for Python only where a redaction says so', async () => {
+  it('lack their text for Python only where a redaction states it', async () => {
     ahead = 40 * 3600_000
     await ageEntries(purser.knex, 31)
     const [first, last] = [receipts[5]?.index ?? 0, receipts[15]?.index ?? 0]
@@ -127,7 +127,7 @@ describe('entries', () => {
     expect(python(removed)).toMatchObject({ status: 1, stderr: `no redaction covers [${last}]\n` })
   })
 
-  it('lack no more for Python than a redaction by range and number says', () => {
+  it('lack only what a redaction by range and number states, for Python', () => {
     const path = fileURLToPath(new URL('../sdk/verify/exports/redacted-range.jsonl', import.meta.url))
     const text = readFileSync(path, 'utf8')
     expect(python(text)).toMatchObject({ status: 0, stderr: '' })

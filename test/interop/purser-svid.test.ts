@@ -1,4 +1,4 @@
-// What Purser issues in other people's eyes: go-spiffe for identities and the bundle, zlint for certificates and CRLs.
+// Independent readers of Purser's credentials: go-spiffe for identities and the bundle, zlint for certificates and CRLs.
 
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -55,7 +55,7 @@ describe('go-spiffe', () => {
     })
   })
 
-  it.each(Object.keys(keys))('takes an X.509-SVID with a key of %s and follows it to the bundle', async (kind) => {
+  it.each(Object.keys(keys))('accepts an X.509-SVID with a key of %s and verifies it with the bundle', async (kind) => {
     const privateKey = keys[kind]?.()
     if (!privateKey) throw new Error(kind)
     const { x509 } = await issue(privateKey)
@@ -70,7 +70,7 @@ describe('go-spiffe', () => {
   it.each([
     ['ES256', 0, 'payments'],
     ['RS256', 1, 'cloud'],
-  ])('takes a JWT-SVID signed with %s, by the bundle, and by the JWKS', async (_, n, audience) => {
+  ])('accepts a JWT-SVID signed with %s, by the bundle, and by the JWKS', async (_, n, audience) => {
     const { jwts } = await issue(generateKeyPairSync('ed25519').privateKey)
     const token = jwts[n]?.token ?? ''
     const jwks = (await purser.call('GET', '/keys')).text
@@ -89,7 +89,7 @@ const reason = 'the chain is always sent along, and SPIFFE clients never fetch i
 const publicWeb = 'a rule of the CA/Browser Forum for the public web, which this CA does not serve'
 const spiffe = 'an X.509-SVID is named by a URI (SPIFFE X.509-SVID, section 2)'
 
-/** What zlint has against certificates that are for workloads, and why it stays so. Anything else that it says fails. */
+/** The findings of zlint for certificates of workloads, and why they stay. Any other finding fails the test. */
 const explained: Record<string, string> = {
   e_crl_distrib_points_not_http: https,
   e_sub_cert_crl_distribution_points_does_not_contain_url: https,
@@ -120,13 +120,13 @@ describe('zlint', () => {
       .map(({ severity, lint, details }) => `${severity} ${lint} ${details}`)
   }
 
-  it.each(Object.keys(keys))('has nothing unexplained against an X.509-SVID with a key of %s', async (kind) => {
+  it.each(Object.keys(keys))('has no unexplained finding for an X.509-SVID with a key of %s', async (kind) => {
     const { x509 } = await issue(keys[kind]?.() ?? generateKeyPairSync('ed25519').privateKey)
     const [leaf = ''] = certificates(x509.certificateChain)
     expect(await unexplained(leaf)).toEqual([])
   })
 
-  it('has nothing unexplained against the issuing CA, the root, and their CRLs', async () => {
+  it('has no unexplained finding for the issuing CA, the root, and their CRLs', async () => {
     const { x509 } = await issue(generateKeyPairSync('ed25519').privateKey)
     const [leaf = '', ...above] = certificates(x509.certificateChain)
     const roots = certificates((await purser.call('GET', '/ca.pem')).text)

@@ -1,4 +1,4 @@
-/** The entries of a CRL that are updated one by one, against a CRL that is built at once. */
+/** The entries of a CRL that are updated one by one, compared with a CRL that is built at once. */
 import { array, assert, asyncProperty, constantFrom, integer, oneof, record, uint8Array } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CrlEntries, type RevokedCertificate } from '../../src/issue/crl-entries.ts'
@@ -9,7 +9,7 @@ import { opensslOutput, scratch } from '../support/openssl.ts'
 import { edPair, newSerial, rsaPair, secondsFrom, testCa } from '../support/test-ca.ts'
 
 const start = new Date('2026-11-27T00:00:00Z')
-/** Ed25519 signs the same bytes alike. */
+/** Ed25519 signatures are deterministic. */
 const ca = testCa(start, { issuingKeys: edPair() })
 const head = { issuer: ca.issuing, number: 7n, thisUpdate: start, nextUpdate: secondsFrom(start, 900) }
 const never = secondsFrom(start, 1_000_000)
@@ -34,7 +34,7 @@ const acts = array(
 )
 
 describe('entries that are updated', () => {
-  test('give the CRL that is built at once, whole and in shards, whatever came and went', async () => {
+  test('yield the CRL that is built at once, whole and in shards, after any additions and removals', async () => {
     await assert(
       asyncProperty(acts, integer({ min: 0, max: 60 }), async (list: Act[], split) => {
         const updated = new CrlList()
@@ -90,7 +90,7 @@ describe('entries that are updated', () => {
     expect([entries.count, entries.bytes.length]).toEqual([0, 0])
   })
 
-  test('take dates from 2050 on as GeneralizedTime', () => {
+  test('encode dates from 2050 on as GeneralizedTime', () => {
     const { pem } = buildCrl({ ...head, revoked: [{ serial: newSerial(), at: new Date('2050-01-01T00:00:00Z') }] })
     expect(opensslOutput(['crl', '-noout', '-text'], pem)).toContain('Revocation Date: Jan  1 00:00:00 2050 GMT')
   })
@@ -106,7 +106,7 @@ describe('a shard', () => {
     expect(text).not.toContain('Only')
   })
 
-  test('of many is found by the last byte of a random serial number', () => {
+  test('of many is selected by the last byte of a random serial number', () => {
     const sizes = new Map<number, number>()
     for (let n = 0; n < 64_000; n++) {
       const shard = crlShardOf(newSerial())

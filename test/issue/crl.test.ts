@@ -30,7 +30,7 @@ test.each([
   expect(openssl(['crl', '-noout', '-verify', '-CAfile', other], pem).output).not.toContain('verify OK')
 })
 
-test('an empty one has no list, as RFC 5280 wants it', () => {
+test('an empty one has no list, as RFC 5280 requires', () => {
   const { pem } = buildCrl({ issuer: issuing, number: 7n, thisUpdate, nextUpdate, revoked: [] })
   expect(show(pem)).toContain('Version 2 (0x1)')
   expect(show(pem)).toContain('No Revoked Certificates.')
@@ -38,7 +38,7 @@ test('an empty one has no list, as RFC 5280 wants it', () => {
   expect(show(pem)).toContain('X509v3 Authority Key Identifier')
 })
 
-test('serials, times and reasons are shown as they were given', () => {
+test('serials, times and reasons are shown unchanged', () => {
   const revoked = reasons.map((reason, i) => ({ serial: newSerial(), at: secondsFrom(thisUpdate, -i), reason }))
   const plain = { serial: newSerial(), at: new Date('2026-01-02T03:04:05Z') }
   const { pem } = buildCrl({ issuer: issuing, number: 2n ** 70n, thisUpdate, nextUpdate, revoked: [plain, ...revoked] })

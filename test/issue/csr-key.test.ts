@@ -102,7 +102,7 @@ describe('keys', () => {
     expect(refusalOfDer(der)).toBe('weak_key')
   })
 
-  test('a refused key is refused by its SHA-256, whatever signed it', () => {
+  test('a blocked key is refused by its SHA-256, whatever signed it', () => {
     const pem = csrPem(craftCsr({ key }))
     const { publicKeySha256 } = readCsr(pem, () => false)
     const blocked = (sha256: string): boolean => sha256 === publicKeySha256

@@ -9,7 +9,7 @@ const ec = ecPair()
 const rsa = rsaPair()
 const ed = edPair()
 
-describe('spoilt requests', () => {
+describe('mutated requests', () => {
   const samples = [
     craftCsr({ key: ec.privateKey }),
     craftCsr({ key: rsa.privateKey, algorithm: rsaSha256() }),
@@ -26,7 +26,7 @@ describe('spoilt requests', () => {
     { minLength: 1, maxLength: 3 },
   )
 
-  /** Refused as a CsrError, or accepted with the key that was signed for. */
+  /** Refused as a CsrError, or accepted with the key that was signed. */
   function holds(pem: string, sha256: string): void {
     try {
       expect(readCsr(pem).publicKeySha256).toBe(sha256)

@@ -51,7 +51,7 @@ describe('structure', () => {
     expect(refusalOfDer(der)).toBe('malformed')
   })
 
-  test('a signature of 7 bits less', () => {
+  test('a signature that is 7 bits short', () => {
     const info = toDer(sequence([integer(0), sequence([]), raw(spkiOf(ec.publicKey)), context(0, [])]))
     const signature = bitString(Buffer.concat([sign('sha256', info, key), Buffer.of(0)]), 7)
     expect(refusalOfDer(toDer(sequence([raw(info), ecdsaSha256(), signature])))).toBe('malformed')
@@ -61,7 +61,7 @@ describe('structure', () => {
     ['300 relative names', sequence(Array.from({ length: 300 }, () => set([sequence([oid('2.5.4.3'), utf8('x')])])))],
     ['a NUL in its name', sequence([set([sequence([oid('2.5.4.3'), utf8('admin\0.test')])])])],
     ['UTF-16 in its name', sequence([set([sequence([oid('2.5.4.3'), raw(Buffer.from('1e0400410042', 'hex'))])])])],
-  ])('a subject with %s is taken and ignored', (_, subject) => {
+  ])('a subject with %s is accepted and ignored', (_, subject) => {
     const verdict = readCsr(csrPem(craftCsr({ key, subject })))
     expect(verdict.spki.equals(spkiOf(ec.publicKey))).toBe(true)
     expect(Object.keys(verdict).sort()).toEqual(['keyType', 'publicKey', 'publicKeySha256', 'spki'])
@@ -77,7 +77,7 @@ describe('structure', () => {
     expect(refusalOfDer(craftCsr({ key, subject: sequence(many) }))).toBe('too_large')
   })
 
-  test('attributes with anything well-formed are taken', () => {
+  test('attributes with any well-formed content are accepted', () => {
     const attributes = [context(0, [attribute(utf8('secret')), attribute(sequence([context(5, [nothing()])]))])]
     expect(readCsr(csrPem(craftCsr({ key, attributes }))).keyType).toBe('EC-P256')
   })
@@ -122,7 +122,7 @@ describe('proof of possession', () => {
     expect(refusalOfDer(der)).toBe('unsupported_signature')
   })
 
-  test('a request changed after it was signed', () => {
+  test('a request that was changed after signing', () => {
     const der = craftCsr({ key, subject: sequence([set([sequence([oid('2.5.4.3'), utf8('web')])])]) })
     const at = der.indexOf('web')
     der.write('adm', at)

@@ -6,14 +6,14 @@ import { ecPair, spkiOf } from '../support/test-ca.ts'
 
 const requests = Array.from({ length: 4 }, () => createCsr(ecPair().privateKey))
 
-test('the same text gets the same verdict, without being checked again', () => {
+test('the same text gets the same verdict without another check', () => {
   const verdicts = createCsrVerdicts({ max: 10 })
   const first = verdicts.read(requests[0]!)
   expect(verdicts.read(requests[0]!)).toBe(first)
   expect(verdicts.read(requests[1]!).publicKeySha256).not.toBe(first.publicKeySha256)
 })
 
-test('a refused key is refused although its verdict is kept, and taken again when it may be', () => {
+test('a blocked key is refused although its verdict is cached, and accepted again after its release', () => {
   const verdicts = createCsrVerdicts({ max: 10 })
   const [pem] = requests
   expect(verdicts.read(pem!)).toBeDefined()
@@ -21,7 +21,7 @@ test('a refused key is refused although its verdict is kept, and taken again whe
   expect(verdicts.read(pem!, () => false)).toBeDefined()
 })
 
-test('the one used least lately makes room', () => {
+test('the least recently used verdict is dropped', () => {
   const verdicts = createCsrVerdicts({ max: 2 })
   const [a, b, c] = requests
   const first = verdicts.read(a!)
@@ -32,8 +32,8 @@ test('the one used least lately makes room', () => {
   expect(verdicts.read(b!)).not.toBe(second)
 })
 
-describe('nothing is remembered of', () => {
-  test('a forged request: it is refused each time, and so is its like with another text', () => {
+describe('no verdict is cached of', () => {
+  test('a forged request: it is refused each time, and so is the same key in another text', () => {
     const verdicts = createCsrVerdicts({ max: 10 })
     const forged = csrPem(craftCsr({ key: ecPair().privateKey, spki: spkiOf(ecPair().publicKey) }))
     for (const text of [forged, forged, forged.trimEnd()]) {
@@ -41,7 +41,7 @@ describe('nothing is remembered of', () => {
     }
   })
 
-  test('a refused one: strangers cannot push out good ones', () => {
+  test('a refused request: strangers cannot evict valid ones', () => {
     const verdicts = createCsrVerdicts({ max: 1 })
     const good = verdicts.read(requests[0]!)
     for (let i = 0; i < 10; i++) expect(() => verdicts.read(`junk ${i}`)).toThrow(CsrError)

@@ -21,7 +21,7 @@ function keyOf(genpkey: string[]): string {
   return pem
 }
 
-/** A request by `openssl req` for a key that `openssl genpkey` made. */
+/** A request by `openssl req` for a key of `openssl genpkey`. */
 function byOpenssl(genpkey: string[], req: string[] = []): string {
   const key = scratch()('key.pem', keyOf(genpkey))
   return opensslOutput(['req', '-new', '-key', key, '-subj', '/CN=x', ...req])
@@ -43,7 +43,7 @@ describe('requests of openssl', () => {
     ['RSA', ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2049'], []],
     ['EC-P256', p256, ['-addext', 'subjectAltName=DNS:a.test', '-addext', 'basicConstraints=critical,CA:TRUE']],
     ['EC-P256', p256, ['-utf8', '-subj', '/C=DE/O=Größe/CN=admin']],
-  ])('%s %j %j are taken', (keyType, genpkey, req) => {
+  ])('%s %j %j are accepted', (keyType, genpkey, req) => {
     const pem = byOpenssl(genpkey, req)
     const verdict = readCsr(pem)
     const publicPem = opensslOutput(['req', '-noout', '-pubkey'], pem)
@@ -96,7 +96,7 @@ describe('requests of openssl', () => {
 describe('text', () => {
   const good = csrPem(craftCsr({ key: ec.privateKey }))
 
-  test('of older tools is taken: NEW CERTIFICATE REQUEST, line ends of Windows', () => {
+  test('of older tools is accepted: NEW CERTIFICATE REQUEST, line ends of Windows', () => {
     expect(readCsr(good.replaceAll('CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST')).keyType).toBe('EC-P256')
     expect(readCsr(good.replaceAll('\n', '\r\n')).keyType).toBe('EC-P256')
   })
@@ -122,11 +122,11 @@ describe('text', () => {
 describe('DER', () => {
   const good = craftCsr({ key: ec.privateKey })
 
-  test('of nothing that ASN.1 knows', () => {
+  test('of an unknown type', () => {
     expect(refusalOfDer(Buffer.from('not der at all'))).toBe('not_der')
   })
 
-  test('with bytes behind', () => {
+  test('with trailing bytes', () => {
     expect(refusalOfDer(Buffer.concat([good, Buffer.of(0)]))).toBe('trailing')
     expect(refusalOfDer(Buffer.concat([good, good]))).toBe('trailing')
   })
@@ -136,7 +136,7 @@ describe('DER', () => {
     expect(refusalOfDer(Buffer.concat([Buffer.of(0x30, 0x80), inner, Buffer.of(0, 0)]))).toBe('not_der')
   })
 
-  test('with a length longer than needed', () => {
+  test('with a length that is not minimal', () => {
     const body = good.subarray(good[1] === 0x81 ? 3 : 4)
     const long = Buffer.concat([Buffer.of(0x30, 0x83, 0, body.length >> 8, body.length & 0xff), body])
     expect(refusalOfDer(long)).toBe('not_der')
@@ -156,7 +156,7 @@ describe('DER', () => {
   })
 })
 
-test('the caller sees 422 bad_csr with a pointer, and nothing of what was sent', () => {
+test('the caller sees 422 bad_csr with a pointer, and nothing of the request', () => {
   const error: unknown = (() => {
     try {
       return readCsr('hunter2')

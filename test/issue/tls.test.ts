@@ -12,7 +12,7 @@ const now = new Date()
 const ca = testCa(now)
 const issuer = createX509Issuer({ trustDomain: 'example.org', issuer: ca.issuing, count: () => 0 })
 
-/** A key with its certificate, as TLS takes them. */
+/** A key with its certificate, as Node's TLS expects them. */
 function leaf(kind: 'server' | 'svid', names: string[] = [], end = 600) {
   const { privateKey } = ecPair()
   const parts = { key: readCsr(createCsr(privateKey)), serial: newSerial(), now, notAfter: secondsFrom(now, end) }
@@ -48,19 +48,19 @@ async function handshake(server: ReturnType<typeof leaf>, client: ReturnType<typ
   return seen
 }
 
-describe('an empty subject is no hindrance to TLS', () => {
+describe('an empty subject works in TLS', () => {
   test.each(['localhost', '127.0.0.1', '::1', '2001:db8::7'])('as the server %s', async (host) => {
     const server = leaf('server', ['localhost', '127.0.0.1', '::1', '2001:db8::7'])
     const seen = await handshake(server, leaf('svid'), host)
     expect(seen).toEqual({ authorized: true, names: 'URI:spiffe://example.org/web' })
   })
 
-  test('as an SVID that is a server by a granted name', async () => {
+  test('as an SVID that serves a granted name', async () => {
     const seen = await handshake(leaf('svid', ['web.prod.svc']), leaf('svid'), 'web.prod.svc')
     expect(seen.authorized).toBe(true)
   })
 
-  test('and a name that is not in it is refused', async () => {
+  test('and a name that it lacks is refused', async () => {
     await expect(handshake(leaf('server', ['localhost']), leaf('svid'), 'other.test')).rejects.toThrow(/altnames/)
   })
 })
@@ -79,7 +79,7 @@ test.each([
 })
 
 test.each(['', 'localhost', '1.2.3', '1.2.3.4.5', '256.1.1.1', ':::', '1::2::3', 'fe80::1%eth0'])(
-  '%j is no address',
+  '%j is not an address',
   (text) => {
     expect(() => ipAddressBytes(text)).toThrow(TypeError)
   },

@@ -47,7 +47,7 @@ const honest = {
   crl: crlDistributionPoint('http://purser.test/crl/1'),
 }
 
-/** The certificate of the profile with something else in it, as the lint sees it. */
+/** The certificate of the profile with one change, as the lint sees it. */
 function lint(
   swapped: Partial<typeof honest> & { more?: Asn1[] },
   parts: Partial<CertificateParts> = {},
@@ -83,11 +83,11 @@ test.each<[string, NameConstraints, boolean]>([
   else attempt.toThrow(LintError)
 })
 
-test('what was decided passes', () => {
+test('the profile passes', () => {
   expect(() => lint({})).not.toThrow()
 })
 
-describe('refused before the signature: another extension than the profile has', () => {
+describe('refused before the signature: an extension that the profile lacks', () => {
   test.each<[string, Parameters<typeof lint>[0]]>([
     ['a CA', { bc: basicConstraints(true) }],
     ['a CA with a path length', { bc: basicConstraints(true, 0) }],
@@ -120,12 +120,12 @@ describe('refused before the signature: another extension than the profile has',
     }
   })
 
-  test('a CRL where none is', () => {
+  test('a CRL without a distribution point in the profile', () => {
     expect(() => lint({}, {}, { crlUrl: undefined })).toThrow(LintError)
   })
 })
 
-describe('refused before the signature: another field than was decided', () => {
+describe('refused before the signature: a field that differs from the profile', () => {
   test.each<[string, Partial<CertificateParts>]>([
     ['the key', { spki: otherSpki }],
     ['the serial', { serial: newSerial() }],
@@ -138,7 +138,7 @@ describe('refused before the signature: another field than was decided', () => {
   })
 })
 
-describe('refused before the signature: a decision outside of the profile', () => {
+describe('refused before the signature: a profile that is not allowed', () => {
   const changed = (changes: Partial<LeafProfile>): void => {
     const { spiffeId, dnsNames, ipAddresses } = { ...profile, ...changes }
     lint({ san: subjectAltName({ uri: spiffeId, dns: dnsNames, ip: ipAddresses }, true) }, {}, changes)
@@ -173,7 +173,7 @@ describe('refused before the signature: a decision outside of the profile', () =
     expect(() => changed({ spiffeId })).toThrow(LintError)
   })
 
-  test('only what is under /purser, not what begins like it', () => {
+  test('only IDs under /purser, not those that merely begin alike', () => {
     expect(() => changed({ spiffeId: 'spiffe://example.org/purser2/server' })).not.toThrow()
   })
 

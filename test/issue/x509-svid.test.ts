@@ -74,7 +74,7 @@ test.each([
   expect(verify(issuerOf(other).issueSvid(request()).pem, [], other).ok).toBe(true)
 })
 
-test('the reply names what the log records', () => {
+test('the reply names the fields of the log entry', () => {
   const svidRequest = request()
   const issued = issuer.issueSvid(svidRequest)
   const parsed = new X509Certificate(issued.pem)
@@ -103,7 +103,7 @@ describe('times', () => {
   const earlyCa = testCa(at)
   const issue = (notAfter: Date, signedAt = at) => issuerOf(earlyCa).issueSvid(request({ now: signedAt, notAfter }))
 
-  test('begin ten seconds ago, and end with the second that was allowed', () => {
+  test('begin ten seconds ago, and end with the last permitted second', () => {
     const { notBefore, notAfter } = issue(new Date('2026-11-24T13:00:00.999Z'))
     expect(notBefore).toEqual(new Date('2026-11-24T11:59:50Z'))
     expect(notAfter).toEqual(new Date('2026-11-24T13:00:00Z'))
@@ -114,7 +114,7 @@ describe('times', () => {
     expect(notBefore).toEqual(earlyCa.issuing.notBefore)
   })
 
-  test('never end after the issuing CA, nor now or before', () => {
+  test('never end after the issuing CA, and never at or before now', () => {
     expect(issue(earlyCa.issuing.notAfter).notAfter).toEqual(earlyCa.issuing.notAfter)
     for (const end of [secondsFrom(earlyCa.issuing.notAfter, 1), at, secondsFrom(at, -1), secondsFrom(at, 0.05)]) {
       expect(() => issue(end)).toThrow(LintError)
@@ -122,7 +122,7 @@ describe('times', () => {
   })
 })
 
-test('of a request, nothing but the key gets into the certificate', () => {
+test('of a request, only the key gets into the certificate', () => {
   const key = scratch()('key.pem', opensslOutput(['genpkey', '-algorithm', 'ED25519']))
   const wishes = [
     'basicConstraints=critical,CA:TRUE,pathlen:3',
@@ -178,7 +178,7 @@ test('a leaf cannot be an issuer: verifiers refuse what it signs', () => {
   expect(openssl(['verify', ...files], forged.pem).ok).toBe(false)
 })
 
-test('each 256th certificate is read back by OpenSSL, and a signature that does not verify stops it', () => {
+test('each 256th certificate is read back by OpenSSL, and an invalid signature stops issuance', () => {
   const broken = {
     ...ca.issuing,
     signer: { ...ca.issuing.signer, sign: () => createSigner(ecPair().privateKey).sign(Buffer.alloc(1)) },

@@ -40,8 +40,8 @@ const notJson = [
   '\u0000', '[1\u0000]', '123\u0000', '[]\u0000', '{"a":\u0000}', '\u001b[0m', '[\ufeff]', '{"\n":1}',
 ] // prettier-ignore
 
-describe('what is no JSON', () => {
-  test('the list is as long as it says', () => {
+describe('malformed JSON', () => {
+  test('the list has the stated length', () => {
     expect(new Set(notJson).size).toBe(notJson.length)
     expect(notJson.length).toBeGreaterThanOrEqual(180)
   })
@@ -52,7 +52,7 @@ describe('what is no JSON', () => {
   })
 })
 
-describe('bytes that are no UTF-8', () => {
+describe('bytes that are not UTF-8', () => {
   test.each<[string, Buffer]>([
     ['a lone continuation byte', bytes('["', 0x81, '"]')],
     ['a cut sequence', bytes('["', 0xe2, 0x82, '"]')],
@@ -77,11 +77,11 @@ describe('bytes that are no UTF-8', () => {
     expect(codeOf(input)).toBe('byte_order_mark')
   })
 
-  test('UTF-16 without a mark is no JSON', () => {
+  test('UTF-16 without a mark is refused', () => {
     expect(codeOf(Buffer.from('["a"]', 'utf16le'))).toBe('syntax')
   })
 
-  test('a view into a larger buffer is read at its own place', () => {
+  test('a view into a larger buffer is read from its own offset', () => {
     const view = new Uint8Array(Buffer.from('xx{"a":1}yy')).subarray(2, 9)
     expect(parseStrict(view)).toEqual({ a: 1 })
   })
@@ -132,7 +132,7 @@ describe('duplicate and forbidden names', () => {
     expect([error.code, error.pointer]).toEqual(['duplicate_name', pointer])
   })
 
-  test('at every place among many', () => {
+  test('at every position among many', () => {
     for (const [first, again] of [[0, 300], [7, 8], [8, 9], [9, 10], [150, 151], [299, 300]] as const) {
       const names = Array.from({ length: 300 }, (_, n) => `"n${String(n)}":0`)
       names.splice(again, 0, `"n${String(first)}":1`)
@@ -140,7 +140,7 @@ describe('duplicate and forbidden names', () => {
     }
   }) // prettier-ignore
 
-  test('is an error even where the grammar fails later, and says where', () => {
+  test('is an error even when the grammar fails later, and the error names the position', () => {
     expect(errorOf('{"a":1,"a":2').offset).toBe(7)
   })
 
@@ -154,7 +154,7 @@ describe('duplicate and forbidden names', () => {
     expect(parseStrict(text)).toEqual(JSON.parse(text))
   })
 
-  test('__proto__ is refused however it is written, wherever it is', () => {
+  test('__proto__ is refused in every spelling, at every position', () => {
     expect(errorOf('{"a":[{"__proto__":{"admin":true}}]}').pointer).toBe('/a/0/__proto__')
     for (const text of ['{"__proto__":1}', '{"\\u005f_proto__":1}', '{"a":{"__proto__":null}}', '[[{"__proto__":[]}]]'])
       expect(codeOf(text)).toBe('forbidden_name')
@@ -180,7 +180,7 @@ describe('limits', () => {
     expect(codeOf('[]', { maxDepth: 0 })).toBe('too_deep')
   })
 
-  test('depth counts what is open, not what was', () => {
+  test('depth counts open containers, not closed ones', () => {
     expect(codeOf(`[${Array.from({ length: 400 }, () => '[{}]').join(',')}]`)).toBe('accepted')
   })
 
@@ -189,7 +189,7 @@ describe('limits', () => {
     expect(codeOf(open.repeat(100_000), { maxDepth: 1e9, maxMembers: 1e9 })).toBe('syntax')
   })
 
-  test('100,000 deep and closed, where somebody allows it', () => {
+  test('100,000 levels, closed, where the options allow them', () => {
     expect(codeOf('['.repeat(100_000) + ']'.repeat(100_000), { maxDepth: 1e9, maxMembers: 1e9 })).toBe('accepted')
   })
 
@@ -274,7 +274,7 @@ describe('the same value as JSON.parse', () => {
   const escapedAll = (text: string) =>
     text.replace(/[^\u0020-\u007e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
-  test('for any value, however it is written', () => {
+  test('for any value, in any notation', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6, stringUnit: 'binary' }), (value) => {
         const text = JSON.stringify(value)
@@ -289,7 +289,7 @@ describe('the same value as JSON.parse', () => {
     )
   })
 
-  test('any text of JSON tokens is refused or means what JSON.parse says, and repeats no name', () => {
+  test('any text of JSON tokens is refused or equals JSON.parse, and repeats no name', () => {
     const token = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"b"', '"\\u0061"', '"', '\\', '1', '-', '1e999', 'true', ' ', '"a":', ',"b":', '{"a":1}') // prettier-ignore
     fc.assert(
       fc.property(fc.array(token, { maxLength: 14 }), (tokens) => {
@@ -309,7 +309,7 @@ describe('the same value as JSON.parse', () => {
     )
   })
 
-  test('a repeated name is refused wherever it is put', () => {
+  test('a repeated name is refused at any position', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 2 }), { minKeys: 1 }), fc.nat(), (record, pick) => {
         const members = Object.keys(record).map((name) => `${JSON.stringify(name)}:${JSON.stringify(record[name])}`)
@@ -323,7 +323,7 @@ describe('the same value as JSON.parse', () => {
     )
   }) // prettier-ignore
 
-  test('any bytes are refused with our own error or read as JSON.parse reads them', () => {
+  test('any bytes are refused with our own error or equal JSON.parse', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (input) => {
         const code = codeOf(input, open)
@@ -335,8 +335,8 @@ describe('the same value as JSON.parse', () => {
   })
 })
 
-describe('what an error tells', () => {
-  test('never the text', () => {
+describe('errors', () => {
+  test('never contain the text', () => {
     for (const text of [
       '{"password":"hunter2" x',
       '{"password":"hunter2","password":1}',

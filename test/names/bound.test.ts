@@ -79,7 +79,7 @@ describe('a bound', () => {
     expect(boundFaults(definition)).toMatchObject([{ member }])
   })
 
-  it('accepts what ends at a whole segment', () => {
+  it('accepts an end at a whole segment', () => {
     const definition = { namePrefix: 'shop-', spiffeIdPrefix: '/prod/ns/shop/', secretPrefix: 'prod/shop/', dnsSuffixes: ['svc'] } // prettier-ignore
     expect(boundFaults(definition)).toEqual([])
     const own = readBound(definition)

@@ -49,7 +49,7 @@ describe('entry names', () => {
 describe('ids', () => {
   const bytes = (size: number) => new Uint8Array(size).fill(0xab)
 
-  test('are a prefix and all the random bits', () => {
+  test('have a prefix and all the random bits', () => {
     expect(newId('ses', bytes)).toBe(`ses_${'ab'.repeat(16)}`)
     expect(isId('ses', newId('ses', bytes))).toBe(true)
   })

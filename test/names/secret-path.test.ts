@@ -127,7 +127,7 @@ describe('patterns', () => {
     )
   })
 
-  test('may cover something under a text exactly where there is such a path', () => {
+  test('may cover a path under a prefix exactly when such a path exists', () => {
     const words = ['a', 'b', 'ab']
     const deeper = (texts: string[]): string[] => texts.flatMap((text) => words.map((word) => `${text}/${word}`))
     const paths = [words, deeper(words), deeper(deeper(words)), deeper(deeper(deeper(words)))]

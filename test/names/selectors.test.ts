@@ -53,7 +53,7 @@ describe('keys and values', () => {
 })
 
 describe('facts', () => {
-  test('are kept as they are, without a prototype', () => {
+  test('are stored unchanged, without a prototype', () => {
     const selectors = createSelectors([['k8s:ns', 'prod'], ['oidc:groups', ['a', 'b']], ['oidc:none', []]]) // prettier-ignore
     expect({ ...selectors }).toEqual({ 'k8s:ns': 'prod', 'oidc:groups': ['a', 'b'] })
     expect(Object.getPrototypeOf(selectors)).toBeNull()
@@ -61,14 +61,14 @@ describe('facts', () => {
     expect(selectorValue(selectors, 'toString')).toBeUndefined()
   })
 
-  test('do not follow a later change of the claim that they came from', () => {
+  test('do not follow a later change of their claim', () => {
     const claim = ['a']
     const selectors = createSelectors([['oidc:groups', claim]])
     claim.push('admin')
     expect(selectorValue(selectors, 'oidc:groups')).toEqual(['a'])
   })
 
-  test('are refused where a key or value breaks its rule, or a key comes twice', () => {
+  test('are refused when a key or value breaks its rule, or a key occurs twice', () => {
     expect(errorOf(() => createSelectors([['ns', 'a']]))).toEqual(['bad_selector_key', undefined])
     expect(errorOf(() => createSelectors([['k8s:ns', '']]))).toEqual(['bad_selector_value', 'k8s:ns'])
     expect(errorOf(() => createSelectors([['oidc:g', ['a', 'b\n']]]))).toEqual(['bad_selector_value', 'oidc:g'])
@@ -77,7 +77,7 @@ describe('facts', () => {
   })
 })
 
-describe('what an operator wrote', () => {
+describe('the match of an operator', () => {
   test.each<[Match, boolean, string, string | undefined]>([
     [{}, false, 'bad_match', undefined],
     [{}, true, 'bad_match', undefined],
@@ -93,7 +93,7 @@ describe('what an operator wrote', () => {
     expect(errorOf(() => parseMatch(match, wide))).toEqual([code, key])
   })
 
-  test('is kept as written', () => {
+  test('is stored unchanged', () => {
     const match = { 'k8s:ns': 'prod', 'k8s:sa': '*', 'oidc:g': ['a', 'b'] }
     expect({ ...parseMatch(match, true) }).toEqual(match)
     expect(wildKeys(parseMatch(match, true))).toEqual(['k8s:sa'])
@@ -134,12 +134,12 @@ describe('matching', () => {
     expect(conditions.length > 0 && conditions.every(({ ok }) => ok)).toBe(expected)
   })
 
-  test('facts with a prototype lend none of it', () => {
+  test('facts inherit nothing from a prototype', () => {
     const plain: Selectors = { 'k8s:ns': 'prod' }
     expect(matches({ constructor: '*', 'k8s:ns': 'prod' }, plain, true)).toBe(false)
   })
 
-  test('explain says what was wanted and found, also where nothing was', () => {
+  test('explain shows the expected and the actual value, also when none exists', () => {
     expect(explainMatch({ 'k8s:ns': ['dev', 'prod'], 'k8s:node': 'n1', 'k8s:sa': '*' }, facts, false)).toEqual([
       { key: 'k8s:ns', wanted: ['dev', 'prod'], found: 'prod', ok: true },
       { key: 'k8s:node', wanted: 'n1', ok: false },

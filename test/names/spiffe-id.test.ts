@@ -44,13 +44,13 @@ describe('no SPIFFE ID', () => {
     expect(parseSpiffeId(`spiffe://${'a'.repeat(255)}`).trustDomain.length).toBe(255)
   })
 
-  test('the error repeats nothing of the value', () => {
+  test('the error contains nothing of the value', () => {
     expect(() => parseSpiffeId(`${td}/hunter2?`)).toThrow(expect.not.objectContaining({ message: expect.stringContaining('hunter2') })) // prettier-ignore
   })
 })
 
 describe('a SPIFFE ID', () => {
-  test('is taken apart and not changed', () => {
+  test('is parsed and not changed', () => {
     expect(parseSpiffeId('spiffe://example.org/prod-eu/ns/Prod/sa/web.v1_2-x')).toEqual({
       id: 'spiffe://example.org/prod-eu/ns/Prod/sa/web.v1_2-x',
       trustDomain: 'example.org',
@@ -103,7 +103,7 @@ describe('a SPIFFE ID', () => {
     )
   })
 
-  test('a segment is a segment: put into a path it stays one', () => {
+  test('a segment stays a segment when it is put into a path', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary-ascii', maxLength: 4 }), (text) => {
         if (isSpiffeSegment(text)) expect(parseSpiffeId(`${td}/a/${text}/b`).segments).toEqual(['a', text, 'b'])
@@ -158,14 +158,14 @@ describe('prefixes', () => {
     )
   })
 
-  test('under is below, not beside and not the place itself', () => {
+  test('below means below: neither beside nor equal', () => {
     expect(pathUnder('/prod/', '/prod/web')).toBe(true)
     expect(pathUnder('/prod/', '/prod/ns/a')).toBe(true)
     for (const path of ['', '/', '/prod', '/prod/', '/production/web', '/Prod/web', '/x/prod/web'])
       expect(pathUnder('/prod/', path)).toBe(false)
   })
 
-  test('Purser keeps its own paths', () => {
+  test('Purser reserves its own paths', () => {
     for (const path of ['/purser', '/purser/server', '/purser/a/b']) expect(isReservedPath(path)).toBe(true)
     for (const path of ['', '/purser2', '/a/purser', '/Purser/x']) expect(isReservedPath(path)).toBe(false)
   })

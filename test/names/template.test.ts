@@ -23,7 +23,7 @@ function codeOf(act: () => unknown): string {
 const facts = createSelectors([['k8s:ns', 'prod'], ['k8s:sa', 'web'], ['oidc:groups', ['a']], ['oidc:sub', 'repo:o/r:ref']]) // prettier-ignore
 const id = 'spiffe://example.org/prod-eu'
 
-describe('templates that are refused when written', () => {
+describe('refused templates', () => {
   test.each<[string, TemplateKind, string]>([
     [`${id}/{`, 'spiffe-id', 'bad_template'],
     [`${id}/}`, 'spiffe-id', 'bad_template'],
@@ -84,7 +84,7 @@ describe('rendering', () => {
     expect(codeOf(() => render(parseTemplate(text, kind), facts))).toBe(code)
   })
 
-  test('each value must be plain by itself, not only the sum', () => {
+  test('each value must be plain by itself, not only the result', () => {
     const with_ = (value: string) => createSelectors([['k8s:ns', value]])
     for (const value of [
       '.',
@@ -110,7 +110,7 @@ describe('rendering', () => {
     expect(codeOf(() => render(parseTemplate('{k8s:ns}/a', 'secret-pattern'), with_('sys')))).toBe('bad_pattern')
   })
 
-  test('the whole is read again: too long, or two facts that together make dots', () => {
+  test('the result is checked again: too long, or two facts that together make dots', () => {
     const long = createSelectors([['k8s:ns', 'a'.repeat(1000)], ['k8s:sa', 'a'.repeat(1000)]]) // prettier-ignore
     const text = `${id}/{k8s:ns}/{k8s:sa}/{k8s:ns}`
     expect(codeOf(() => render(parseTemplate(text, 'spiffe-id'), long))).toBe('bad_spiffe_id')
@@ -133,13 +133,13 @@ describe('rendering', () => {
     )
   })
 
-  test('keys are told once each', () => {
+  test('each key is listed once', () => {
     expect(templateKeys(parseTemplate('a/{k8s:ns}/{k8s:sa}/{k8s:ns}', 'secret-pattern'))).toEqual(['k8s:ns', 'k8s:sa'])
     expect(templateKeys(parseTemplate('a/b', 'secret-pattern'))).toEqual([])
   })
 })
 
-describe('a fact is one literal segment or refused, whatever it says', () => {
+describe('a fact becomes one literal segment or is refused, whatever it contains', () => {
   const spiffe = parseTemplate(`${id}/a/{k8s:ns}/b`, 'spiffe-id')
   const inside = parseTemplate(`${id}/a/w{k8s:ns}.x/b`, 'spiffe-id')
   const secret = parseTemplate('a/{k8s:ns}/b', 'secret-pattern')
@@ -181,7 +181,7 @@ describe('a fact is one literal segment or refused, whatever it says', () => {
   })
 })
 
-describe('what keeps different facts apart', () => {
+describe('templates that keep different facts apart', () => {
   test.each<[string, TemplateKind, boolean]>([
     [`${id}/ns/{k8s:ns}/sa/{k8s:sa}`, 'spiffe-id', true],
     [`${id}/{aws:principal-tag:a/b}/x`, 'spiffe-id', true],

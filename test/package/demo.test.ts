@@ -34,7 +34,7 @@ it('ends with 0, and shows each step within 80 columns and 65 lines', () => {
   ]) {
     expect(stdout).toMatch(line)
   }
-  // The new version was fetched, and said to be in use, before the old one was retired.
+  // The new version was fetched and acknowledged before the old one was retired.
   const at = '\\d\\d:\\d\\d:\\d\\d'
   const rows = [...stdout.matchAll(new RegExp(`^ {2}(\\d+) +${at} +(secret\\..*)$`, 'gm'))]
   expect(rows.map(([, , outcome = '']) => outcome.split(/ {2,}/))).toEqual([

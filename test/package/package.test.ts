@@ -30,7 +30,7 @@ let issuer: Issuer
 let example: string
 
 beforeAll(async () => {
-  // Packing builds what is packed: nothing is left of an earlier build.
+  // Packing builds first, so no earlier build may remain.
   for (const folder of ['dist', 'sdk/dist']) await rm(join(root, folder), { recursive: true, force: true })
   dir = await mkdtemp(join(tmpdir(), 'purser-package-'))
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: join(root, 'sdk') })
@@ -50,7 +50,7 @@ afterAll(async () => {
 })
 
 describe('the packed server', () => {
-  it('brings its SDK along, and serves from an empty folder', async () => {
+  it('includes its SDK, and serves from an empty folder', async () => {
     const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: root })
     const [server] = JSON.parse(stdout) as [Packed]
     const paths = server.files.map(({ path }) => path)
@@ -144,7 +144,7 @@ describe.each(nodes)('on %s', (_, node) => {
 const { exports: entries }: Manifest = JSON.parse(readFileSync(join(root, 'sdk/package.json'), 'utf8'))
 
 describe('the packed files', () => {
-  it('are what was built and the README, and no source', () => {
+  it('are the build and the README, and no source', () => {
     const paths = packed.files.map(({ path }) => path)
     expect(paths).toEqual(expect.arrayContaining(['README.md', 'package.json']))
     expect(paths.filter((path) => !/^(?:README\.md|package\.json|dist\/[\w/-]+\.(?:js|d\.ts))$/.test(path))).toEqual([])
@@ -185,8 +185,8 @@ describe('the packed files', () => {
   })
 })
 
-describe('what was packed', () => {
-  it('is small, and depends on nothing', async () => {
+describe('the packages', () => {
+  it('are small, and have no dependencies', async () => {
     const manifest = JSON.parse(await readFile(join(dir, 'node_modules/@purser/sdk/package.json'), 'utf8')) as Manifest
     const { dependencies, exports, peerDependenciesMeta = {} } = manifest
     const required = Object.values(peerDependenciesMeta).filter(({ optional }) => !optional)
@@ -214,7 +214,7 @@ describe('what was packed', () => {
       'main.ts',
       "import { connect, type Purser } from '@purser/sdk'\nexport const purser: Promise<Purser> = connect()\n",
     ],
-  ])('has types for %s in %s', async (resolution, file, code) => {
+  ])('have types for %s in %s', async (resolution, file, code) => {
     await writeFile(join(dir, file), code)
     const module = resolution === 'bundler' ? 'esnext' : 'nodenext'
     const argv = ['--noEmit', '--strict', '--target', 'es2023', '--module', module, '--moduleResolution', resolution]
@@ -234,7 +234,7 @@ describe('what was packed', () => {
       '@purser/sdk',
     ],
     ['publint', 'publint/src/cli.js', ['--strict'], 'All good'],
-  ])('has nothing that %s complains of', async (_, script, options, words) => {
+  ])('pass %s without findings', async (_, script, options, words) => {
     const path = join(tools, script)
     expect(existsSync(path), 'npm ci --prefix test/tools installs it').toBe(true)
     // It ends with 1 where it complains.

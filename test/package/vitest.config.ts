@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** What users get: the packages, installed in an empty folder, run and type-checked there, and the demo. `npm run test:package`. */
+/**
+ * What users install: the packages in an empty folder, run and type-checked there, and the demo. `npm run
+ * test:package`.
+ */
 export default defineConfig({
   resolve: { conditions: ['purser-source'] },
   ssr: { resolve: { conditions: ['purser-source'] } },

@@ -105,7 +105,7 @@ describeBothStores('the log', (open) => {
     }
   })
 
-  it('lets a redaction take text, nonce and terms of its runs, and nothing else', async () => {
+  it('lets a redaction remove text, nonce and terms of its runs, and nothing else', async () => {
     const before = await db.knex('log_entry').orderBy('idx')
     await redact([
       [11, 13],
@@ -121,7 +121,7 @@ describeBothStores('the log', (open) => {
     await expect(db.knex.raw(sql)).rejects.toMatchObject(refused)
   })
 
-  it('never lets a redaction take an index between its runs', async () => {
+  it('never lets a redaction remove an index between its runs', async () => {
     const runs = [
       [3, 4],
       [5, 6],
@@ -137,7 +137,7 @@ describeBothStores('the log', (open) => {
     ['a change of policy', 23],
     ['the end of a lease by an operator', 24],
     ['an entry of today', 25],
-  ])('never lets a redaction take %s', async (_, index) => {
+  ])('never lets a redaction remove %s', async (_, index) => {
     await expect(redact([[index, index + 1]])).rejects.toMatchObject(refused)
   })
 

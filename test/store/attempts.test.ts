@@ -3,7 +3,7 @@ import { countAttempt } from '../../src/store/attempts.ts'
 import { describeBothStores } from '../support/database.ts'
 
 describeBothStores('attempts', (open) => {
-  test('are counted by door, whoever counts, and from the start once a minute is over', async () => {
+  test('are counted per door by all replicas, and from zero after a minute', async () => {
     const { knex } = await open()
     const counts = await Promise.all(Array.from({ length: 20 }, () => countAttempt(knex, 'bootstrap')))
     expect(counts.map((count) => count.attempts).toSorted((a, b) => a - b)).toEqual(

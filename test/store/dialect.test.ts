@@ -32,7 +32,7 @@ describeBothStores('the dialect', (openStore) => {
     )
   })
 
-  it('answers counts as numbers, none included', async () => {
+  it('returns counts as numbers, also zero', async () => {
     const { knex } = db
     await knex('item').insert([{ id: 1 }, { id: 2 }, { id: 3 }])
     expect(await knex('item').where('id', '>', 1).update({ flag: true })).toBe(2)
@@ -46,7 +46,7 @@ describeBothStores('the dialect', (openStore) => {
     expect((await knex.raw('create table other (a int)')).rowCount).toBeNull()
   })
 
-  it('answers rows from first, pluck, returning and raw', async () => {
+  it('returns rows from first, pluck, returning and raw', async () => {
     const { knex } = db
     expect(await knex('item').insert({ id: 1, flag: true }).returning(['id', 'flag'])).toEqual([{ id: 1, flag: true }])
     expect(await knex('item').where({ id: 1 }).update({ flag: false }).returning('id')).toEqual([{ id: 1 }])
@@ -67,7 +67,7 @@ describeBothStores('the dialect', (openStore) => {
     expect(await knex('item').count()).toEqual([{ count: '2' }])
   })
 
-  it('gives bytea as a Buffer and takes Buffers and byte arrays', async () => {
+  it('returns bytea as a Buffer and accepts Buffers and byte arrays', async () => {
     const { knex } = db
     const bytes = Buffer.from([0, 255, 92, 39, 10])
     await knex('item').insert([
@@ -90,7 +90,7 @@ describeBothStores('the dialect', (openStore) => {
     ).toEqual([1, 2])
   })
 
-  it('keeps the instant of a Date, whatever the zone of this process', async () => {
+  it('keeps the instant of a Date, whatever the time zone of this process', async () => {
     const { knex } = db
     const dates = ['2026-03-29T00:59:59.999Z', '1970-01-01T00:00:00.001Z', '9999-12-31T23:59:59.000Z'].map(
       (text) => new Date(text),
@@ -114,7 +114,7 @@ describeBothStores('the dialect', (openStore) => {
     ])
   })
 
-  it('takes numbers for text, and keeps the other types as node-postgres does', async () => {
+  it('accepts numbers for text, and keeps the other types as node-postgres does', async () => {
     const { knex } = db
     const words = ['a', 'with "quotes"', 'comma, {brace}', '', 'null']
     await knex('item').insert({ id: 1, words, flag: true, ratio: 0.1, exact: '12345678901234567890.123', day: null })
@@ -141,7 +141,7 @@ describeBothStores('the dialect', (openStore) => {
     expect(await knex('item').count()).toEqual([{ count: '0' }])
   })
 
-  it('commits, rolls back what throws, and rolls back inner transactions alone', async () => {
+  it('commits, rolls back on an exception, and rolls back only the inner transaction', async () => {
     const { knex } = db
     await knex.transaction(async (tx) => {
       await tx('item').insert({ id: 1 })
@@ -160,7 +160,7 @@ describeBothStores('the dialect', (openStore) => {
     expect((await knex('item').pluck('id')).toSorted((a, b) => a - b)).toEqual([1, 3])
   })
 
-  it('does not call a failed transaction committed', async () => {
+  it('does not report a failed transaction as committed', async () => {
     const { knex } = db
     const transaction = knex.transaction(async (tx) => {
       await tx('item').insert({ id: 1 })
@@ -171,7 +171,7 @@ describeBothStores('the dialect', (openStore) => {
     expect(await knex('item').insert({ id: 1 }).returning('id')).toEqual([{ id: 1 }])
   })
 
-  it('tells a unique violation, a refused row and everything else apart, without the values', async () => {
+  it('distinguishes a unique violation, a refused row and everything else, without the values', async () => {
     const { knex } = db
     await knex('item').insert({ id: 1 })
     const twice = await caught(knex('item').insert({ id: 1, words: ['s3cret'] }))
@@ -253,7 +253,7 @@ describeBothStores('the dialect', (openStore) => {
     expect(await caught(knex.raw('select no()'))).toMatchObject({ code: '42501' })
   })
 
-  it('gives timers and immediates their turn between statements and after transactions', async () => {
+  it('lets timers and immediates run between statements and after transactions', async () => {
     const { knex } = db
     let turns = 0
     const turn = (): void => {

@@ -35,7 +35,7 @@ describe('the embedded store on disk', () => {
     await expect(second.knex('item').select()).rejects.toThrow()
   })
 
-  it('refuses a second opener, naming the first, until it is gone; then finds all that was acknowledged', async () => {
+  it('refuses a second process, naming the first, until it is gone; then finds all acknowledged rows', async () => {
     await copyEmbedded(directory)
     const holder = spawn(
       process.execPath,
@@ -61,7 +61,7 @@ describe('the embedded store on disk', () => {
     await next.close()
   })
 
-  it('gives the lock back when the database does not open', async () => {
+  it('releases the lock when the database does not open', async () => {
     await writeFile(join(directory, 'database'), 'in the way')
     await expect(openEmbedded({ dataDir: directory })).rejects.toThrow()
     expect(await readdir(directory)).toEqual(['database'])
@@ -89,7 +89,7 @@ describe('the lock file', () => {
 
   // Without the gate, two processes took the lock of a dead holder in two of a hundred runs.
   it.each(Array.from({ length: 60 }, (_, n) => n))(
-    'is given to one of many who want a dead one at once: %i',
+    'goes to one of many processes that find a dead holder at once: %i',
     async () => {
       await holderWith({ pid: deadPid })
       const attempts = await Promise.allSettled(Array.from({ length: 20 }, () => takeLock(path(), rhythm)))
@@ -106,7 +106,7 @@ describe('the lock file', () => {
     await (await takeLock(path(), rhythm)).release()
   })
 
-  it('of another container is respected while it is touched, and taken over when it falls silent', async () => {
+  it('of another container is respected while it is touched, and taken over when it is no longer', async () => {
     await holderWith({ world: 'another boot', pid: deadPid })
     const file = path()
     const touch = setInterval(() => void utimes(file, new Date(), new Date()), 20)
@@ -129,7 +129,7 @@ describe('the lock file', () => {
     await (await takeLock(path(), rhythm)).release()
   })
 
-  it('of somebody else is not released', async () => {
+  it('of another process is not released', async () => {
     const lock = await takeLock(path(), rhythm)
     await writeFile(path(), JSON.stringify({ token: 'theirs', pid: process.pid }))
     await lock.release()

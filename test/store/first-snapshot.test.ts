@@ -1,4 +1,4 @@
-/** What a process reads when it starts: policy without deleted rows, and whether many certificates are revoked. */
+/** What a process reads at its start: policy without deleted rows, and whether many certificates are revoked. */
 import { randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
 import type { Database } from '../../src/store/database.ts'

@@ -4,7 +4,7 @@ import { keepOpen } from '../../src/store/keep-open.ts'
 import { describeBothStores } from '../support/database.ts'
 
 describeBothStores('a transaction that waits', (open) => {
-  test('is kept open for longer than Postgres lets one idle', async () => {
+  test('stays open longer than Postgres allows an idle one', async () => {
     const { knex } = await open()
     const done = await knex.transaction(async (tx) => {
       const result = await keepOpen(
@@ -17,7 +17,7 @@ describeBothStores('a transaction that waits', (open) => {
     expect(done).toEqual(['found', 1])
   })
 
-  test('throws what the work throws', async () => {
+  test('throws the error of the work', async () => {
     const { knex } = await open()
     const failing = knex.transaction((tx) => keepOpen(tx, Promise.reject(new Error('no key'))))
     await expect(failing).rejects.toThrow('no key')

@@ -1,4 +1,7 @@
-/** With many open leases, no job of each second and no request reads all of them: checked by the rows that their plans read. */
+/**
+ * With many open leases, no job of each second and no request reads all of them: the test counts the rows that their
+ * plans read.
+ */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { fillLeases } from '../support/fill-leases.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
@@ -63,28 +66,28 @@ async function maxTouched(): Promise<{ rows: number; sql: string; count: number 
   return max
 }
 
-it('a run of the job finds that nothing is due without looking at what is open', async () => {
+it('a run of the job finds nothing due without reading open leases', async () => {
   await purser.runJobs()
   const { rows, sql, count } = await maxTouched()
   expect(count).toBeGreaterThan(3)
   expect({ rows: rows < 10, sql }).toEqual({ rows: true, sql })
 })
 
-it.each(['shop/none', 'prod/a'])('a secret that is written (%s) concerns no lease', async (path) => {
+it.each(['shop/none', 'prod/a'])('a write of a secret (%s) reads no lease', async (path) => {
   await purser.asAdmin('PUT', `/api/v1/secrets/${path}`, { data: { a: 'b' } }, { 'if-match': '"0"' })
   statements = []
   await purser.runJobs()
   expect((await maxTouched()).rows).toBeLessThan(10)
 })
 
-it('an entry that is changed has its own looked at, not those of others', async () => {
+it('a change of an entry reads its own leases, not those of others', async () => {
   await purser.asAdmin('POST', '/api/v1/workloads/other:disable')
   await purser.runJobs()
   expect(statements.some(({ sql }) => sql.includes('workload_id'))).toBe(true)
   expect((await maxTouched()).rows).toBeLessThan(10)
 })
 
-it('all are looked at once in a while, a page at a time', async () => {
+it('the periodic check reads all of them, a page at a time', async () => {
   time = new Date(time.getTime() + 60_001)
   await purser.runJobs()
   // The count for the metrics reads all leases once.
@@ -94,7 +97,7 @@ it('all are looked at once in a while, a page at a time', async () => {
   expect({ rows: rows <= page * 3, sql }).toEqual({ rows: true, sql })
 })
 
-it('what is due is found among what is not: over in time, its session given up, never given out, being revoked', async () => {
+it('due leases are found among others: expired, of ended sessions, never issued, being revoked', async () => {
   await fillLeases(purser.knex, { many, over: true })
   // A server whose clock differs from the database's by a minute ends no lease.
   time = new Date()
@@ -119,7 +122,7 @@ it('what is due is found among what is not: over in time, its session given up, 
   })
 })
 
-it('lists read what they show, whatever they are asked for', async () => {
+it('lists read the rows that they show, for every filter', async () => {
   const [lease] = await purser.knex('lease').where({ state: 'active' }).limit(1)
   for (const query of [
     '',

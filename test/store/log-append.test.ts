@@ -98,7 +98,7 @@ describeBothStores('log_append', (open) => {
     expect(await missedAfter()).toBeUndefined()
   })
 
-  it('leaves a caller that is far behind to read for itself', async () => {
+  it('leaves a caller that is far behind to read the rest itself', async () => {
     for (let n = 0; n < 3; n++) {
       const items = Array.from({ length: 200 }, () => item())
       await appendItems(db.knex, randomUUID(), epoch, items)
@@ -112,7 +112,7 @@ describeBothStores('log_append', (open) => {
     ['of another server', { server: '1/1' }],
     ['without its synchronous standby', { synchronous: true }],
   ])('on a log %s', (_, head) => {
-    it('makes a change of the version before fail, which reads no verdicts', async () => {
+    it('fails a change of the earlier version, which reads no verdicts', async () => {
       await db.knex('log_head').update(head)
       await expect(appendBefore([plain])).rejects.toThrow(/takes no entry/)
     })
@@ -124,13 +124,13 @@ describeBothStores('log_append', (open) => {
     })
   })
 
-  it('answers the version before that the epoch is another', async () => {
+  it('reports another epoch to the earlier version', async () => {
     const { rows } = await appendBefore([plain], [], epoch + 1)
     expect(rows[0]?.reply).toMatchObject({ epoch })
     expect(rows[0]?.reply).not.toHaveProperty('verdicts')
   })
 
-  it('looks the server up again after an append that could not', async () => {
+  it('checks the server again after an append that could not', async () => {
     const { rows } = await db.knex.raw<{ rows: { server: string; source: string }[] }>(
       `select log_server() as server, pg_get_functiondef('log_server'::regproc) as source`,
     )
@@ -143,7 +143,7 @@ describeBothStores('log_append', (open) => {
     })
   })
 
-  it('takes the facts of an attestation for every session of its instance, and none of the version before', async () => {
+  it('applies the facts of an attestation to every session of its instance, and none from the earlier version', async () => {
     await append({ effects: { session: session('ses_1', 'a') } })
     await append({ effects: { session: session('ses_2', 'b') } })
     expect(await zones()).toEqual(['b', 'b'])

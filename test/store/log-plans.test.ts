@@ -83,7 +83,7 @@ describe.each(['without statistics', 'with statistics'])('%s', (statistics) => {
     expect(await rowsRead(search({ terms: ['workload=old'], order: 'asc' }))).toBeLessThan(maxRows)
   })
 
-  it('a rare term, one that no entry has, and two terms of which one is rare', async () => {
+  it('a rare term, a term of no entry, and two terms of which one is rare', async () => {
     const results = await searchEntries(db, { ...whole, terms: ['workload=rare'] })
     expect(results.rows.map(({ index }) => index)).toEqual([22007, 20007, 18007, 16007, 14007])
     expect(await rowsRead(search({ terms: ['workload=rare'] }))).toBeLessThan(maxRows + 100)
@@ -91,7 +91,7 @@ describe.each(['without statistics', 'with statistics'])('%s', (statistics) => {
     expect(await rowsRead(search({ terms: ['action=common', 'workload=rare'] }))).toBeLessThan(maxRows + 100)
   })
 
-  it('a term that is common in an old part of the log only: its entries, and not those after it', async () => {
+  it('a term that is common only in an old part of the log: its entries, and not those after it', async () => {
     const read = await rowsRead(search({ terms: ['workload=old'] }))
     expect(read).toBeLessThan(maxRows + many / 3 + 100)
   })
@@ -104,12 +104,12 @@ describe.each(['without statistics', 'with statistics'])('%s', (statistics) => {
     expect(await rowsRead((tx) => findIssued(tx, { serialNumber: hex(4711) }))).toBeLessThan(10)
   })
 
-  it('a short span of time', async () => {
+  it('a short period', async () => {
     const read = await rowsRead(search({ terms: ['workload=rare'], from: 10_000, to: 10_600 }))
     expect(read).toBeLessThan(610)
   })
 
-  it('what was issued to a SPIFFE ID, before a position and after it', async () => {
+  it('credentials of a SPIFFE ID, before a position and after it', async () => {
     const holder = { spiffeId: 'spiffe://example.org/web' }
     const before = { before: { epoch: 1, index: many - 1000 } }
     const after = { epoch: 1, from: many - 1000, to: many }

@@ -23,7 +23,7 @@ it('has names in order that carry no file extension', () => {
 describeBothStores('migrations', (open) => {
   const later = [...migrations, makes('900-one', 'one'), makes('901-two', 'two')]
 
-  it('applies what is missing, once', async () => {
+  it('applies missing migrations once', async () => {
     const db = await open()
     expect(await pendingMigrations(db)).toEqual([])
     expect(await pendingMigrations(db, later)).toEqual(['900-one', '901-two'])
@@ -34,7 +34,7 @@ describeBothStores('migrations', (open) => {
     await db.knex('two').insert({ id: 1 })
   })
 
-  it('applies all or nothing, and can be tried again', async () => {
+  it('applies all or nothing, and can be retried', async () => {
     const db = await open()
     const faulty = [...later, makes('902-one-again', 'one')]
     await expect(migrate(db, faulty)).rejects.toMatchObject({ code: '42P07' })
@@ -43,7 +43,7 @@ describeBothStores('migrations', (open) => {
     expect(await migrate(db, later)).toEqual(['900-one', '901-two'])
   })
 
-  it('lets the binary before run on an addition, and refuses it after a break', async () => {
+  it('lets the earlier version run after an addition, and refuses it after a break', async () => {
     const db = await open()
     await migrate(db, later)
     expect(await pendingMigrations(db)).toEqual([])
@@ -59,7 +59,7 @@ describeBothStores('migrations', (open) => {
   })
 })
 
-it('is done once when many replicas start together, however long it takes', async () => {
+it('runs once when many replicas start together, however long it takes', async () => {
   const { url, drop } = await testDatabase()
   const slow: Migration = {
     name: '900-slow',
@@ -76,7 +76,7 @@ it('is done once when many replicas start together, however long it takes', asyn
   await drop()
 })
 
-it('finds everything missing in an empty database, and changes nothing to find that out', async () => {
+it('finds every migration missing in an empty database, without a change', async () => {
   const { url, drop } = await testDatabase()
   const db = openPostgres({ url })
   await db.knex.raw('drop schema public cascade')
@@ -88,7 +88,7 @@ it('finds everything missing in an empty database, and changes nothing to find t
   await drop()
 })
 
-describe('a migration beside a replica that serves', () => {
+describe('a migration beside a serving replica', () => {
   const session: Migration = {
     name: '900-session',
     async up(knex) {
@@ -132,7 +132,7 @@ describe('a migration beside a replica that serves', () => {
     return { replica, migrating }
   }
 
-  it('waits for appends, and they for it: no deadlock ends either', async () => {
+  it('waits for appends, and they for it, without a deadlock', async () => {
     const { replica, migrating } = await serving()
     const ending = new AbortController()
     const append = async (): Promise<void> => {
@@ -144,7 +144,7 @@ describe('a migration beside a replica that serves', () => {
     expect(names).toEqual(['900-session'])
   })
 
-  it('goes again where Postgres ends it for a change that has the rows of a table and waits for the head', async () => {
+  it('is retried when Postgres ends it for a change that locked rows of a table and waits for the head', async () => {
     const { replica, migrating } = await serving()
     const applied = replica.knex.transaction(async (tx) => {
       await tx('session').update({ generation: 1 })

@@ -93,7 +93,7 @@ describe.concurrent('the Postgres store', () => {
       { applicationName: 'purser-test' },
     ))
 
-  it('keeps a stronger synchronous_commit of the operator, and lifts a weaker one', async () => {
+  it('keeps a stronger synchronous_commit of the operator, and replaces a weaker one', async () => {
     for (const [theirs, ours] of [
       ['remote_apply', 'remote_apply'],
       ['off', 'on'],
@@ -110,7 +110,7 @@ describe.concurrent('the Postgres store', () => {
     }
   })
 
-  it('gives up waiting for a lock, and what it did is rolled back', () =>
+  it('stops waiting for a lock, and rolls back', () =>
     use(async ({ knex }) => {
       const holder = await knex.transaction()
       await holder('item').where({ id: 1 }).forUpdate()
@@ -127,7 +127,7 @@ describe.concurrent('the Postgres store', () => {
       expect(await knex('item').where({ id: 10 })).toEqual([])
     }))
 
-  it('loses a transaction that idles, with its locks, and carries on', () =>
+  it('loses an idle transaction with its locks, and continues', () =>
     use(async ({ knex }, errors) => {
       const idle = await knex.transaction()
       await idle('item').where({ id: 2 }).forUpdate()
@@ -137,7 +137,7 @@ describe.concurrent('the Postgres store', () => {
       expect(await knex('item').where({ id: 2 }).forUpdate()).toEqual([{ id: 2 }])
     }))
 
-  it('survives the end of an idle connection, and one under a statement', () =>
+  it('survives the end of an idle connection, and of one in use', () =>
     use(async ({ knex }, errors) => {
       const idle = await backend(knex)
       await knex
@@ -168,7 +168,7 @@ describe.concurrent('the Postgres store', () => {
     proxy.stop()
   })
 
-  it('stops waiting within seconds where nothing else is said', async () => {
+  it('stops waiting within seconds by default', async () => {
     const proxy = await startProxy(database.url)
     await use(
       async ({ knex }) => {
@@ -181,7 +181,7 @@ describe.concurrent('the Postgres store', () => {
     proxy.stop()
   }, 20_000)
 
-  it('fails soon where nobody listens, and where somebody listens and says nothing', async () => {
+  it('fails soon at a closed port, and at a silent server', async () => {
     const mute = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1')
     await once(mute, 'listening')
     const address = mute.address()
@@ -195,7 +195,7 @@ describe.concurrent('the Postgres store', () => {
     mute.close()
   })
 
-  it('takes this server, and refuses one before 14', async () => {
+  it('accepts this server, and refuses one before 14', async () => {
     const old = await testPostgres()
     await checkPostgres(old.knex)
     // A search path with public first finds this function before the real one.
@@ -217,7 +217,7 @@ describe('the Postgres store, when the server fails', () => {
   })
   afterAll(() => server.stop())
 
-  it('listens again after a crash and tells of the gap, once per channel subscriber', async () => {
+  it('listens again after a crash and reports the gap, once per channel subscriber', async () => {
     const errors: unknown[] = []
     const db = openPostgres({ url: server.url, onError: (error) => errors.push(error) })
     const events: string[] = []
@@ -251,7 +251,7 @@ describe('the Postgres store, when the server fails', () => {
     await db.close()
   })
 
-  it('tells a subscriber that throws, and hears on', async () => {
+  it('survives a subscriber that throws, and continues to listen', async () => {
     const errors: unknown[] = []
     const db = openPostgres({ url: server.url, onError: (error) => errors.push(error) })
     const payloads: string[] = []
@@ -265,7 +265,7 @@ describe('the Postgres store, when the server fails', () => {
     await db.close()
   })
 
-  it('keeps what was acknowledged through a crash', async () => {
+  it('keeps acknowledged rows through a crash', async () => {
     const db = openPostgres({ url: server.url })
     await db.knex.raw('create table kept (id int)')
     await db.knex('kept').insert({ id: 1 })

@@ -5,7 +5,7 @@ import { sweptTables } from '../../src/store/sweep.ts'
 import { describeBothStores } from '../support/database.ts'
 
 describeBothStores('the privileges of the server’s role', (open) => {
-  it('name every table that there is', async () => {
+  it('name every table', async () => {
     const { knex } = await open()
     const tables: string[] = await knex('pg_tables').where({ schemaname: 'public' }).pluck('tablename')
     expect(Object.keys(neededPrivileges).toSorted()).toEqual(tables.toSorted())

@@ -18,13 +18,13 @@ const sealed = (part: EntryPart) =>
     randomBytes,
   )
 
-/** Inserts directly, since the function of the log needs the present tables. */
+/** Inserts directly, because the function of the log needs the present tables. */
 async function insertEntry(knex: Knex, idx: number, part: EntryPart): Promise<void> {
   const { leaf, nonce, body, at, terms } = sealed(part)
   await knex('log_entry').insert({ epoch: 1, idx, leaf, nonce, body, at, terms, batch: randomUUID() })
 }
 
-/** Redacted 2 to 4 and 6, by an entry that names 1 to 8. */
+/** Entries 2 to 4 and 6 are redacted, by an entry that names 1 to 8. */
 async function fillAsBefore({ knex }: Database): Promise<void> {
   await knex.raw('drop schema public cascade')
   await knex.raw('create schema public')

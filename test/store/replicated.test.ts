@@ -14,14 +14,14 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
-it('does not wait for the head lock where no commit waits for a standby', async () => {
+it('does not wait for the head lock when no commit waits for a standby', async () => {
   await db.knex.transaction(async (tx) => {
     await lockHead(tx)
     expect(await createReplicatedHead(db.knex, () => 0)()).toMatchObject({ size: 7 })
   })
 })
 
-it('confirms once for looks at the same time, and not again before the log has grown', async () => {
+it('confirms once for concurrent reads, and not again before the log has grown', async () => {
   const read = createReplicatedHead(db.knex, () => 0)
   const statements: string[] = []
   const watched = ({ sql }: { sql: string }) => void statements.push(sql)

@@ -77,7 +77,7 @@ describeBothStores('entries', (open) => {
   /** Both terms are common but never occur together, so the search must scan the whole log. */
   const endless: Search = { ...whole, terms: ['attestor=old', 'attestor=new'] }
 
-  it('that are too many for the time are looked for page by page, and no page claims more than it looked at', async () => {
+  it('that are too many for the time are found page by page, and each page states only its own range', async () => {
     const { indexes, pages } = await all(endless, db.kind === 'embedded' ? 0 : 1500)
     expect(indexes).toEqual([])
     if (db.kind === 'postgres') return expect(pages).toHaveLength(1)
@@ -90,7 +90,7 @@ describeBothStores('entries', (open) => {
     ])
   })
 
-  it('are found all the same where Postgres had to give up in the middle', async () => {
+  it('are also found when Postgres had to stop in the middle', async () => {
     const search: Search = { ...whole, terms: ['workload=web1'], limit: 200 }
     // The embedded store never times out: it scans from the start.
     if (db.kind === 'embedded') return expect((await all(search, 0)).indexes).toEqual(naive(search))
@@ -103,7 +103,7 @@ describeBothStores('entries', (open) => {
     expect((await result)?.rows.map((row) => row.index)).toEqual(naive(search).slice(0, 200))
   })
 
-  it('are found by time at once, wherever it is', async () => {
+  it('are found by time at once, at any position', async () => {
     for (const index of [0, 1, 777, size - 1]) {
       const time = new Date(start + index * 1000)
       expect(await indexAt(db.knex, 1, size, time)).toBe(index)
@@ -113,7 +113,7 @@ describeBothStores('entries', (open) => {
     expect(await indexAt(db.knex, 1, 0, new Date(start))).toBe(0)
   })
 
-  it('are read by their places, in order', async () => {
+  it('are read by their positions, in order', async () => {
     const rows = await readEntries(db.knex, 1, 255, 258)
     expect(rows.map(({ index, body }) => [index, body])).toEqual([255, 256, 257].map((n) => [n, `{"index":${n}}`]))
     expect(await readEntries(db.knex, 1, 10, 10)).toEqual([])
@@ -121,7 +121,7 @@ describeBothStores('entries', (open) => {
   })
 })
 
-it('ids have keys that no fact can have, so that nobody can put entries in their way', () => {
+it('ids have keys that no fact can have, so that no caller can displace entries', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'binary' }),

@@ -1,4 +1,6 @@
-/** Lists and writes of secrets visit the rows that they show or write, not those beside them, also with old statistics. */
+/**
+ * Lists and writes of secrets read the rows that they show or write, not those beside them, also with old statistics.
+ */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { appendItems } from '../../src/store/log.ts'
@@ -16,7 +18,7 @@ beforeAll(async () => {
     .knex('log_head')
     .insert({ instance_id: randomUUID(), trust_domain: 'example.org', issuer: 'https://x', epoch: 1 })
   await db.knex.raw(`insert into keyring_key (id, wrapped, root_key_id, created_at) values ('key', '', '', now())`)
-  // The connection keeps the plans that it made for tables that were nearly empty.
+  // The connection keeps plans from a time when the tables were nearly empty.
   await readWriteStates(db.knex, ['app-1/db'])
   for (const expected of [0, 1]) await appendItems(db.knex, randomUUID(), 1, [write(0, expected)])
   await db.knex.raw(
@@ -72,7 +74,7 @@ function write(n: number, expected: number) {
   }
 }
 
-it('what a writer must know of a path', async () => {
+it('the state of a path that a writer needs', async () => {
   expect(await readWriteStates(db.knex, ['app-9/db', 'none/db', 'app-8/db'])).toMatchObject([
     { secret: { path: 'app-9/db' }, lastVersion: 1, versions: [1], isRotating: false },
     { lastVersion: 0, versions: [], isRotating: false },
@@ -93,7 +95,7 @@ it('writes of new and of existing secrets', async () => {
   expect(read / items.length).toBeLessThan(20)
 })
 
-it('leave out the writes whose secrets have moved, and append the others of the batch', async () => {
+it('omit the writes whose secrets have changed, and append the others of the batch', async () => {
   const { verdicts } = await appendItems(db.knex, randomUUID(), 1, [write(501, 1), write(502, 7), write(503, 0)])
   expect([...verdicts]).toEqual([[1, { kind: 'moved' }]])
   const again = await appendItems(db.knex, randomUUID(), 1, [write(501, 1), write(503, 0)])

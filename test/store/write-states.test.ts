@@ -3,7 +3,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { createReadWriteState } from '../../src/store/write-states.ts'
 import { testPostgres } from '../support/database.ts'
 
-it('a writer whose path is read by another query than the one that it waits for gets its state', async () => {
+it('a writer whose path is read by another query than its own gets its state', async () => {
   const db = await testPostgres()
   onTestFinished(() => db.close())
   await db.knex.raw(

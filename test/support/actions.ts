@@ -1,4 +1,4 @@
-/** Purser's actions without HTTP: a store, keys, the log, and whatever the server composes them to. */
+/** Purser's actions without HTTP: a store, keys, the log, and the parts that the server connects to them. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'

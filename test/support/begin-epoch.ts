@@ -1,4 +1,4 @@
-/** `purser log new-epoch` of a server that was stopped, with the head that its data directory keeps. */
+/** `purser log new-epoch` for a stopped server, with the head in its data directory. */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,7 @@
-/** `@purser/sdk` for programs that tests start: built once in this process, since transpiling takes each of them a second. */
+/**
+ * `@purser/sdk` for programs that tests start. It is built once in this process, because transpiling costs each
+ * program a second.
+ */
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -11,7 +14,7 @@ const sdk = fileURLToPath(new URL('../../sdk', import.meta.url))
 
 let register: string | undefined
 
-/** URL of a module that makes imports of `@purser/sdk` lead to the build. */
+/** URL of a module that resolves `@purser/sdk` to the build. */
 export function sdkImport(): string {
   if (register !== undefined) return register
   const outdir = join(inject('runDirectory'), `sdk-${process.pid}`)

@@ -1,4 +1,4 @@
-/** The `purser` command in this process, with streams, environment and signals of the test's own. */
+/** The `purser` command in this process, with streams, environment and signals of the test. */
 import { readFileSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { runCli } from '../../src/cli/program.ts'
@@ -10,15 +10,15 @@ type Options = {
   stdin?: string
   /** Whether stdin is a terminal. */
   typed?: true
-  /** Called with all of stdout so far, each time that it grows. */
+  /** Receives the whole of stdout so far, after each write. */
   onOutput?: (out: string) => void
-  /** The same for stderr. */
+  /** Receives the whole of stderr so far. */
   onError?: (err: string) => void
 }
 
 type Started = {
   result: Promise<CommandResult>
-  /** What Ctrl-C would be. */
+  /** Acts like Ctrl-C. */
   interrupt: () => void
   signal: (name: NodeJS.Signals) => void
 }

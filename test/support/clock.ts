@@ -1,7 +1,7 @@
-/** A clock that stands still until a test moves it. */
+/** A clock that stands still until a test advances it. */
 export type Clock = {
   now: () => Date
-  /** Whole seconds since 1970, as JWTs count. */
+  /** Whole seconds since 1970, as in JWTs. */
   seconds: () => number
   advance: (seconds: number) => void
 }

@@ -1,4 +1,4 @@
-/** Commands that a page tells a person to type. */
+/** The commands of a page that a person types. */
 import { readFileSync } from 'node:fs'
 
 /** The lines of `purser` in a page's shell blocks, as arguments; none of them needs quotes. */

@@ -1,4 +1,4 @@
-/** Workloads that hold a secret: several instances of one entry, each a session of its own, by the test's clock. */
+/** Workloads that hold a secret: several instances of one entry, each with its own session, by the test's clock. */
 import { type Clock } from './clock.ts'
 import { type Issuer, createIssuer, registerLab } from './issuer.ts'
 import type { Answer, TestPurser } from './purser.ts'
@@ -7,7 +7,7 @@ export type Pod = {
   session: string
   /** Its access token. */
   token: string
-  /** The value that it has, as its last fetch answered. */
+  /** The value of its last fetch. */
   held: () => { version: number; data: Record<string, unknown> } | undefined
   fetch(more?: string): Promise<Answer>
   ack(version: number, path?: string): Promise<Answer>
@@ -17,8 +17,8 @@ export type Pod = {
 export type Pods = { issuer: Issuer; start: (name: string) => Promise<Pod> }
 
 /**
+ * Access tokens last for an hour. A new attestation by this issuer is another session.
  * @param names of the instances of the entry `shop`, which may read `prod/**`
- * Their access tokens last for an hour; who attests anew by this issuer is another session.
  */
 export async function createPods(
   purser: TestPurser,

@@ -29,7 +29,7 @@ export function createContain(purser: TestPurser, ask: Ask, clock: Clock) {
   return {
     attempt,
     get,
-    /** Everything is revoked when it returns. */
+    /** All revocations are complete when it returns. */
     async contain(match: object, more: object = {}): Promise<Containment> {
       const answer = await attempt({ match, ...more })
       expect(fault(answer)).toBe('201 ')

@@ -3,13 +3,13 @@ import { type Asn1, bitString, context, integer, nothing, oid, raw, sequence, to
 import { CsrError, type CsrReason, readCsr } from '../../src/issue/csr.ts'
 import { encodePem } from '../../src/keys/pem.ts'
 
-/** AlgorithmIdentifiers to put into a request, right or wrong. */
+/** AlgorithmIdentifiers for requests, right or wrong. */
 export const ecdsaSha256 = (): Asn1 => sequence([oid('1.2.840.10045.4.3.2')])
 export const rsaSha256 = (): Asn1 => sequence([oid('1.2.840.113549.1.1.11'), nothing()])
 export const ed25519 = (): Asn1 => sequence([oid('1.3.101.112')])
 
 export type CsrRecipe = {
-  /** Signs the request; its public half is the request's key unless `spki` says otherwise. */
+  /** Signs the request; its public half is the request's key unless `spki` replaces it. */
   key: KeyObject
   spki?: Uint8Array
   version?: Asn1
@@ -51,7 +51,7 @@ export const ecSpki = (curveOid: string, point: Uint8Array): Buffer =>
 export const rsaSpki = (modulus: Asn1, exponent: Asn1): Buffer =>
   craftSpki([oid('1.2.840.113549.1.1.1'), nothing()], toDer(sequence([modulus, exponent])))
 
-/** Why a request is refused; throws when it isn't, or in any other way. */
+/** The code of the refusal; throws when the request is accepted, or fails in another way. */
 export function csrRefusal(pem: string): CsrReason {
   try {
     readCsr(pem)

@@ -1,8 +1,8 @@
-/** A way to a server that can be cut: connections end, and none is made until it is mended. */
+/** A proxy to a server that a test can cut: connections end, and none opens until it is mended. */
 import { type Socket, connect, createServer } from 'node:net'
 
 export type Network = {
-  /** The same server by way of it. */
+  /** The URL of the server through the proxy. */
   url: string
   cut(): void
   mend(): void

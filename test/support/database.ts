@@ -1,4 +1,4 @@
-/** The databases of tests: migrated, empty, each test file's own. */
+/** The databases of tests: migrated and empty, one for each test file. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,13 +9,13 @@ import { type PostgresDatabase, type PostgresOptions, openPostgres } from '../..
 import { copyEmbedded } from './embedded-template.ts'
 import { cloneDatabase } from './template.ts'
 
-/** A migrated database on the run's Postgres. `drop` ends whatever is connected to it. */
+/** A migrated database on the run's Postgres. `drop` ends its connections. */
 export async function testDatabase(): Promise<{ url: string; drop: () => Promise<void> }> {
   const { url, template } = inject('postgres')
   return cloneDatabase(url, template)
 }
 
-/** The same, opened; `close` drops it. */
+/** The same database, opened; `close` drops it. */
 export async function testPostgres(
   options: Omit<PostgresOptions, 'url'> = {},
 ): Promise<PostgresDatabase & { url: string }> {
@@ -46,7 +46,7 @@ async function testEmbedded(): Promise<EmbeddedDatabase> {
 }
 
 /**
- * One suite, run on each store. `open` answers a migrated, empty database, closed after the test, or after the suite
+ * One suite, run on each store. `open` returns a migrated, empty database, closed after the test, or after the suite
  * when it was opened before all tests.
  */
 export function describeBothStores(name: string, suite: (open: () => Promise<Database>) => void): void {

@@ -1,4 +1,4 @@
-/** `purser dev` in this process, in a folder of its own, up and ready. */
+/** `purser dev` in this process, in a folder of its own, until it is ready. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,11 +7,11 @@ import { type CommandResult, startCli } from './cli.ts'
 import { copyEmbedded } from './embedded-template.ts'
 
 export type Dev = {
-  /** What it has printed. */
+  /** Its output so far. */
   out: string
   url: string
   dataDir: string
-  /** As Ctrl-C would; the folder stays until `forget`. */
+  /** Ctrl-C; the folder stays until `forget`. */
   stop(): Promise<CommandResult>
   forget(): void
 }
@@ -25,7 +25,7 @@ export async function anyPort(): Promise<string> {
   return String(port)
 }
 
-/** @param options.dataDir of an earlier start, which then goes on */
+/** @param options.dataDir of an earlier start, which then continues */
 export async function startDev(options: { dataDir?: string; env?: Record<string, string> } = {}): Promise<Dev> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'purser-dev-'))
   const where = options.dataDir === undefined ? ['--port', await anyPort()] : []

@@ -1,4 +1,4 @@
-/** Runs `purser doctor` on a set-up that a test broke on purpose. */
+/** Runs `purser doctor` on a broken set-up. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ export function folder(): string {
   return path
 }
 
-/** Settings of a server without a fault, on the embedded store, whose port the system picks. */
+/** Settings of a server without a fault, on the embedded store, with a port of the system's choice. */
 export const settings = (dataDir: string): Env => ({
   PURSER_TRUST_DOMAIN: trustDomain,
   PURSER_PUBLIC_URL: audience,
@@ -26,7 +26,7 @@ export const settings = (dataDir: string): Env => ({
 
 export type Diagnosis = CommandResult & { first: string }
 
-/** `first` is the first line, its columns set apart by two spaces. */
+/** `first` is the first line, its columns separated by two spaces. */
 export async function diagnose(env: Env, ...argv: string[]): Promise<Diagnosis> {
   const result = await cli(['doctor', ...argv], { env })
   return { ...result, first: (result.out.split('\n')[0] ?? '').replaceAll(/ {2,}/g, '  ') }

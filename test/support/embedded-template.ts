@@ -1,4 +1,7 @@
-/** Embedded databases that are copied from one: a new one takes four seconds of CPU time, a copy a tenth of one. */
+/**
+ * Embedded databases that are copied from a template: a new one takes four seconds of CPU time, a copy a tenth of
+ * one.
+ */
 import { openEmbedded } from '../../src/store/embedded.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { copyDirectory, sharedDirectory } from './shared-directory.ts'

@@ -1,9 +1,9 @@
-/** The ways in which a text may stand in bytes without being seen by who looks for the text itself. */
+/** The encodings that hide a text from a plain search. */
 import { hash } from 'node:crypto'
 
 /**
- * What of a base64 text doesn't depend on what stands around it: three beginnings, without the characters at their
- * ends.
+ * The parts of a base64 text that do not depend on the surrounding bytes: three offsets, without the characters at
+ * their ends.
  */
 const base64Of = (bytes: Buffer): string[] =>
   [0, 1, 2].map((shift) => {

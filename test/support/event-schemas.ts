@@ -1,4 +1,4 @@
-/** Holds server-sent events against the schemas that `openapi.yaml` has for them, and refuses members that it does not list. */
+/** Validates server-sent events against their schemas in `openapi.yaml`, and refuses unlisted members. */
 import { createCompiler } from '../../src/http/openapi-compile.ts'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { problemsOf } from '../../src/http/openapi-problems.ts'
@@ -9,7 +9,7 @@ import { close } from './replies.ts'
 const at = (value: unknown, ...steps: string[]): Node =>
   steps.reduce<Node>((from, step) => (isNode(from[step]) ? from[step] : {}), isNode(value) ? value : {})
 
-/** JSON Schema leaves `contentSchema` to the reader of the string, so data is decoded and judged by it here. */
+/** JSON Schema leaves `contentSchema` to the reader of the string, so data is decoded and validated here. */
 export function eventSchemas() {
   const media = at(inline(loadOpenApi().written), 'paths', '/api/v1/watch', 'get', 'responses', '200', 'content')
   const eventSchema = at(media, 'text/event-stream', 'schema', 'contentSchema', 'items')
@@ -22,7 +22,7 @@ export function eventSchemas() {
     ]),
   )
   return {
-    /** Of the fields of one event; empty where they fit. */
+    /** The faults in the fields of one event; empty when they are valid. */
     faultsOf(event: Readonly<Record<string, string>>) {
       const faults = problemsOf(check(event))
       if (faults.length > 0) return faults

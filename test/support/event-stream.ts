@@ -1,4 +1,4 @@
-/** A reader of server-sent events over TLS, as plain as can be: what came, in order, and how it ended. */
+/** A simple reader of server-sent events over TLS: the events in order, and how the stream ended. */
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { readFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ export type Reader = {
   /** Events so far. */
   events: Event[]
   body: () => string
-  /** Resolves when the stream is over, by either side. */
+  /** Resolves when either side ends the stream. */
   ended: Promise<void>
   isEnded: () => boolean
   lastId: () => string | undefined

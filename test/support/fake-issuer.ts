@@ -1,4 +1,4 @@
-/** An issuer of device codes that answers as the test says: what no real provider does. */
+/** An issuer of device codes with configurable faults, which no real provider has. */
 import { onTestFinished } from 'vitest'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'

@@ -1,9 +1,9 @@
-/** Leases by the hundred thousand, straight into the tables: what a large installation has after a while. */
+/** Inserts leases by the hundred thousand directly into the tables, as a large installation has them after a while. */
 import type { Knex } from '../../src/store/database.ts'
 
 /**
- * Leases of the database `orders` and the workload `shop`, each with a session of its own.
- * @param over a third of them is due: over in time, their sessions ended, or never given out
+ * Leases of the database `orders` and the workload `shop`, each with its own session.
+ * @param withDue a third of them is due: expired, of ended sessions, or never issued
  */
 export async function fillLeases(knex: Knex, { many, withDue }: { many: number; withDue: boolean }): Promise<void> {
   // A statement of the server's own connections may take six seconds.

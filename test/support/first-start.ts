@@ -1,4 +1,4 @@
-/** First starts that servers of tests go on from: keys and a bootstrap take half a second, a copy of them a tenth. */
+/** First starts that servers of tests continue: keys and a bootstrap take half a second, a copy of them a tenth. */
 import { randomBytes } from 'node:crypto'
 import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { copyDirectory, sharedDirectory } from './shared-directory.ts'
 import type { StoreName } from './stores.ts'
 import { cloneDatabase } from './template.ts'
 
-/** What a server needs to go on from an earlier start. `drop` removes its database. */
+/** What a server needs to continue an earlier start. `drop` removes its database. */
 export type Earlier = { url?: string; rootKey: string; admin: string; drop?: () => Promise<void> }
 
 type Start = (again: {
@@ -33,8 +33,8 @@ const inUse = new Set<string>()
 const maxFirstStarts = 3
 
 /**
- * A copy of a first start that no other running server of this process goes on from, so that two servers never share
- * keys. Undefined where too many run. All workers of a run share the first starts.
+ * A copy of a first start that no other running server of this process continues, so that two servers never share
+ * keys. Undefined when too many run. All workers of a run share the first starts.
  */
 export async function copyFirstStart(store: StoreName, dataDir: string, start: Start): Promise<Earlier | undefined> {
   const numbers = Array.from({ length: maxFirstStarts }, (_, n) => n)

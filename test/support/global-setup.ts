@@ -1,4 +1,4 @@
-/** Once a run: one Postgres, and one template database that is migrated. What a test needs is cloned from it. */
+/** Once a run: one Postgres, and one migrated template database. Tests clone it. */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,15 +1,15 @@
-/** The order of appends, as a test wants it: Postgres hands the head lock to its waiters in the order that they came. */
+/** Controls the order of appends: Postgres grants the head lock to its waiters in the order of their arrival. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Knex } from '../../src/store/database.ts'
 import type { TestPurser } from './purser.ts'
 
-/** How many of the database's connections wait for a lock. */
+/** The number of the database's connections that wait for a lock. */
 export async function waiters(knex: Knex): Promise<number> {
   const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
   return (await knex.raw<{ rows: unknown[] }>(waiting)).rows.length
 }
 
-/** Sends requests of which each waits for the head lock before the next is sent, then lets go of it. */
+/** Sends requests, each once the one before waits for the head lock, then releases the lock. */
 export async function inOrder<T extends unknown[]>(
   { knex }: Pick<TestPurser, 'knex'>,
   ...requests: { [N in keyof T]: () => Promise<T[N]> }

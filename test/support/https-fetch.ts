@@ -1,4 +1,4 @@
-/** What `fetch` does, for a server whose root only the test knows. */
+/** `fetch` for a server whose root only the test trusts. */
 import { type Agent, request } from 'node:https'
 
 /** A client certificate and its key, PEM. */
@@ -10,7 +10,7 @@ type Init = {
   body?: string | Uint8Array
   ca: string
   client?: Client
-  /** Keeps connections; without one each request has its own. */
+  /** Keeps connections alive; without it each request has its own. */
   agent?: Agent
 }
 

@@ -1,4 +1,4 @@
-/** A stand-in orchestrator: an issuer whose keys Purser knows inline, and whose tokens say what the test wants. */
+/** A stand-in orchestrator: an issuer with inline keys, and tokens with the claims of the test. */
 import { type KeyObject, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { SignJWT, exportJWK } from 'jose'
 import { audience, type TestPurser } from './purser.ts'
@@ -7,7 +7,7 @@ export type Issuer = {
   issuer: string
   privateKey: KeyObject
   jwk: Record<string, unknown>
-  /** A token that holds, but for what `claims` and `header` change. `undefined` members are left out. */
+  /** A valid token, except for changes by `claims` and `header`. `undefined` members are left out. */
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>
 }
 

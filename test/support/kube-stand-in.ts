@@ -1,5 +1,5 @@
 /**
- * A stand-in for a Kubernetes API server: it signs service accounts' tokens, publishes its keys, and reviews tokens
+ * A stand-in for a Kubernetes API server: it signs service account tokens, publishes its keys, and reviews tokens
  * correctly, or as a test configures it. test/interop attests against a real one.
  */
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
@@ -153,7 +153,7 @@ export async function startKubeStandIn({
     jwk,
     seen,
     state,
-    /** A token as the TokenRequest API makes it, bound to a pod by default. */
+    /** A token as the TokenRequest API issues it, bound to a pod by default. */
     token(options: TokenOptions = {}): string {
       const { ns = 'prod', sa = 'web', saUid = 'aaaaaaaa-0000-4000-8000-000000000001', pod, node = 'n1' } = options
       const bound = pod === undefined ? { name: 'web-1', uid: 'bbbbbbbb-0000-4000-8000-000000000001' } : pod

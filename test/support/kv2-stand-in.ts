@@ -1,6 +1,6 @@
 /**
- * A stand-in for a KV version 2 mount of Vault or OpenBao: real HTTP, the replies of their API as their clients know them
- * (envelopes, 404 with and without a body of its own, LIST as GET ?list=true), and none of their storage.
+ * A stand-in for a KV version 2 mount of Vault or OpenBao: real HTTP and the replies of their API (envelopes, 404
+ * with and without a body of its own, LIST as GET ?list=true), without their storage.
  */
 import { type IncomingMessage, type ServerResponse, createServer as createPlain } from 'node:http'
 import { createServer as createTls } from 'node:https'
@@ -11,11 +11,11 @@ type Version = { data: Record<string, unknown>; deletion_time?: string; destroye
 export type Kv2StandIn = {
   url: string
   token: string
-  /** By name; versions from 1 on. A text in place of an object is sent as it is. */
+  /** By name; versions from 1 on. A text in place of an object is sent unchanged. */
   secrets: Map<string, Version[]>
   /** Names that the token may not read. */
   denied: Set<string>
-  /** Replies that are given before anything else, each once. */
+  /** Replies that precede all others, each once. */
   next: { status: number; headers?: Record<string, string> }[]
   requests: string[]
   stop: () => Promise<void>

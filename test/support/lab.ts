@@ -1,4 +1,4 @@
-/** A workload that asks for credentials: one CSR, tokens of the stand-in issuer by the test's clock. */
+/** A workload that requests credentials: one CSR, tokens of the stand-in issuer by the test's clock. */
 import { type KeyObject, X509Certificate, generateKeyPairSync } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import { decodeProtectedHeader } from 'jose'
@@ -31,7 +31,7 @@ export type Lab = {
 
 const part = (value: unknown): Record<string, string> => value as Record<string, string>
 
-/** @param clock the server's, where it isn't the machine's */
+/** @param clock the server's, unless it is the machine's */
 export async function createLab(purser: TestPurser, clock: Clock = createClock()): Promise<Lab> {
   const issuer = await createIssuer()
   await registerLab(purser, issuer)

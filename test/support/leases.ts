@@ -1,4 +1,4 @@
-/** A Purser with one database, one workload `shop` that may have roles in it, and a way to be that workload. */
+/** A Purser with one database, and one workload `shop` that may have roles in it. */
 import type { TargetServer } from './target.ts'
 import { type Issuer, createIssuer, registerLab } from './issuer.ts'
 import { type Answer, type Options, type TestPurser, startPurser } from './purser.ts'
@@ -9,7 +9,7 @@ export type Shop = {
   purser: TestPurser
   issuer: Issuer
   attest: (request?: object, sub?: string) => Promise<Answer>
-  /** Attests, and answers its session, an access token, and a role in `orders`. */
+  /** Attests, and returns the session, an access token, and a role in `orders`. */
   arrive: (sub?: string) => Promise<{ session: string; token: string; role: Issued; requestId: string }>
   lease: (id: string) => Promise<Record<string, unknown> & { state: string }>
 }

@@ -1,9 +1,9 @@
-/** Entries of a real log, made through the front door. */
+/** Entries of a real log, created through the front door. */
 import type { Receipt } from '@purser/sdk/verify'
 import { type Issuer, createIssuer, registerLab } from './issuer.ts'
 import { type TestPurser, startPurser } from './purser.ts'
 
-/** So that a test's own load is not turned away. */
+/** Limits that a test's own load does not reach. */
 export const generous = {
   PURSER_LIMIT_ADDRESS_PER_SECOND: '100000',
   PURSER_LIMIT_PUBLIC_PER_SECOND: '100000',
@@ -15,7 +15,7 @@ export const generous = {
 export type Busy = {
   purser: TestPurser
   issuer: Issuer
-  /** Attests `count` times and answers the receipts, in no order. */
+  /** Attests `count` times and returns the receipts, in no order. */
   issue(count: number): Promise<Receipt[]>
 }
 

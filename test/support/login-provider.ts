@@ -9,7 +9,10 @@ import { httpsFetch } from './https-fetch.ts'
 export type LoginProvider = {
   issuer: string
   caPem: string
-  /** Opens a page as this person and confirms every form, or denies the login. Returns the last page, or where it redirects to. */
+  /**
+   * Opens a page as this person and confirms every form, or denies the login. Returns the last page, or the target of
+   * its redirect.
+   */
   visit(link: string, person: string, deny?: 'deny'): Promise<string>
   stop(): void
 }
@@ -17,7 +20,7 @@ export type LoginProvider = {
 const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code'
 
 type Settings = {
-  /** Public clients by id: what they may do beside device codes. */
+  /** Public clients by id: their grants beside device codes. */
   clients?: { id: string; grants: string[]; redirectUris?: string[] }[]
   groups?: Record<string, string[]>
   /** Lifetime of device codes, 60 by default. */
@@ -57,7 +60,7 @@ type Visit = { ca: string; fields: Record<string, string>; deny: boolean }
 
 const attribute = (tag: string, name: string): string | undefined => new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1]
 
-/** The form of a page as it is submitted: its hidden fields, and those that a person fills in. */
+/** The submitted form of a page: its hidden fields, and those that a person fills in. */
 function submission(page: string, { fields }: Visit): { action: string; body: string } | undefined {
   const [form] = /<form\b[^>]*>[^]*?<\/form>/.exec(page) ?? []
   if (form === undefined) return undefined

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Ask } from './operator.ts'
 import type { Answer, TestPurser } from './purser.ts'
 
-/** Lets a test state the address of the caller. */
+/** Lets a test set the address of the caller. */
 export const anyAddress = { PURSER_TRUSTED_PROXIES: '127.0.0.0/8' }
 
 export const password = 'seven swans on the lake'
@@ -36,7 +36,7 @@ export async function sessionOf(
   return String(answer.body['token'])
 }
 
-/** What a caller sees of a refusal: the id of the request is the only part that may differ. */
+/** What a caller sees of a refusal. Only the id of the request may differ. */
 export const seen = ({ status, body, headers }: Answer): unknown => ({
   status,
   body: { ...body, requestId: '' },

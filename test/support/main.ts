@@ -1,4 +1,7 @@
-/** `purser` as a program for tests that start it as a process: bundled, since transpiling it takes a second at each start. */
+/**
+ * `purser` as a program for tests that start it as a process: bundled, because transpiling takes a second at each
+ * start.
+ */
 import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'

@@ -13,7 +13,7 @@ export function openssl(args: string[], input = ''): OpensslResult {
   return { ok: status === 0, output: stdout + stderr }
 }
 
-/** Its standard output; throws when it fails. */
+/** Its standard output; throws when openssl fails. */
 export function opensslOutput(args: string[], input = ''): string {
   const { status, stdout, stderr, error } = spawnSync('openssl', args, { input, encoding: 'utf8' })
   if (error) throw error

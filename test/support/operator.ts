@@ -1,4 +1,4 @@
-/** Calls routes by their operation, and holds every reply against openapi.yaml. */
+/** Calls routes by their operation, and validates every reply against openapi.yaml. */
 import { expect } from 'vitest'
 import { type OperationId, loadOpenApi } from '../../src/http/openapi.ts'
 import type { LogEntry } from '../../src/audit/entry.ts'
@@ -8,14 +8,14 @@ import { validateReply } from './replies.ts'
 const api = loadOpenApi()
 
 type AskOptions = {
-  /** Fills the one parameter of the path. */
+  /** The one parameter of the path. */
   name?: string
   query?: Record<string, string>
   body?: unknown
   ifMatch?: number
   idempotencyKey?: string
   reason?: string
-  /** Instead of the admin's. */
+  /** Replaces the admin's token. */
   token?: string
 }
 

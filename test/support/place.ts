@@ -1,4 +1,4 @@
-/** Databases that are kept as they are and put back, as a restored backup is. */
+/** Databases that a test saves and restores, as from a backup. */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ import { type TestPurser, audience, startPurser, trustDomain } from './purser.ts
 import type { StoreName } from './stores.ts'
 import { cloneDatabase } from './template.ts'
 
-/** A place for a Purser whose database can be kept as it is, and put back, while no server runs. */
+/** A place for a Purser whose database can be saved and restored while no server runs. */
 export async function createPlace(store: StoreName) {
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-put-back-'))
   const rootKey = randomBytes(32).toString('base64')
@@ -18,7 +18,7 @@ export async function createPlace(store: StoreName) {
   let url = databases[0]?.url
   return {
     dataDir,
-    /** What a verb on the same host has in its environment. */
+    /** The environment of a command on the same host. */
     env: (): Record<string, string> => ({
       PURSER_TRUST_DOMAIN: trustDomain,
       PURSER_PUBLIC_URL: audience,
@@ -28,7 +28,7 @@ export async function createPlace(store: StoreName) {
     }),
     start: (admin = '', env: Record<string, string> = {}, tls = false): Promise<TestPurser> =>
       startPurser({ env, tls, again: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
-    /** Answers how to put it back. */
+    /** Returns a function that restores the database. */
     async keep(): Promise<() => Promise<void>> {
       if (url === undefined) {
         const copy = join(dataDir, 'backup')

@@ -1,4 +1,4 @@
-/** A Postgres in a container, where an engine answers at once and has an image already. Nothing is ever pulled. */
+/** A Postgres in a container, when an engine responds at once and already has an image. No image is pulled. */
 import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'

@@ -1,27 +1,29 @@
 /**
- * A network between a replica and Postgres that can be cut, and that can lose an answer at a chosen statement. Like a
- * real one it doesn't forget: what was sent into a cut is delivered when it is mended, even if the sender has given up.
+ * A network between a replica and Postgres that a test can cut, and that can lose an answer at a chosen statement.
+ * Like a real one it buffers: bytes that are sent during a cut are delivered after it, even if the sender has given
+ * up.
  */
 import { once } from 'node:events'
 import { type Socket, connect, createServer } from 'node:net'
 
 /**
- * A message of the replica (PostgreSQL documentation, 55.7): its type, and the statement that it belongs to. The first
- * message of a statement counts as its Parse, also where the connection has prepared it before and it begins with Bind.
+ * A message of the replica (PostgreSQL documentation, 55.7): its type, and the statement that it belongs to. The
+ * first message of a statement counts as its Parse, also when the connection has prepared it before and it begins
+ * with Bind.
  */
 export type Message = { type: string; sql: string; inTransaction: boolean }
 
 /**
- * `stall`: it and what follows on this connection waits for `mend`. `lose`: it is delivered, and the replica's side is
- * reset before an answer. `late`: nothing is delivered from here to the next Sync; then the replica's side is reset, and
- * half a second later all of it is delivered.
+ * `stall`: the message and everything after it on this connection wait for `mend`. `lose`: it is delivered, and the
+ * replica's side is reset before an answer. `late`: nothing is delivered from here to the next Sync; then the
+ * replica's side is reset, and half a second later all of it is delivered.
  */
 export type Action = 'pass' | 'stall' | 'lose' | 'late'
 
 export type Proxy = {
-  /** The same database by way of the proxy. */
+  /** The URL of the database through the proxy. */
   through(url: string): string
-  /** Asked about every message. */
+  /** Decides about every message. */
   judge: (message: Message) => Action
   /** Nothing passes any more, new connections included. */
   cut(): void
@@ -54,7 +56,7 @@ function framer(): (chunk: Buffer) => { type: string; bytes: Buffer }[] {
 const textAt = (bytes: Buffer, at: number): string => bytes.toString('utf8', at, bytes.indexOf(0, at))
 const afterText = (bytes: Buffer, at: number): number => bytes.indexOf(0, at) + 1
 
-/** One direction: passes, or keeps for later; the end of its source is kept too. */
+/** One direction: passes bytes on or queues them, including the end of the stream. */
 function lane(to: Socket): { send(bytes: Buffer): void; end(): void; hold(): void; release(): void } {
   let queue: Buffer[] | undefined
   let ended = false
@@ -110,10 +112,10 @@ export async function startProxy(to: string): Promise<Proxy> {
 
     const split = framer()
     let sql = ''
-    /** Prepared ones, by name. */
+    /** Prepared statements by name. */
     const statements = new Map<string, string>()
     let isParsed = false
-    /** The type as a judge sees it. */
+    /** The type that the judge sees. */
     function enter(type: string, bytes: Buffer): string {
       if (type === 'P') {
         const [name, text] = [textAt(bytes, 5), textAt(bytes, afterText(bytes, 5))]

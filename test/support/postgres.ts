@@ -4,7 +4,7 @@ import { startContainer } from './postgres-container.ts'
 
 export type TestPostgres = Pick<Own, 'url' | 'what' | 'stop'>
 
-/** One whose process is ours, so that faults can be tried on it. */
+/** A Postgres whose process the test controls, for faults. */
 export type OwnPostgres = Own
 
 export const startOwnPostgres = (options: Omit<OwnOptions, 'env'> = {}): Promise<OwnPostgres> => {
@@ -14,8 +14,8 @@ export const startOwnPostgres = (options: Omit<OwnOptions, 'env'> = {}): Promise
 }
 
 /**
- * The Postgres that tests use: `TEST_DATABASE_URL`, else a container engine with an image at hand, else our own.
- * @param native the folder of another version, which comes before all of them
+ * The Postgres of the tests: `TEST_DATABASE_URL`, else a container engine with an image, else our own.
+ * @param native the folder of another version, which precedes all of them
  */
 export async function startPostgres(native?: string): Promise<TestPostgres> {
   if (native !== undefined) return startOwnPostgres({ native })

@@ -1,4 +1,4 @@
-/** `purser` as a process of its own, as production runs it. */
+/** `purser` as a process of its own, as in production. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
@@ -10,15 +10,15 @@ type Ended = { code: number | null; signal: NodeJS.Signals | null }
 
 export type PurserProcess = {
   child: ChildProcess
-  /** What it has written so far. */
+  /** Its output so far. */
   out: () => string
   err: () => string
-  /** Resolves once its log has a line of this event, as often as said; rejects where it ends before. */
+  /** Resolves once its log has this number of lines of the event; rejects when the process ends before. */
   says(event: string, times?: number): Promise<Record<string, unknown>[]>
   ended: Promise<Ended>
 }
 
-/** Killed with the test, whatever became of it. */
+/** The process is killed with the test, whatever its state. */
 export function spawnPurser(argv: string[], env: Record<string, string>): PurserProcess {
   const child = spawn(process.execPath, [builtMain(), ...argv], { cwd: root, env: { PATH: process.env.PATH, ...env } })
   let [out, err] = ['', '']
@@ -28,7 +28,7 @@ export function spawnPurser(argv: string[], env: Record<string, string>): Purser
     for (const look of waiting) look()
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
-  // Not `exit`: of workers that live on, the streams stay open.
+  // Not `exit`: surviving workers keep the streams open.
   const ended = new Promise<Ended>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
   onTestFinished(() => void child.kill('SIGKILL'))
 

@@ -1,4 +1,4 @@
-/** What anyone reads of a trust domain, as clients read it. */
+/** The public documents of a trust domain, as clients read them. */
 import { X509Certificate } from 'node:crypto'
 import type { TestPurser } from './purser.ts'
 

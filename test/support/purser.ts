@@ -37,7 +37,7 @@ export type CallOptions = {
 
 export type TestPurser = Running & {
   config: Config
-  /** The server's own connections, for what no route shows. */
+  /** The server's own connections, for state that no route shows. */
   knex: Knex
   /** The admin API token. */
   admin: string
@@ -55,19 +55,19 @@ export type Options = {
   env?: Record<string, string>
   /** TLS under Purser's own CA, or a given certificate's, as in production; plain HTTP on loopback otherwise. */
   tls?: boolean | { roots: string }
-  /** A clock of the test's own. */
+  /** A clock of the test. */
   now?: () => Date
-  /** A database that exists, to start a second replica or to start again; `rootKey` and `admin` go with it. */
+  /** An existing database, for a second replica or a restart; `rootKey` and `admin` belong to it. */
   again?: { url?: string; rootKey: string; dataDir?: string; admin: string }
 }
 
 /** The clock of a first start that is copied: a test's own clock may have begun before it, and keys count from then. */
 const aMinuteAgo = (): Date => new Date(Date.now() - 60_000)
 
-/** Settings that a first start doesn't read. */
+/** Settings that a first start does not read. */
 const laterSettings = /^PURSER_(LIMIT_|FETCH_ALLOW|TRUSTED_PROXIES|ADMIN_LISTEN|DRAIN_SECONDS|BUNDLE_REFRESH_SECONDS)/
 
-/** Whether a first start of some minutes ago, without these settings, differs in nothing that counts. */
+/** Whether a first start of some minutes ago, without these settings, is equivalent. */
 const isOrdinary = ({ env = {}, now }: Options): boolean =>
   (!now || Math.abs(now().getTime() - Date.now()) < 1_000) && Object.keys(env).every((name) => laterSettings.test(name))
 

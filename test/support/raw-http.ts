@@ -1,4 +1,4 @@
-/** HTTP by hand: what no client library would send. */
+/** HTTP by hand: requests that no client library sends. */
 import { type Socket, connect } from 'node:net'
 
 export type RawAnswer = {
@@ -11,7 +11,7 @@ export type RawAnswer = {
 
 const portOf = (url: string): number => Number(new URL(url).port)
 
-/** Opens a plain connection; `text()` is everything that came so far. */
+/** Opens a plain connection; `text()` is everything received so far. */
 export async function open(url: string): Promise<{ socket: Socket; text: () => string; closed: Promise<void> }> {
   const socket = connect(portOf(url), '127.0.0.1')
   const chunks: Buffer[] = []
@@ -23,8 +23,8 @@ export async function open(url: string): Promise<{ socket: Socket; text: () => s
 }
 
 /**
- * Sends bytes and answers all replies, once the server has closed the connection: ask for that with
- * `Connection: close`, or send what makes it close.
+ * Sends bytes and returns all replies once the server has closed the connection. Send `Connection: close`, or a
+ * request that makes it close.
  */
 export async function exchange(url: string, bytes: string | Buffer): Promise<RawAnswer[]> {
   const { socket, text, closed } = await open(url)
@@ -33,7 +33,7 @@ export async function exchange(url: string, bytes: string | Buffer): Promise<Raw
   return parseReplies(text(), Buffer.from(bytes).subarray(0, 5).toString() === 'HEAD ')
 }
 
-/** One request line with the headers that every request needs, and the one reply to it. */
+/** Sends one request line with the required headers, and returns the one reply. */
 export async function ask(
   url: string,
   line: string,

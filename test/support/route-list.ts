@@ -1,4 +1,4 @@
-/** The route list without a server: handlers are made and never called, so no part is needed. */
+/** The route list without a server: handlers are created and never called, so no part is needed. */
 import { type RouteParts, createRoutes } from '../../src/http/routes.ts'
 
 const anyParts: unknown = new Proxy({}, { get: () => anyParts })

@@ -1,4 +1,4 @@
-/** A write of a secret as the append takes it, with values that no test opens. */
+/** A write of a secret in the format of the append, with values that no test opens. */
 import { randomBytes } from 'node:crypto'
 import type { Effects } from '../../src/store/effects.ts'
 

@@ -1,4 +1,4 @@
-/** Directories that all workers of a run share: what is expensive to create is created once, and copied. */
+/** Directories that all workers of a run share: expensive files are created once, and copied. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, open, rename, writeFile } from 'node:fs/promises'

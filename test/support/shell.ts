@@ -1,9 +1,9 @@
-/** A shell, for what a person pastes. */
+/** A shell for commands that a person pastes. */
 import { spawn } from 'node:child_process'
 
 export type Shell = { code: number | null; out: string; err: string }
 
-/** Settings of the tests are not settings of Purser, which refuses unknown ones. */
+/** The variables of the tests are no settings of Purser, which refuses unknown ones. */
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PURSER_TEST_')))
 
 export function runShell(

@@ -8,9 +8,9 @@ export type SourceFile = {
   path: string
   text: string
   lines: number
-  /** Files of the repository by path, packages as written. Imports of types count, and so does `import()`. */
+  /** Files of the repository by path, packages as written. Type imports and `import()` count too. */
   imports: string[]
-  /** Those of `imports` that bring more than types. */
+  /** Those of `imports` that import more than types. */
   valueImports: string[]
   hasDefaultExport: boolean
   hasAny: boolean

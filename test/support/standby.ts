@@ -1,4 +1,7 @@
-/** A primary with a streaming standby, as a fail-over needs them: real servers, which can be killed, frozen and promoted. */
+/**
+ * A primary with a streaming standby, as a fail-over needs them: real servers, which can be killed, frozen and
+ * promoted.
+ */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +18,7 @@ export type StandbyPair = {
   standby: OwnPostgres
   /** One statement at the primary or the standby, as a superuser; `url` names another database. */
   sql<Row extends object = Record<string, unknown>>(server: { url: string }, text: string): Promise<Row[]>
-  /** Commits wait for the standby from now on, or no longer. */
+  /** Makes commits wait for the standby from now on, or no longer. */
   setSynchronous(synchronous: boolean): Promise<void>
   /** Resolves once the standby has replayed all that the primary has written. */
   caughtUp(): Promise<void>
@@ -51,14 +54,14 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await pause(50)
 }
 
-/** Postgres gives each process a session of its own, so no signal to a group reaches all of them. */
+/** Postgres gives each process its own session, so a signal to a group does not reach all of them. */
 async function signalAll(server: OwnPostgres, signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
   const { stdout } = await run('pgrep', ['-P', String(server.pid())])
   for (const pid of [server.pid(), ...stdout.trim().split('\n').map(Number)]) {
     try {
       process.kill(pid, signal)
     } catch (error) {
-      // A process that is gone needs no signal: a receiver ends when it wakes without its primary.
+      // An ended process needs no signal: a receiver ends when it wakes without its primary.
       if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
     }
   }

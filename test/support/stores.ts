@@ -1,6 +1,6 @@
 /**
- * The stores that suites at the front door run on: Postgres, as production does. `PURSER_TEST_STORE=embedded` runs them
- * on the embedded store (`npm run test:embedded`); the suites of test/store hold both stores to the same behaviour.
+ * The stores of the front-door suites: Postgres, as in production. `PURSER_TEST_STORE=embedded` runs them on the
+ * embedded store (`npm run test:embedded`); the suites of test/store require the same behaviour of both stores.
  */
 export type StoreName = 'postgres' | 'embedded'
 
@@ -11,5 +11,5 @@ export const frontDoorStore: StoreName = isEmbedded ? 'embedded' : 'postgres'
 /** For `describe.each`. */
 export const frontDoorStores: readonly StoreName[] = [frontDoorStore]
 
-/** Of suites in which the stores differ: what an offline verb does beside a server, say. */
+/** For suites in which the stores differ, such as an offline verb beside a server. */
 export const bothStores: readonly StoreName[] = ['postgres', 'embedded']

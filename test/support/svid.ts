@@ -1,4 +1,4 @@
-/** Workloads that hold a certificate, over real mTLS: attest, renew, ask who they are. */
+/** Workloads with a certificate, over real mTLS: they attest, renew and read their identity. */
 import { generateKeyPairSync } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import type { Issuer } from './issuer.ts'
@@ -9,7 +9,7 @@ export type Svid = { key: string; cert: string; serialNumber: string; session: s
 type Request = { csr: string; key: string }
 type Body = { x509: { certificateChain: string; serialNumber: string; notAfter: string }; session: { id: string } }
 
-/** A key of its own, and the request for it. */
+/** A new key and its request. */
 export function newRequest(): Request {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return { csr: createCsr(privateKey), key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) }
@@ -22,7 +22,7 @@ export function svidOf({ body, text }: Answer, { key }: Pick<Request, 'key'>): S
   return { key, cert, serialNumber, notAfter, session: session.id }
 }
 
-/** A new pod or job, unless `token` is another's. */
+/** A new pod or job, unless `token` belongs to another. */
 export async function attest(at: TestPurser, issuer: Issuer, token?: string): Promise<Svid> {
   const request = newRequest()
   const proof = { kind: 'jwt', token: token ?? (await issuer.token()) }

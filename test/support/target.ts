@@ -1,4 +1,4 @@
-/** Somebody else's database, in which Purser makes roles: a Postgres that asks for passwords and logs every statement. */
+/** A foreign database, in which Purser creates roles: a Postgres that requires passwords and logs every statement. */
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,16 +13,16 @@ export type TargetServer = {
   admin: { username: string; password: string }
   /** As a superuser, in the target database. */
   sql<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>
-  /** Opens a connection by password, as a workload would; fails where the server refuses it. */
+  /** Opens a connection by password, as a workload would; fails when the server refuses it. */
   login(username: string, password: string): Promise<Client>
-  /** Everything that the server logged. */
+  /** The server's whole log. */
   log(): string
   stopHard(): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>
 }
 
-/** A database `orders` with a schema `shop`, and an administrative role that is no superuser. */
+/** A database `orders` with a schema `shop`, and an administrative role that is not a superuser. */
 export async function startTarget(identity?: { cert: string; key: string }): Promise<TargetServer> {
   const directory = await mkdtemp(join(tmpdir(), 'purser-target-'))
   await chmod(directory, 0o755)
@@ -76,14 +76,14 @@ export async function startTarget(identity?: { cert: string; key: string }): Pro
     'alter table shop.item owner to purser_admin',
     'alter sequence shop.numbers owner to purser_admin',
     'insert into shop.item values (1, $$lamp$$)',
-    // Written out, so that a catalog before and after a role can be compared.
+    // Fixed names, so that a catalog before and after a role can be compared.
     'grant all on schema shop to purser_admin',
     'grant all on all tables in schema shop to purser_admin',
     'grant all on all sequences in schema shop to purser_admin',
   ]) {
     await once('orders', text)
   }
-  // What made the administrator's password was plain SQL.
+  // The statements that set the administrator's password contained it.
   logLines.length = 0
   return {
     host: '127.0.0.1',

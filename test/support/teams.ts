@@ -1,4 +1,7 @@
-/** Two teams on one Purser. Each has everything that a team can have, under names that contain the word of the team. */
+/**
+ * Two teams on one Purser. Each has every kind of object that a team can have, under names that contain the word of
+ * the team.
+ */
 import { X509Certificate, createHash, generateKeyPairSync } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { createCsr } from '@purser/sdk/csr'
@@ -13,9 +16,9 @@ import type { TargetServer } from './target.ts'
 export type Team = {
   word: string
   tokens: Record<'admin' | 'operator' | 'auditor', Token>
-  /** Values by the names that requests have for them. */
+  /** Values by their names in requests. */
   names: Record<string, string>
-  /** Texts by which something of the team is recognized: its word, and every id. */
+  /** Texts that identify the team: its word, and every id. */
   marks: string[]
 }
 

@@ -4,7 +4,7 @@ import { Pool } from 'pg'
 import { migrate } from '../../src/store/migrate.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 
-/** One connection for each URL: it stays, since opening one for each statement takes Postgres longer than the statement. */
+/** One connection for each URL. It stays open, because opening one takes Postgres longer than a statement. */
 const administrators = new Map<string, Pool>()
 
 /** Runs one statement as the URL's user. */
@@ -22,7 +22,10 @@ async function administer<Row extends object>(url: string, sql: string, values: 
 
 const strategies = new Map<string, Promise<string>>()
 
-/** Copying files takes Postgres a third of the time of copying pages through its log. PostgreSQL 14 always copies files. */
+/**
+ * Copying files takes Postgres a third of the time of copying pages through its log. PostgreSQL 14 always copies
+ * files.
+ */
 async function findStrategy(url: string): Promise<string> {
   const text = `select current_setting('server_version_num')::int as number`
   const [version] = await administer<{ number: number }>(url, text)

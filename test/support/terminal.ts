@@ -1,11 +1,11 @@
-/** `purser` on a real terminal: a pty that Python's standard library opens, so that what a person sees is what is read. */
+/** `purser` on a real terminal: a pty of Python's standard library, so that the test reads what a person sees. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { builtMain } from './main.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-// The child's streams are the pty; what it shows comes out here, and what we write is typed there.
+// The child's streams are the pty: its output appears here, and our input is typed there.
 const script = `
 import os, pty, sys
 pid, fd = pty.fork()
@@ -29,7 +29,10 @@ sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) % 256)
 `
 
-/** Runs to its end. @param typed once the prompt has been shown */
+/**
+ * Runs the command to its end.
+ * @param typed once the prompt appears
+ */
 export function onTerminal(
   argv: string[],
   env: Record<string, string>,

@@ -1,4 +1,4 @@
-/** A Postgres of a test's own, with settings and faults of its own. Each copies the data directory that the run shares. */
+/** A Postgres for one test, with its own settings and faults. Each copies the data directory that the run shares. */
 import { type OwnOptions, createData } from '../../src/cli/demo/postgres/own.ts'
 import { type OwnPostgres, startOwnPostgres } from './postgres.ts'
 import { sharedDirectory } from './shared-directory.ts'

@@ -1,11 +1,11 @@
 /**
- * A pooler as PgBouncer is with pool_mode = transaction, reduced to its heart: every client is answered by one server
- * connection, a turn at a time.
+ * A minimal pooler like PgBouncer with pool_mode = transaction: one server connection answers every client, a
+ * transaction at a time.
  */
 import { once } from 'node:events'
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net'
 
-/** Whether what a server sent so far ends in ReadyForQuery (PostgreSQL documentation, 55.7). */
+/** Whether the server's bytes so far end in ReadyForQuery (PostgreSQL documentation, 55.7). */
 function isReady(bytes: Buffer): boolean {
   let last = 0
   for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readUInt32BE(at + 1)) last = at

@@ -1,4 +1,4 @@
-/** The database that an older server left (test/fixtures/upgrade), loaded for the server of today. */
+/** The database of an older server (test/fixtures/upgrade), loaded for the present server. */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -32,9 +32,9 @@ export type Facts = {
   redactions: { epoch: number; from: number; to: number }[]
   idempotent: { path: string; key: string; body: object }
   vkeys: string[]
-  /** Signed heads that were published on the way. */
+  /** Signed heads that were published during the fixture. */
   heads: string[]
-  /** The file of the data directory. */
+  /** The log-head file of the data directory. */
   logHead: string
 }
 

@@ -4,7 +4,7 @@ export type UpstreamCa = {
   root: string
   /**
    * Signs a request; `by` is `root` or the name of an intermediate, `extensions` lines of an openssl extfile.
-   * @param serial hex, with a sign where it is negative; unless given, a number of its own
+   * @param serial hex, with a sign when it is negative; by default, a number of its own
    */
   signed: (csr: string, by: string, extensions: string[], serial?: string) => string
   intermediate: (name: string, by: string, extensions: string[]) => string

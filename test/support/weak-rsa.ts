@@ -1,4 +1,4 @@
-/** RSA keys that anyone can factor, each as a flawed generator makes them, with signatures that verify. */
+/** RSA keys that can be factored, each of a flawed generator, with signatures that verify. */
 import {
   type KeyObject,
   checkPrimeSync,

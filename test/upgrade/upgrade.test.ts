@@ -1,6 +1,6 @@
 /**
- * A database that an older server left with everything in it (test/fixtures/upgrade), under the migrations and the server of
- * today: at the time when it was made, a month later, and now.
+ * The database of an older server with every kind of row (test/fixtures/upgrade), under the present migrations and
+ * server: at the time of the fixture, a month later, and now.
  */
 import { verifyExport } from '@purser/sdk/verify'
 import { generateKeyPairSync } from 'node:crypto'
@@ -18,13 +18,13 @@ import { rolesAt } from '../support/leases.ts'
 import { type TargetServer, startTarget } from '../support/target.ts'
 import { type OldDatabase, type OldPod, facts, loadOldDatabase, makeOldRoles, oldProof } from '../support/upgrade.ts'
 
-/** Those that the fixture has. */
+/** The migrations of the fixture. */
 const applied = ['001-foundation', '002-secrets']
 const later = migrations.map(({ name }) => name).filter((name) => !applied.includes(name))
 const csr = createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 const receipts = Object.values(facts.pods).map(({ receipt }) => receipt)
 
-describe('the migrations since', () => {
+describe('the later migrations', () => {
   let old: OldDatabase
   beforeAll(async () => {
     old = await loadOldDatabase({ host: '127.0.0.1', port: 5432 })
@@ -117,7 +117,7 @@ const attest = async ({ purser, now }: Upgraded, claims: Record<string, unknown>
 const canLogIn = async ({ target }: Upgraded, role: string): Promise<unknown> =>
   (await target.sql('select rolcanlogin as can from pg_roles where rolname = $1', [role]))[0]?.['can']
 
-describe('today on it, at the time when it was made', () => {
+describe('the present server at the time of the fixture', () => {
   const { first, second, left, blocked, web, paused, api } = facts.pods
   let upgrade: Upgraded
   let purser: TestPurser
@@ -127,7 +127,7 @@ describe('today on it, at the time when it was made', () => {
   })
   afterAll(() => upgrade?.stop())
 
-  it('still refuses what was revoked, given up and disabled', async () => {
+  it('still refuses revoked, ended and disabled identities', async () => {
     for (const pod of [left, blocked, web, paused, facts.pods.blockedApi]) expect(await self(purser, pod)).toBe(401)
     const introspected = await purser.asAdmin('POST', '/api/v1/introspect', { token: facts.revoked.testOnlyJwt })
     expect(introspected.body).toEqual({ active: false })
@@ -137,13 +137,13 @@ describe('today on it, at the time when it was made', () => {
     expect((await attest(upgrade, { sub: 'gone' })).status).toBe(401)
   })
 
-  it('is ready, beside the head that is kept outside', async () => {
+  it('is ready with the head outside the database', async () => {
     expect((await purser.call('GET', '/readyz')).status).toBe(200)
     const [, size] = (await purser.call('GET', '/log/1/checkpoint')).text.split('\n')
     expect(Number(size)).toBeGreaterThanOrEqual(Number(facts.logHead.split('\n')[1]))
   })
 
-  it('lets those that hold something go on, and others come', async () => {
+  it('accepts existing credentials, and new attestations', async () => {
     for (const pod of [first, second, api]) expect(await self(purser, pod)).toBe(200)
     // Attesting again continues the session of its pod.
     const continued = await attest(upgrade, podClaims('api-0', 'a'), { x509: { csr }, secrets: ['prod/shared'] })
@@ -164,7 +164,7 @@ describe('today on it, at the time when it was made', () => {
     expect((await read('removed')).status).toBe(404)
   })
 
-  it('answers a request that is sent again by what it did then', async () => {
+  it('answers a repeated request with the recorded result', async () => {
     const { path: to, body, key } = facts.idempotent
     const again = await purser.call('POST', to, body, {
       token: purser.admin,
@@ -173,7 +173,7 @@ describe('today on it, at the time when it was made', () => {
     expect([again.status, again.body['rotation']]).toEqual([202, expect.objectContaining({ fromVersion: 2 })])
   })
 
-  it('waits for the consumers of a rotation, and ends it when they have moved', async () => {
+  it('waits for the consumers of a rotation, and completes it when they have switched', async () => {
     await purser.runJobs()
     for (const name of ['db', 'alert', 'supplied']) expect((await rotationOf(purser, name)).state).toBe('waiting')
     // One has not moved; one left, and its entry's `holdSeconds` are not over.
@@ -210,7 +210,7 @@ describe('today on it, at the time when it was made', () => {
     for (const { username } of [first, second]) expect(roles).not.toContain(username)
   })
 
-  it('has a log that verifies, with what was redacted', async () => {
+  it('has a log that verifies, with the redacted entries', async () => {
     await expectLogVerifies(purser)
     const [range] = facts.redactions
     const { body } = await purser.asAdmin('GET', `/api/v1/audit/entries?order=asc&fromIndex=${range?.from}&limit=3`)
@@ -234,7 +234,7 @@ describe('today on it, at the time when it was made', () => {
   })
 })
 
-describe('today on it, two weeks later', () => {
+describe('the present server two weeks later', () => {
   let upgrade: Upgraded
   let purser: TestPurser
   beforeAll(async () => {
@@ -243,7 +243,7 @@ describe('today on it, two weeks later', () => {
   })
   afterAll(() => upgrade?.stop())
 
-  it('has ended what was over meanwhile', async () => {
+  it('has ended what expired meanwhile', async () => {
     for (const pod of Object.values(facts.pods)) expect(await self(purser, pod)).toBe(401)
     await expect
       .poll(async () => {
@@ -263,14 +263,14 @@ describe('today on it, two weeks later', () => {
   })
 })
 
-describe('today on it, now', () => {
+describe('the present server now', () => {
   let upgrade: Upgraded
   beforeAll(async () => {
     upgrade = await upgraded()
   })
   afterAll(() => upgrade?.stop())
 
-  it('is ready, and goes on from the head that is kept outside', async () => {
+  it('is ready, and continues from the head outside the database', async () => {
     const { purser } = upgrade
     expect((await purser.call('GET', '/readyz')).status).toBe(200)
     await purser.runJobs()

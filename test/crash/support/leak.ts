@@ -1,4 +1,4 @@
-/** A workload that leaks: credentials, leases and secrets in bulk on three replicas, and what became of them. */
+/** A workload that leaks: credentials, leases and secrets in bulk on three replicas, and their state afterwards. */
 import { generateKeyPairSync } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createCsr } from '@purser/sdk/csr'

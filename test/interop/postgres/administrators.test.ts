@@ -1,4 +1,4 @@
-/** Each kind of administrator that people have, on the version at hand: what docs/databases.md says, a cloud's, a superuser. */
+/** Each kind of administrator, on the present version: that of docs/databases.md, a cloud's, a superuser. */
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createIssuer, registerLab } from '../../support/issuer.ts'
@@ -12,7 +12,7 @@ type Role = { lease: string; username: string; password: string }
 
 const password = 'Adm1n-of-the-target-0002'
 
-/** What is granted in every case: another team's schema `store`. */
+/** The grants of every case: another team's schema `store`. */
 const roles = {
   grants: [
     { schema: 'store', objects: 'tables', privileges: ['select', 'insert'] },
@@ -38,7 +38,7 @@ const store = [
   'alter function store.one() owner to store_owner',
 ]
 
-/** By name: what makes the role, and what `:check` has against it all the same. */
+/** By name: the statements that create the role, and the findings of `:check` for it. */
 const administrators: [name: string, setUp: string[], complaints: string[]][] = [
   [
     'creator',
@@ -52,7 +52,7 @@ const administrators: [name: string, setUp: string[], complaints: string[]][] = 
     ],
     [],
   ],
-  // As RDS and Cloud SQL give out: in a group of theirs, with the database and with what the teams own.
+  // As RDS and Cloud SQL create it: in a group of theirs, which owns the database and what the teams own.
   [
     'clouder',
     [
@@ -126,11 +126,11 @@ afterAll(async () => {
 })
 
 describe.each(administrators)('%s', (name, _, complaints) => {
-  it('may all that it needs, and the check says so', async () => {
+  it('has all required privileges, and the check confirms it', async () => {
     expect(await wrong(name)).toEqual(complaints.map((text) => expect.stringContaining(text)))
   })
 
-  it('makes roles that may what they are granted, and takes them away with their connections', async () => {
+  it('creates roles with their grants, and drops them with their connections', async () => {
     const before = await catalog()
     const role = await issue(name)
     const client = await target.login(role.username, role.password)
@@ -144,7 +144,7 @@ describe.each(administrators)('%s', (name, _, complaints) => {
     expect(await catalog()).toEqual(before)
   })
 
-  it('takes a role away that made a table, and destroys no data', async () => {
+  it('drops a role that created a table, and destroys no data', async () => {
     const role = await issue(name)
     const client = await target.login(role.username, role.password)
     await client.query(`create table store.made_${name} as select 7 as n`)
@@ -193,7 +193,7 @@ describe.each(administrators)('%s', (name, _, complaints) => {
     await client.end()
   })
 
-  it('gets a password that nobody knows', async () => {
+  it('gets a password that no person knows', async () => {
     expect((await ask('rotateDatabaseAdmin', { name })).status).toBe(200)
     await expect(target.login(name, password)).rejects.toThrow()
     const role = await issue(name)
@@ -201,7 +201,7 @@ describe.each(administrators)('%s', (name, _, complaints) => {
   })
 })
 
-it('an administrator that lacks everything is told what to have granted, and with that all works', async () => {
+it('an administrator without privileges gets the list of missing grants, and works with them', async () => {
   await target.sql(`create role bare_admin login password '${password}'`)
   await define('bare', 'bare_admin')
   await expect(issue('bare')).rejects.toThrow()
@@ -214,7 +214,7 @@ it('an administrator that lacks everything is told what to have granted, and wit
   expect(await revoke(role)).toBe('revoked')
 })
 
-it('a table that came later and can’t be granted is named by the check', async () => {
+it('the check names a later table that cannot be granted', async () => {
   await run(['create table store.later (n int)', 'alter table store.later owner to store_owner'])
   const problems = await wrong('creator')
   expect(problems).toEqual([expect.stringMatching(/: grant select, insert on all tables in schema "store" to /)])
@@ -222,7 +222,7 @@ it('a table that came later and can’t be granted is named by the check', async
   expect(await wrong('creator')).toEqual([])
 })
 
-it('a new administrator is told how to come by the roles that an earlier one made', async () => {
+it('a new administrator gets the statement that transfers the roles of an earlier one', async () => {
   const setUp = (admin: string) => [
     `create role ${admin} login createrole password '${password}'`,
     `grant store_owner, readers to ${admin} with admin option`,
@@ -252,7 +252,7 @@ it('a new administrator is told how to come by the roles that an earlier one mad
   expect(await rolesAt(target)).not.toContain(role.username)
 })
 
-it('a database that nobody may connect to by default says so before roles are given out that can’t', async () => {
+it('the check names a database that refuses connections by default, before roles are issued that cannot connect', async () => {
   await target.sql('revoke connect on database orders from public')
   await target.sql('grant connect on database orders to creator')
   expect(await wrong('creator')).toEqual([expect.stringMatching(/: grant connect on database "orders" to "readers"$/)])

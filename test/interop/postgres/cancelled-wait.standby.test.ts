@@ -1,6 +1,6 @@
 /**
- * A commit that waits for the synchronous standby, and whose wait somebody ends at the server: Postgres keeps the commit,
- * tells the client with no more than a warning, and the standby may lack it.
+ * A commit that waits for the synchronous standby, and whose wait is cancelled at the server: Postgres keeps the
+ * commit, sends the client only a warning, and the standby may lack it.
  */
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
@@ -39,7 +39,7 @@ afterEach(async () => {
 
 type Ender = 'pg_cancel_backend' | 'pg_terminate_backend'
 
-/** Ends each wait for the standby that there is now; answers how many. */
+/** Cancels each present wait for the standby; returns their number. */
 async function endWaits(ender: Ender): Promise<number> {
   const { rowCount } = await watcher.query(`select ${ender}(pid) from pg_stat_activity where wait_event = 'SyncRep'`)
   return rowCount ?? 0
@@ -79,7 +79,7 @@ describe.each(['pg_cancel_backend', 'pg_terminate_backend'] as const)('%s on the
   it.each(requests)('releases nothing of %s while the standby lacks it', async (_, send) => {
     await pair.freeze()
     const reply = send('frozen')
-    // Each look-up that follows waits for the standby as well.
+    // Each later look-up waits for the standby as well.
     expect(await endWaitsUntil(reply, ender)).toBeGreaterThan(0)
     expect(await reply).toMatchObject({ status: 503, body: { code: 'log_unavailable' } })
   })
@@ -118,7 +118,7 @@ it('signs no head over what the standby lacks, at other replicas and at later st
 
 it('loses nothing that was released when the standby takes over', async () => {
   await pair.freeze()
-  // What was sent before would be read after the thaw.
+  // Data that was sent before would be read after the thaw.
   await pair.sql(pair.primary, 'select pg_terminate_backend(pid) from pg_stat_replication')
   const pending = Array.from({ length: 20 }, () => lab.ask({}, { jwts: [{ audience: ['payments'] }] }))
   await expect.poll(() => endWaits('pg_cancel_backend')).toBeGreaterThan(0)

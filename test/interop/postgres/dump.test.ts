@@ -1,6 +1,6 @@
 /**
- * The drill of docs/backup.md with its own commands, pg_dump and pg_restore, as they are installed here: the dump is taken from a
- * Purser under load whose schema another role owns, and put back once things have gone on.
+ * The drill of docs/backup.md with its own commands, the installed pg_dump and pg_restore: the dump is of a Purser
+ * under load whose schema another role owns, and is restored after further changes.
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -140,7 +140,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-it('a dump is taken while credentials are given out', async () => {
+it('a dump is taken while credentials are issued', async () => {
   const ended = new AbortController()
   let issued = 0
   const load = Array.from({ length: 4 }, async () => {
@@ -161,7 +161,7 @@ it('a dump is taken while credentials are given out', async () => {
   expect(meanwhile).toBeGreaterThan(0)
 })
 
-it('things go on: a role, a value and a rotation that the dump does not know', async () => {
+it('further changes follow: a role, a value and a rotation that the dump lacks', async () => {
   later = await shop.arrive()
   after = await rotate()
   await put('prod/note', { text: 'lost' }, 1)
@@ -169,7 +169,7 @@ it('things go on: a role, a value and a rotation that the dump does not know', a
   await purser.stop()
 })
 
-it('it is put back whole in an empty database: the guards of the log too, which the server’s role does not own', async () => {
+it('the restore into an empty database is complete, including the guards of the log, which the server’s role does not own', async () => {
   database = `again_${suffix}`
   await sql(`create database ${database} owner ${owner}`)
   await asThePageSays('pg_restore')
@@ -184,7 +184,7 @@ it('it is put back whole in an empty database: the guards of the log too, which 
   await expect(purser.knex('log_entry').update({ at: new Date() })).rejects.toThrow('append-only')
 })
 
-it('it issues nothing until the lost time is cut off, and drops no role until that was reviewed', async () => {
+it('the server issues nothing until the lost time is ended, and drops no role until the review', async () => {
   expect((await purser.call('GET', '/readyz')).status).toBe(503)
   expect((await shop.attest()).status).toBe(503)
   await purser.stop()
@@ -201,7 +201,7 @@ it('it issues nothing until the lost time is cut off, and drops no role until th
   expect(await rolesAt(target)).toEqual(expect.arrayContaining([dumped?.role.username, later?.role.username]))
 })
 
-it('the check names what needs attention', async () => {
+it('the check names the findings', async () => {
   await purser.stop()
   const { code, out } = await run(['backup', 'check', '--since', new Date(Date.now() - 600_000).toISOString()])
   expect(code).toBe(1)
@@ -213,7 +213,7 @@ it('the check names what needs attention', async () => {
   await start(purser.admin)
 })
 
-it('once it is opened, roles of the lost time and of ended sessions go, the rotation is made again, and it issues', async () => {
+it('after the review, roles of the lost time and of ended sessions are dropped, the rotation runs again, and the server issues', async () => {
   expect((await purser.asAdmin('POST', '/api/v1/log:open', undefined, { 'purser-reason': 'reviewed' })).status).toBeLessThan(300) // prettier-ignore
   // The scan was made within the minute before the dump.
   await purser.knex('job_state').where({ name: 'orphan-roles' }).delete()

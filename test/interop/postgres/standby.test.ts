@@ -1,4 +1,4 @@
-/** The pair of servers that the tests of fail-over stand on. */
+/** The pair of servers for the tests of fail-over. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type StandbyPair, standbyNative, startStandbyPair } from '../../support/standby.ts'
 
@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => pair?.stop())
 
-it('a synchronous commit waits for a frozen standby, and one that it has survives the primary', async () => {
+it('a synchronous commit waits for a frozen standby, and one that the standby has survives the primary', async () => {
   await pair.freeze()
   const client = pair.sql(pair.primary, 'create table proof (n int)')
   await expect

@@ -1,4 +1,4 @@
-/** What is tried on each PostgreSQL that Purser works with, as its own store and as somebody else's database, and the restore drill. */
+/** The tests for each supported PostgreSQL, as Purser's own store and as a foreign database, and the restore drill. */
 import { defineConfig } from 'vitest/config'
 import { type Server, findDump, findServers, findStandby } from './servers.ts'
 
@@ -6,7 +6,7 @@ const resolve = { conditions: ['purser-source'] }
 
 const administrators = 'test/interop/postgres/administrators.test.ts'
 
-/** What knows Postgres closest. `npm test` runs all but the last on the newest one. */
+/** The suites closest to Postgres. `npm test` runs all but the last on the newest version. */
 const onOlder = [
   'test/store/{append-only,append-plan,lease-plans,migrate,postgres,privileges}.test.ts',
   'test/secrets/target-*.test.ts',

@@ -1,9 +1,9 @@
-// Asks the Go checker, which judges with go-spiffe, zlint, x/mod/sumdb/note and transparency-dev/merkle.
+// Calls the Go checker, which judges with go-spiffe, zlint, x/mod/sumdb/note and transparency-dev/merkle.
 
 import { spawn } from 'node:child_process'
 import { inject } from 'vitest'
 
-/** What the library said: what it read, or why it refused. */
+/** The result of the library, or the reason of its refusal. */
 export type Verdict<Read> = Read | { readonly error: string }
 
 interface Checks {
@@ -37,12 +37,15 @@ interface Checks {
     asks: { pem: string; issuer: string }
     reads: { number: string; serials: string[]; critical: string[]; thisUpdate: string; nextUpdate: string }
   }
-  /** golang.org/x/mod/sumdb/note: at least one signature by a given key holds, and none by a given key fails. */
+  /**
+   * golang.org/x/mod/sumdb/note: at least one signature of a listed key is valid, and none of a listed key is
+   * invalid.
+   */
   note: {
     asks: { note: string; vkeys: string[] }
     reads: { text: string; verified: string[]; unverified: string[] }
   }
-  /** transparency-dev/merkle. `leaf` is what is hashed into the tree; bytes are base64. */
+  /** transparency-dev/merkle. `leaf` is the hashed data; bytes are base64. */
   inclusion: {
     asks: { index: number; size: number; leaf: string; proof: string[]; root: string }
     reads: { proven: true }
@@ -63,8 +66,7 @@ interface LintFinding {
 }
 
 /**
- * Lets the checker judge once.
- * @throws when the question itself could not be read, which is a mistake of the test
+ * Runs the checker once. @throws when the question itself could not be read, which is a mistake of the test
  */
 export function check<Name extends keyof Checks>(
   name: Name,

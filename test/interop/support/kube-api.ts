@@ -1,16 +1,16 @@
-// Just enough of a Kubernetes client: JSON over https, verified with the cluster's CA.
+// A minimal Kubernetes client: JSON over https, verified with the cluster's CA.
 
 import { Agent, request as httpsRequest } from 'node:https'
 
 interface KubeReply<Body> {
   readonly status: number
   readonly text: string
-  /** `text` as JSON, taken at its word; undefined where the server did not send JSON. */
+  /** `text` as JSON, unchecked; undefined when the server did not send JSON. */
   readonly body: Body
 }
 
 export interface KubeApi {
-  /** Sends one request; any answer is an answer. `token: null` sends none, which makes the caller anonymous. */
+  /** Sends one request and returns any answer. `token: null` sends none, which makes the caller anonymous. */
   readonly request: <Body = unknown>(
     method: string,
     path: string,

@@ -1,4 +1,4 @@
-// Runs one etcd and one kube-apiserver in a folder of their own, and leaves nothing behind when the test process dies.
+// Runs one etcd and one kube-apiserver in a folder of their own, and removes everything when the test process dies.
 
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -15,9 +15,9 @@ import { inject } from 'vitest'
 export interface ControlPlane {
   readonly url: string
   readonly issuer: string
-  /** The CA that the API server made for itself. */
+  /** The CA that the API server created for itself. */
   readonly caPem: string
-  /** Why it can't be used any more, or undefined while both processes live. */
+  /** The reason for its failure, or undefined while both processes live. */
   readonly failure: () => string | undefined
   readonly stop: () => Promise<void>
 }
@@ -29,7 +29,7 @@ export interface ControlPlaneOptions {
   readonly deadline: number
 }
 
-/** Starts both processes; the port is free when chosen, and chosen anew when somebody else took it meanwhile. */
+/** Starts both processes on a free port, and chooses another port when a third process has taken it meanwhile. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   for (let attempt = 1; ; attempt += 1) {
     const plane = await launch(options)

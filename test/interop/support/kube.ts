@@ -1,4 +1,4 @@
-// A real Kubernetes API server to attest against: no nodes, no controllers, but every token is its own.
+// A real Kubernetes API server for attestation: it has no nodes and controllers, but its tokens are real.
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,13 +8,13 @@ import { startControlPlane } from './kube-process.ts'
 import type { ControlPlane } from './kube-process.ts'
 
 export interface KubeOptions {
-  /** Tells clusters apart in file names; not part of any token. */
+  /** Distinguishes clusters in file names; not part of any token. */
   readonly name: string
-  /** The `iss` of its tokens; the server's own URL by default, where discovery then works too. */
+  /** The `iss` of its tokens; by default the server's own URL, with discovery. */
   readonly issuer?: string
 }
 
-/** What Kubernetes binds a token to: an object of that name is another one when its UID differs. */
+/** The object that Kubernetes binds a token to. An object of the same name with another UID is another one. */
 export interface Named {
   readonly name: string
   readonly uid: string
@@ -33,7 +33,7 @@ interface TokenOptions {
   readonly sa: string
   /** Absent: the API server's own audience. */
   readonly audiences?: readonly string[]
-  /** A pod as `createPod` returned it; absent: a token that no pod holds. */
+  /** A pod as `createPod` returned it; absent: a token without a pod. */
   readonly boundPod?: Named
   /** Seconds, at least 600; default 3600. */
   readonly expirationSeconds?: number
@@ -54,8 +54,9 @@ export interface Kube extends Pick<KubeApi, 'request'> {
   /** The TokenRequest API, as kubelet calls it for a projected volume. @returns the token. */
   readonly tokenRequest: (token: TokenOptions) => Promise<string>
   /**
-   * Gone from the store when it returns. The server judges tokens by a watch that lags some milliseconds behind, and
-   * keeps for ten seconds that it vouched for one: a test repeats its question for up to 20 s. So too for accounts.
+   * The object is removed from the store when it returns. The server judges tokens by a watch that lags some
+   * milliseconds, and caches a positive answer for ten seconds: a test repeats its question for up to 20 s. The same
+   * applies to accounts.
    */
   readonly deletePod: (ns: string, name: string) => Promise<void>
   readonly deleteServiceAccount: (ns: string, name: string) => Promise<void>
@@ -66,9 +67,9 @@ export interface Kube extends Pick<KubeApi, 'request'> {
 const START_LIMIT = 60_000
 
 /**
- * Starts a cluster on a loopback port; ready in a few seconds. Several can run at the same time.
- * Discovery and JWKS are readable by anybody; the audience of a TokenReview without audiences is the issuer.
- * @throws when it isn't ready within 60 s, with the end of the log that says why
+ * Starts a cluster on a loopback port; ready in a few seconds. Several can run at the same time. Discovery and JWKS
+ * are public; the audience of a TokenReview without audiences is the issuer. @throws when it isn't ready within 60 s,
+ * with the end of the log
  */
 export async function startKube({ name, issuer }: KubeOptions): Promise<Kube> {
   const deadline = Date.now() + START_LIMIT

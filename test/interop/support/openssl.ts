@@ -1,4 +1,4 @@
-// A small certificate authority made of the openssl command, for inputs that Purser had no part in.
+// A small certificate authority of the openssl command, for inputs that are independent of Purser.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
