@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { createAddressOf } from '../../src/http/addresses.ts'
 
-/** A message from a peer, with X-Forwarded-For headers as they came, one by one. */
+/** A message from a peer, with its X-Forwarded-For headers in order. */
 const from = (peer: string | undefined, ...forwarded: string[]): IncomingMessage => {
   const message: unknown = {
     socket: { remoteAddress: peer },
@@ -37,7 +37,7 @@ describe('the address of a caller', () => {
     expect(addressBehindProxy(from(peer, ...forwarded))).toBe(expected)
   })
 
-  it('is the socket’s where no proxy is trusted', () => {
+  it('is the socket’s when no proxy is trusted', () => {
     expect(alone(from('10.1.1.1', '198.51.100.1'))).toBe('10.1.1.1')
     expect(alone(from('::ffff:10.1.1.1', '198.51.100.1'))).toBe('10.1.1.1')
   })

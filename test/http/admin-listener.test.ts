@@ -1,4 +1,4 @@
-/** `PURSER_ADMIN_LISTEN` is a boundary: no API token counts on the listener of workloads, whatever the route. */
+/** `PURSER_ADMIN_LISTEN` is a boundary: the listener of workloads accepts no API token on any route. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isForWorkloads } from '../../src/start/app.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
@@ -10,7 +10,7 @@ const shared = routes.filter(isForWorkloads).filter(({ permission }) => permissi
 const pathOf = (path: string): string =>
   path.replace('/secrets/{path}', '/secrets/prod/db').replaceAll(/\{[^}]+\}/g, 'x')
 
-describe('the listener of workloads, where operators have their own', () => {
+describe('the listener of workloads, when operators have their own', () => {
   let first: TestPurser
   let purser: TestPurser
   let accessToken: string

@@ -14,7 +14,7 @@ import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { type RawAnswer, ask } from '../support/raw-http.ts'
 
-/** A canary that must stay inside, and what would betray how the inside is made. */
+/** A canary that must stay inside, and texts that would disclose internals. */
 const inside = /canary|select |insert |at .*\.ts:|node_modules|node:|knex|pg_|postgres|express|\/src\//i
 
 function isBare({ status, headers, text }: RawAnswer, code: string): void {
@@ -166,7 +166,7 @@ describe('an endpoint with a fault', () => {
 
   it.each(['plain', 'é', 'ÿ€', '日本', '🚢 and more', '\ud800', ''])('sends %j unchanged in UTF-8', async (text) => {
     const answer = await answerOf(async () => json({ text }))
-    // What `ask` read is one character a byte.
+    // `ask` decodes each byte as one character.
     const bytes = Buffer.from(answer.text, 'latin1')
     expect(answer.headers.get('content-length')).toBe(String(bytes.length))
     expect(bytes.toString('utf8')).toBe(JSON.stringify({ text }))

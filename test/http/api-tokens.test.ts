@@ -99,7 +99,7 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
     ['a pattern', 'operator', { routes: ['GET /api/v1/*'] }, '422 impossible /routes/0'],
   ] // prettier-ignore
 
-  it.each(escalations)('are refused, recorded and change nothing where %s', async (_, by, body, outcome) => {
+  it.each(escalations)('are refused, recorded and change nothing when %s', async (_, by, body, outcome) => {
     const before = await stored(purser)
     const answer = await ask('createToken', { body, token: tokenOf(by) })
     expect(fault(answer)).toBe(outcome)
@@ -112,7 +112,7 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
     expect(await stored(purser)).toEqual(before)
   })
 
-  it('suggest the route that was meant', async () => {
+  it('suggest the nearest route to a misspelt one', async () => {
     const { text } = await ask('createToken', { body: { routes: ['GET /api/v1/workload'] } })
     expect(text).toContain('did you mean GET /api/v1/workloads?')
   })
@@ -148,7 +148,7 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
     expect((await ask('createToken', { body: {}, token })).body.role).toBe('auditor')
   })
 
-  it('do no more than their operator may now', async () => {
+  it("allow no more than their operator's present role", async () => {
     const { token } = await account(ask, 'fay', 'admin')
     expect(fault(await ask('listOperators', { token }))).toBe('200 ')
     await ask('replaceOperator', { name: 'fay', body: { name: 'fay', role: 'operator' }, ifMatch: 1 })
@@ -222,7 +222,7 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
     expect(fault(await ask('revokeToken', { name: id }))).toBe('204 ')
   })
 
-  it('show their last use, which outdates no decision', async () => {
+  it('show their last use, which invalidates no decision', async () => {
     const { id, token } = await account(ask, 'hal', 'auditor')
     const row = async () =>
       ((await ask('listTokens', { query: { operator: 'hal' } })).body.items as { id: string; lastUsedAt?: string }[])[0]

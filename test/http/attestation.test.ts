@@ -138,7 +138,7 @@ describe('a refused proof', () => {
 })
 
 describe('issuers that can’t be reached', () => {
-  it('are answered with 503 and Retry-After, whether down or inside the network', async () => {
+  it('get 503 and Retry-After, whether they are down or internal', async () => {
     const farIssuer = await createIssuer('https://127.0.0.1:9/issuer')
     await purser.asAdmin('POST', '/api/v1/attestors', { name: 'far', kind: 'oidc', issuer: farIssuer.issuer, audience })
     const answer = await present(await farIssuer.token())
@@ -188,7 +188,7 @@ describe('clusters (stand-in API servers)', () => {
     expect(answer.body.spiffeId).toBe('spiffe://example.org/east/ns/prod/sa/web')
     expect(two.body.session).toMatchObject({ id: (answer.body.session as { id: string }).id })
     const [entry] = await entriesOf(purser, answer.headers.get('purser-request-id'))
-    // The account was seen for the first time, which has an entry of its own before this one.
+    // The account was attested for the first time, which has an entry of its own before this one.
     expect(entry).toMatchObject({ action: 'identity.pin', resource: { kind: 'account', name: 'east/prod/web' } })
   })
 

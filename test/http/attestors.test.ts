@@ -177,7 +177,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
     }
     const keys = async () => ({ jwks: { keys: [(await createIssuer()).jwk] } })
 
-    it('for an audience that the server does not have', async () => {
+    it('for an audience that the server lacks', async () => {
       const definition = { kind: 'oidc', issuer: 'https://ci.example', audience: 'other', keys: await keys() }
       const [refusal, detail] = await detailOf(definition)
       expect(refusal).toBe('422 impossible /audience')

@@ -40,7 +40,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
   })
   afterAll(() => busy.purser.stop())
 
-  it('are for auditors alone', async () => {
+  it('are only for auditors', async () => {
     for (const path of ['entries', 'entries/1/0', 'export', 'consistency?from=1']) {
       const answer = await busy.purser.call('GET', `/api/v1/audit/${path}`)
       expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated'])
@@ -195,7 +195,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
     expect(report.notExcluded.join()).toContain('entries 0 to 9, which are not in the export')
   })
 
-  it('answer as openapi.yaml says', async () => {
+  it('conform to openapi.yaml', async () => {
     for (const [id, path] of [
       ['searchEntries', 'entries?limit=200'],
       ['getEntry', 'entries/1/1'],
@@ -219,7 +219,7 @@ describe.each(frontDoorStores)("auditors' routes (%s)", (store) => {
   })
 })
 
-describe('an export under way', () => {
+describe('a running export', () => {
   it('is cut off when its caller loses the right to it, and the client notices', async () => {
     let ahead = 0
     const own = await startBusy({ now: () => new Date(Date.now() + ahead) })

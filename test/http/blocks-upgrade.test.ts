@@ -1,4 +1,4 @@
-/** Blocks and sessions that a server of the version before wrote: its key of an instance includes the workload entry. */
+/** Blocks and sessions of the previous version: its key of an instance includes the workload entry. */
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openKeyring } from '../../src/keys/keyring.ts'

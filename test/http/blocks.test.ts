@@ -1,4 +1,4 @@
-/** Blocks: a revoked instance or SPIFFE ID stays out under every entry, for as long as no operator releases it. */
+/** Blocks: a revoked instance or SPIFFE ID stays refused under every entry until an operator releases it. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
 import { type Lab, createLab } from '../support/lab.ts'
@@ -20,7 +20,7 @@ describe.each(frontDoorStores)('a block (%s)', (store) => {
   let pod: { jti: string }
 
   beforeAll(async () => {
-    // Each refusal has an entry, which says why.
+    // Each refusal has an entry with its reason.
     purser = await startPurser({ store, now: clock.now, env: { PURSER_LIMIT_REFUSALS_PER_MINUTE: '6000' } })
     ask = createAsk(purser)
     lab = await createLab(purser, clock)

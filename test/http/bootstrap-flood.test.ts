@@ -11,10 +11,10 @@ import { frontDoorStores } from '../support/stores.ts'
 
 const env = { PURSER_TRUSTED_PROXIES: '127.0.0.0/8', PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE: '1' }
 const waitsForLock = `datname = current_database() and wait_event_type = 'Lock'`
-/** As bootstrap-tries.ts has it. */
+/** As in bootstrap-tries.ts. */
 const perMinute = 60
 
-/** Each from an address of its own, so that no limit by address sees it. */
+/** Each request has its own address, so that no limit by address applies. */
 let count = 0
 const tryOne = (purser: TestPurser): Promise<Answer> => {
   const token = `purser_boot_${randomBytes(32).toString('base64url')}`

@@ -161,7 +161,7 @@ describe.each(frontDoorStores)('bounds (%s)', (store) => {
     expect(await stored(purser)).toEqual(before)
   })
 
-  it('are inherited where none is written, and never lost by a program that knows none', async () => {
+  it('are inherited when a request has none, and never lost by a client that does not know them', async () => {
     const created = await ask('createOperator', { body: { name: 'shop-bea', role: 'auditor' }, token: admin })
     expect(created.body).toMatchObject({ bound })
     const replaced = await ask('replaceOperator', {

@@ -1,4 +1,4 @@
-/** Secrets that Purser receives or makes appear in no log, metric, refusal or column (SECURITY.md, promise 6). */
+/** Secrets that Purser receives or creates appear in no log, metric, refusal or column (SECURITY.md, promise 6). */
 import { generateKeyPairSync } from 'node:crypto'
 import { createCsr } from '@purser/sdk/csr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -12,7 +12,7 @@ let issuer: Issuer
 const secrets = new Map<string, string>()
 const replies: string[] = []
 
-/** Of a JWT the signature, of a key the middle of its body, of a token what comes after its prefix. */
+/** Of a JWT the signature, of a key the middle of its body, of a token the part after its prefix. */
 const telling = (secret: string): string => {
   if (secret.startsWith('eyJ')) return secret.slice(secret.lastIndexOf('.') + 1)
   if (secret.startsWith('-----')) return secret.split('\n')[2] ?? ''

@@ -1,4 +1,4 @@
-/** Writes of secrets share one append. Each still has its own precondition, and is judged by what is stored. */
+/** Writes of secrets share one append. Each still has its own precondition, which is compared with the stored state. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.ts'
@@ -73,7 +73,7 @@ describe('writes of secrets at two replicas', () => {
     expect((await read(second, 'fresh/db')).body).toMatchObject({ version: 21 })
   })
 
-  it('are refused while a rotation runs, and wait for a change of the secret that is being committed', async () => {
+  it('are refused while a rotation runs, and wait for an uncommitted change of the secret', async () => {
     await put(first, 'rotating/db', 0)
     await first.asAdmin('PUT', '/api/v1/secrets/rotating/db:rotation', generated, { 'if-match': '"0"' })
     expect((await first.asAdmin('POST', '/api/v1/secrets/rotating/db:rotate', {})).status).toBe(202)
@@ -137,7 +137,7 @@ describe('writes of secrets at two replicas', () => {
     expect((await put(second, 'again/db', 0)).body).toMatchObject({ version: 2 })
   })
 
-  it('outdate no decision: the revision of the policy stays', async () => {
+  it('invalidate no decision: the revision of the policy stays', async () => {
     const revision = () => first.knex('log_head').first('policy_revision', 'revision')
     const before = await revision()
     await put(second, 'quiet/db', 0)

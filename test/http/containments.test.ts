@@ -1,4 +1,4 @@
-/** Takes back what a leaked workload had: block, revocation, rotation, release. */
+/** Withdraws what a leaked workload has: block, revocation, rotation, release. */
 import { createCsr } from '@purser/sdk/csr'
 import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -64,7 +64,7 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
   const isActive = async (token: string) => (await ask('introspectToken', { body: { token } })).body.active
   const read = (path: string, token: string) => purser.call('GET', `/api/v1/secrets/${path}`, undefined, { token })
 
-  it('requires a subject that is known, and a reason', async () => {
+  it('requires a known subject and a reason', async () => {
     expect(fault(await tools.attempt({}))).toMatch(/^400 invalid_request/)
     expect(fault(await tools.attempt({ match: {} }))).toMatch(/^400 invalid_request/)
     expect(fault(await tools.attempt({ match: { spiffeId: shop, operator: 'admin' } }))).toMatch(/^400 invalid_request/)
@@ -89,7 +89,7 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
     expect(fault(await ask('getContainment', { name: `con_${'0'.repeat(32)}` }))).toBe('404 not_found')
   })
 
-  it('shows in a dry run what it would do, and changes nothing', async () => {
+  it('shows its effects in a dry run, and changes nothing', async () => {
     const { session, token } = await arrive(pod)
     await read('prod/db', token)
     await read('prod/license', token)
@@ -187,7 +187,7 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
     expect((await arrive(pod)).session).not.toBe(before.session)
   })
 
-  it('by selectors keeps every instance out that has them all, and no other', async () => {
+  it('by selectors refuses every instance that has them all, and no other', async () => {
     const other = names[19] ?? ''
     await arrive(pod)
     const match = { attestor: 'lab', selectors: { 'oidc:sub': pod } }
@@ -204,7 +204,7 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
     expect(await reasonOf(await attest(pod))).toBe('granted')
   })
 
-  it('by attestor and by SPIFFE ID takes every session, also what was read by an access token', async () => {
+  it('by attestor and by SPIFFE ID ends every session, and includes reads by an access token', async () => {
     for (const match of [{ attestor: 'lab' }, { spiffeId: shop }]) {
       const first = await arrive(pod)
       await read('prod/db', first.token)
@@ -220,7 +220,7 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
   it.each([
     ['an attestor', () => ({ attestor: 'lab' })],
     ['selectors', () => ({ attestor: 'lab', selectors: { 'oidc:sub': pod } })],
-  ])('of %s refuses what is being decided at the cut, and revokes what was granted before', async (_, matchOf) => {
+  ])('of %s refuses pending decisions at the cut, and revokes earlier grants', async (_, matchOf) => {
     const knock = async (): Promise<void> => {
       for (let refused = 0; refused < 3;) if ((await attest(pod, { accessToken: {} })).status !== 200) refused++
     }
@@ -239,7 +239,7 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
     await tools.release(id)
   })
 
-  it('since a time leaves what is older, and names the sessions that the block affects as well', async () => {
+  it('since a time spares what is older, and names the sessions that the block affects as well', async () => {
     const first = await arrive(pod)
     clock.advance(60)
     const last = await arrive(names[18] ?? '')

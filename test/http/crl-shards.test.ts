@@ -1,4 +1,4 @@
-/** Shards of CRLs, entity tags, and what two replicas say of the same key. */
+/** Shards of CRLs, entity tags, and the CRLs of one key at two replicas. */
 import { X509Certificate } from 'node:crypto'
 import { readCrl } from '@purser/sdk/checks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -69,7 +69,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
     for (const id of [rootId, 'nobody']) expect((await fetchCrl(`${id}/1`)).status).toBe(404)
   })
 
-  it('is named by certificates from the set number of revoked ones on, by the last byte of the serial number', async () => {
+  it('is named by certificates from the configured number of revoked ones on, by the last byte of the serial number', async () => {
     expect(pointOf(early)).toBe(`${base}/crl/${keyId}`)
     for (let n = 0; n < 5; n++) {
       const issued = await lab.get()
@@ -87,7 +87,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
     expect(await isListed(`${keyId}/${(shardOf(revoked.serialNumber) + 1) % 64}`, revoked)).toBe(false)
   })
 
-  it('of certificates that were issued before is in the whole CRL that they name', async () => {
+  it('is not used for certificates that were issued before, which name the whole CRL', async () => {
     expect(await verify(early, await derOf(keyId))).toContain('OK')
     await revoke(early)
     expect(await verify(early, await derOf(keyId))).toContain('certificate revoked')
@@ -105,7 +105,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
     expect(await verify(issued, await derOf(keyId))).toContain('certificate revoked')
   })
 
-  it('is not sent to a client that has it, until it lists more or a new one is due', async () => {
+  it('is not sent again to a client that has it, until it lists more or a new one is due', async () => {
     const issued = await lab.get()
     const path = pathOf(issued)
     const tag = await tagOf(path)
@@ -141,7 +141,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
     expect([response.status, response.headers.get('etag')]).toEqual([200, await tagOf(`${keyId}/0`)])
   })
 
-  it('stays as it is after other changes of policy', async () => {
+  it('stays the same after other changes of policy', async () => {
     const before = await derOf(`${keyId}/0`)
     await ask('rotateKey', { name: 'jwt' })
     expect((await derOf(`${keyId}/0`)).equals(before)).toBe(true)

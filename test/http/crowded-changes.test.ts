@@ -5,7 +5,7 @@ import { openPostgres } from '../../src/store/postgres.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
 import { type Answer, audience, startPurser } from '../support/purser.ts'
 
-/** As audit/change.ts has them. */
+/** As in audit/change.ts. */
 const maxWaiting = 500
 const maxOfOneWorkload = 50
 
@@ -86,7 +86,7 @@ async function startWorkloads() {
 
 const statusesOf = (answers: readonly Answer[]): number[] => answers.map(({ status }) => status)
 
-it('a workload that changes endlessly leaves room in the queue for operators and other workloads', async () => {
+it('a workload with endless changes leaves room in the queue for operators and other workloads', async () => {
   const { call, whileHeld, put } = await startWorkloads()
   const end = (name: string): Promise<Answer> => call('DELETE', '/api/v1/credentials/self', name)
   const refused: Answer[] = []
@@ -111,7 +111,7 @@ it('a workload that changes endlessly leaves room in the queue for operators and
   expect(statusesOf(await others)).toEqual([204, 201])
 }, 120_000)
 
-it('acknowledgements wait in no queue of changes: those of one workload are appended with what others do', async () => {
+it('acknowledgements do not wait in the queue of changes: those of one workload are appended together', async () => {
   const { call, whileHeld, put } = await startWorkloads()
   const acknowledge = (name: string): Promise<Answer> =>
     call('POST', '/api/v1/secrets/prod/db:ack', name, { version: 1 })

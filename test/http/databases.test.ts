@@ -1,4 +1,4 @@
-/** Databases as operators configure them, through the front door; their credential goes in and never comes out. */
+/** Databases as operators configure them, through the front door. No reply contains their credential. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { definitionFor, shopEntry } from '../support/leases.ts'
 import { type Ask, createAsk, entriesOf, fault, readLog } from '../support/operator.ts'

@@ -1,4 +1,4 @@
-/** `/docs`: what openapi.yaml says, as a page that runs nothing and fetches nothing. */
+/** `/docs`: openapi.yaml as a page without scripts and external resources. */
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDocsPage } from '../../src/http/docs-page.ts'
@@ -7,7 +7,7 @@ import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
 const { operations } = loadOpenApi()
 
-/** The text of an element's first occurrence, tags removed, entities back. */
+/** The text of an element's first occurrence, without tags and with decoded entities. */
 const plain = (html: string): string =>
   html
     .replaceAll(/<[^>]*>/g, '')

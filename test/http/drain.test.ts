@@ -1,4 +1,4 @@
-/** SIGTERM: whatever a client has sent by the time it learns of it is answered. */
+/** SIGTERM: every request that a client sent before it could know gets an answer. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Listener, listen } from '../../src/start/listeners.ts'
@@ -30,7 +30,7 @@ describe('a listener that is draining', () => {
     expect(slow.text()).toMatch(/^HTTP\/1\.1 200 [^]*connection: close[^]*at last$/i)
   })
 
-  it('answers requests on kept and new connections until clients can know', async () => {
+  it('answers requests on open and new connections until clients can know', async () => {
     const { url, ...leaving } = await start()
     const idleClient = await open(url)
     idleClient.socket.write(request('/'))

@@ -1,4 +1,4 @@
-/** What disabling, demoting or removing an operator ends, at two replicas, on requests and streams that are open too. */
+/** The effects of disabling, demoting or removing an operator, at two replicas, also on open requests and streams. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { account } from '../support/accounts.ts'
 import { type Reader, watch } from '../support/event-stream.ts'
@@ -38,7 +38,7 @@ describe.each(ends)('an operator who is %s', (state, end, outcome) => {
       body: { name: `${name}-${n}`, attestor: 'join', spiffeId: `spiffe://example.org/join/${name}-${n}` },
     })
 
-  it('can do nothing more at any replica within a second, and its streams end', async () => {
+  it('loses access at every replica within a second, and its streams end', async () => {
     const { token } = await account(ask, name, 'operator')
     await expect.poll(() => askReplica('whoAmI', { token }).then(fault), { timeout: 5000 }).toBe('200 ')
     expect(fault(await create(token, ask, 1))).toBe('201 ')
@@ -59,7 +59,7 @@ describe.each(ends)('an operator who is %s', (state, end, outcome) => {
 describe('a request that waits for the log while its operator is disabled', () => {
   it('changes nothing', async () => {
     const { token } = await account(ask, 'late', 'operator')
-    // The first use is recorded before.
+    // The first use of the token is recorded before.
     await ask('whoAmI', { token })
     const tx = await purser.knex.transaction()
     const [head]: { revision: string }[] = await tx('log_head').forUpdate().select('revision')

@@ -1,4 +1,7 @@
-/** Rules of HTTP that hold for every route of the list: framing, headers, methods, the order of checks, and what each answer carries. */
+/**
+ * Rules of HTTP for every route of the list: framing, headers, methods, the order of checks, and the members of each
+ * answer.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { type Route, methodsOf } from '../../src/http/route-kinds.ts'
@@ -59,7 +62,7 @@ async function isRecorded(answer: RawAnswer | undefined, reason: string): Promis
 }
 
 describe('every route', () => {
-  it.each(namedRoutes)('refuses a body in chunks, extensions and all: %s', async (_, route) => {
+  it.each(namedRoutes)('refuses a chunked body with extensions: %s', async (_, route) => {
     const head = `${lineOf(route)}\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n`
     const hidden = 'GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n'
     for (const chunks of ['0\r\n\r\n', '2;a=b\r\n{}\r\n0;c\r\n\r\n', 'zz\r\n{}\r\n0\r\n\r\n', '']) {
@@ -169,7 +172,7 @@ describe('a message that is not a request', () => {
 })
 
 describe('a request that stops', () => {
-  it('within its body is refused once, when the client closes the connection', async () => {
+  it('inside its body is refused once, when the client closes the connection', async () => {
     const { socket, text, closed } = await open(purser.url)
     socket.end(
       `POST /api/v1/bootstrap HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{`,

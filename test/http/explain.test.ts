@@ -118,7 +118,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(fault(await ask('deleteWorkload', { name: 'by-name', ifMatch: 1 }))).toBe('204 ')
   })
 
-  it('shows the resulting grant without issuing or using up anything', async () => {
+  it('shows the resulting grant without issuing or spending anything', async () => {
     const mine = await proof()
     const before = await purser.knex('session').count('* as count')
     const explained = await explain({ proof: mine })
@@ -217,7 +217,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     expect(text).not.toContain(token.split('.')[1])
   })
 
-  it('explains a join token without using it up', async () => {
+  it('explains a join token without spending a use', async () => {
     const agent = { name: 'agent', attestor: 'join', spiffeId: 'spiffe://example.org/join/agent' }
     await ask('createWorkload', { body: agent })
     const { token } = (await ask('createJoinToken', { body: { workload: 'agent' } })).body

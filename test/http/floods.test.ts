@@ -1,4 +1,7 @@
-/** Floods of strangers are refused early, and counted instead of recorded one by one (docs/architecture.md, Limits). */
+/**
+ * Floods of anonymous requests are refused early, and counted instead of recorded one by one (docs/architecture.md,
+ * Limits).
+ */
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startSummaryEntries } from '../../src/http/summary-entries.ts'

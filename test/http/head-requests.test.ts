@@ -1,4 +1,6 @@
-/** HEAD on every route of the list: it reads nothing, records no read and moves no consumer (RFC 9110 section 9.3.2). */
+/**
+ * HEAD on every route of the list: it reads nothing, records no read and moves no consumer (RFC 9110 section 9.3.2).
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Route } from '../../src/http/route-kinds.ts'
 import { createClock } from '../support/clock.ts'
@@ -13,7 +15,7 @@ let purser: TestPurser
 let pod: Pod
 let token: string
 
-/** A path that exists where a parameter may name any thing; the rest answer 404 to GET. */
+/** A path that exists, for routes whose parameter may be anything. The others answer 404 to GET. */
 const samples: Readonly<Record<string, string>> = { path: 'prod/db', name: 'shop', epoch: '1', index: '1', id: 'tok_x' }
 const pathOf = ({ path }: Pick<Route, 'path'>): string =>
   path.replaceAll(/\{([^}]+)\}/g, (_, name: string) => samples[name] ?? 'x')
@@ -62,7 +64,7 @@ describe('HEAD', () => {
     },
   )
 
-  it('is named by Allow where it is served', async () => {
+  it('is in Allow where it is served', async () => {
     const answer = await ask(purser.url, 'PUT /keys HTTP/1.1')
     expect(answer.status).toBe(405)
     expect(answer.headers.get('allow')).toBe('GET, HEAD')

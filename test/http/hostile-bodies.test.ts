@@ -68,7 +68,7 @@ describe('the content type of a body', () => {
   })
 
   it.each(['application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"'])(
-    'is taken: %s',
+    'is accepted: %s',
     async (type) => {
       expect(await post(validBody, [`Content-Type: ${type}`])).toMatchObject({
         status: 401,
@@ -96,7 +96,7 @@ describe('a body beyond its limits', () => {
     expect(text()).toContain('"too_large"')
   })
 
-  it('is refused with 411 if chunked, and the bytes behind it are no request', async () => {
+  it('is refused with 411 if chunked, and the following bytes are not read as a request', async () => {
     const chunk = `4000\r\n${'a'.repeat(0x4000)}\r\n`
     const second = 'GET /api/v1/server HTTP/1.1\r\nHost: x\r\n\r\n'
     const head = `${line}\r\nHost: x\r\n${jsonType}\r\nTransfer-Encoding: chunked\r\n\r\n`

@@ -40,7 +40,7 @@ const send = async (csr: string, more: Record<string, unknown> = {}): Promise<An
     jwts: [{ audience: ['payments'] }],
   })
 
-/** 422, one entry that names the workload and the reason, and nothing of the other part was given either. */
+/** 422, and one entry that names the workload and the reason. No other part of the request was issued. */
 async function refused(csr: string, reason: string): Promise<void> {
   const answer = await send(csr)
   expect(answer.status).toBe(422)
@@ -68,7 +68,7 @@ const indefinite = Buffer.concat([Buffer.of(0x30, 0x80), good.subarray(4), Buffe
 const longLength = Buffer.concat([Buffer.of(0x30, 0x83, 0), good.subarray(2)])
 const nested = Buffer.concat([...Array.from({ length: 4_000 }, () => Buffer.of(0x30, 0x80)), Buffer.of(5, 0)])
 
-/** By the openssl binary, as a client would. */
+/** As a client creates it, with the openssl binary. */
 const opensslCsr = (...args: string[]): string =>
   opensslOutput(['req', '-new', '-nodes', '-keyout', '/dev/null', ...args])
 
@@ -120,7 +120,7 @@ describe('a weak or foreign key', () => {
     ],
   ])('is refused: %s', (_, csr, reason) => refused(csr, reason))
 
-  /** Signed by the weak key itself: possession is proven, and so would be anyone else's. */
+  /** Signed by the weak key itself: possession is proven, and any other party could prove it too. */
   function weakCsr({ n, e, sign }: WeakRsa): string {
     const spki = rsaSpki(integer(n), integer(e))
     const info = toDer(sequence([integer(0), sequence([]), raw(spki), context(0, [])]))

@@ -44,7 +44,7 @@ describe('a path with a second spelling', () => {
   })
 
   it.each(['/API/v1/server', '/api/v1/SERVER', '/api/V1/server', '/Healthz', '/api/v1/workloads.css', '/api/v1', '/x'])(
-    'is not there: %s',
+    'is 404: %s',
     async (path) => {
       const answer = await ask(purser.url, `GET ${path} HTTP/1.1`, [bearer()])
       expect(answer).toMatchObject({ status: 404, code: 'not_found' })
@@ -58,7 +58,7 @@ describe('a path with a second spelling', () => {
     '/api/v1/workloads/keys',
     '/api/v1/workloads/a.css',
     '/metrics?x=/healthz',
-  ])('needs the same credential with an addition: %s', async (path) => {
+  ])('with an addition needs the same credential: %s', async (path) => {
     const answer = await ask(purser.url, `GET ${path} HTTP/1.1`)
     expect([400, 401]).toContain(answer.status)
     expect(['invalid_request', 'unauthenticated']).toContain(answer.code)
@@ -76,7 +76,7 @@ describe('a path with a second spelling', () => {
     }
   })
 
-  it('is not taken from a header', async () => {
+  it('is not read from a header', async () => {
     const answer = await ask(purser.url, 'GET /api/v1/server HTTP/1.1', [
       'X-Original-URL: /api/v1/workloads',
       'X-Rewrite-URL: /api/v1/workloads',
@@ -160,7 +160,7 @@ describe('a message with two readings', () => {
     ['a byte above ASCII in the path', 'GET /api/v1/s\u00e9rver HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['a NUL in the path', 'GET /api/v1/server\0 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['a header line that ends early', post(['X-A: a\nContent-Length: 2'], `{}${second}`)],
-  ])('is refused, and nothing behind it is read: %s', async (_, bytes) => {
+  ])('is refused, and the bytes after it are not read: %s', async (_, bytes) => {
     const answers = await exchange(purser.url, bytes)
     expect(answers.map((answer) => answer.status)).toEqual([400])
   })
@@ -168,12 +168,12 @@ describe('a message with two readings', () => {
   it.each([
     ['another coding', post(['Transfer-Encoding: xchunked'], `0\r\n\r\n${second}`)],
     ['a chunk size that is none', post(['Transfer-Encoding: chunked'], `0x2\r\n{}\r\n0\r\n\r\n${second}`)],
-  ])('is refused without a length, and nothing behind it is read: %s', async (_, bytes) => {
+  ])('without a length is refused, and the bytes after it are not read: %s', async (_, bytes) => {
     const answers = await exchange(purser.url, bytes)
     expect(answers.map(({ status }) => status)).toEqual([411])
   })
 
-  it('leaves no body to be read as the next request', async () => {
+  it('leaves no body that is read as the next request', async () => {
     const hidden = 'GET /api/v1/workloads HTTP/1.1\r\nHost: x\r\n\r\n'
     const first = `GET /api/v1/server HTTP/1.1\r\nHost: x\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`
     const last = 'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
@@ -192,7 +192,7 @@ describe('a message with two readings', () => {
 })
 
 describe('the caller in the log', () => {
-  it('is the address of the socket, whatever headers claim', async () => {
+  it('is the address of the socket, whatever the headers', async () => {
     const answer = await ask(purser.url, 'GET /api/v1/workloads HTTP/1.1', [
       'X-Forwarded-For: 203.0.113.9',
       'X-Real-IP: 203.0.113.9',

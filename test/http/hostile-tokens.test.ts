@@ -12,7 +12,7 @@ import { type RawAnswer, ask } from '../support/raw-http.ts'
 let purser: TestPurser
 let issuer: Issuer
 let admin: string
-/** One of each kind that works where it belongs. */
+/** A valid token of each kind. */
 const live = { access: '', svid: '', join: '', boot: '' }
 
 beforeAll(async () => {
@@ -66,7 +66,7 @@ describe('a token with one difference', () => {
   })
 
   it.each(['x', '=', '==', '.', '~', '/', '-', 'A'.repeat(43), 'A'.repeat(8_000)])(
-    'is nobody’s with more behind it: %s',
+    'is refused with more characters: %s',
     async (tail) => {
       await turnedAway(await bearing(admin + tail), 'unauthenticated')
     },

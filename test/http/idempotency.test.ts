@@ -86,7 +86,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     expect([fault(answer), answer.body.id]).toEqual(['409 already_done', body.id])
   })
 
-  it('does not show a value again that is shown once', async () => {
+  it('does not show a one-time value again', async () => {
     await ask('createWorkload', { body: workload('agent') })
     const request = { body: { workload: 'agent' }, idempotencyKey: 'k-token' }
     const first = await ask('createJoinToken', request)

@@ -1,4 +1,7 @@
-/** What clients of others need: strict OIDC discovery, the usual place of a JWKS, TLS groups, and CRLs over plain HTTP. */
+/**
+ * Requirements of third-party clients: strict OIDC discovery, the usual path of a JWKS, TLS groups, and CRLs over
+ * plain HTTP.
+ */
 import { X509Certificate } from 'node:crypto'
 import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

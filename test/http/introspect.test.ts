@@ -30,7 +30,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     expect(fault(answer)).toBe('200 ')
     return answer.body
   }
-  /** The same JWT by another hand. */
+  /** The same JWT, signed with another key. */
   const forged = (key: KeyObject | Uint8Array, header = {}, claims = {}) =>
     new SignJWT({ ...decodeJwt(credentials.jwt), ...claims })
       .setProtectedHeader({ alg: 'ES256', kid: credentials.kid, typ: 'JWT', ...header })
@@ -115,7 +115,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
     })
   })
 
-  it('answers workloads about tokens of others, and OAuth clients that send a form', async () => {
+  it('answers workloads about foreign tokens, and OAuth clients that send a form', async () => {
     const other = await lab.get()
     const form = new URLSearchParams({ token: credentials.jwt, token_type_hint: 'access_token' })
     const send = (raw: string, type = 'application/x-www-form-urlencoded') =>
@@ -171,7 +171,7 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   })
 })
 
-describe('a replica that is cut off from its database', () => {
+describe('a replica without its database', () => {
   it('answers 503 wherever a revocation might be missing, and recovers by itself', async () => {
     const purser = await startPurser({ store: 'postgres' })
     const ask = createAsk(purser)

@@ -60,7 +60,7 @@ describe('rotating keys by request', () => {
     expect(answer.text).not.toContain('wrapped')
   })
 
-  it('lists them in pages', async () => {
+  it('pages the list', async () => {
     const first = await ask('listKeys', { query: { limit: '4' } })
     const cursor = String(first.body.nextCursor)
     const rest = await ask('listKeys', { query: { limit: '4', cursor } })
@@ -88,7 +88,7 @@ describe('rotating keys by request', () => {
     expect(await stateOf(before.kid)).toBe('retiring')
   })
 
-  it('withdraws compromised JWT keys at once, the retiring and the next ones too', async () => {
+  it('withdraws compromised JWT keys at once, including the retiring and the next ones', async () => {
     const old = await lab.get()
     const sequence = (await bundleOf(purser)).spiffe_sequence
     const { created, replaced } = await rotated('jwt', { compromised: true })
@@ -116,7 +116,7 @@ describe('rotating keys by request', () => {
     expect((await crl(replaced[0]?.id ?? '')).status).toBe(200)
   })
 
-  it('withdraws a compromised issuing CA at once: its CRL, and what clients of its certificates may do', async () => {
+  it('withdraws a compromised issuing CA at once: its CRL, and the access by its certificates', async () => {
     const { created, replaced } = await rotated('ca', { compromised: true, level: 'issuing' })
     expect(replaced.length).toBeGreaterThan(0)
     for (const { id } of replaced) expect((await crl(id)).status).toBe(404)
@@ -217,7 +217,7 @@ describe('rotating keys by request', () => {
     expect((await jwksOf(purser)).length).toBe(4)
   })
 
-  it('names who rotated and why', async () => {
+  it('records the operator and the reason of a rotation', async () => {
     const answer = await rotate('keyring', {}, { reason: 'incident 42' })
     expect(await entryOf(purser, answer)).toMatchObject({
       action: 'key.rewrap',

@@ -1,4 +1,4 @@
-/** What bounds leases: how many a session has, and that nothing at a target is touched while the log is closed. */
+/** The bounds of leases: their number per session, and no change at a target while the log is closed. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Shop, rolesAt, startShop } from '../support/leases.ts'
 import { fault } from '../support/operator.ts'
@@ -18,7 +18,7 @@ describe('leases', () => {
   const isGone = async (username: string): Promise<boolean> => !(await rolesAt(target)).includes(username)
 
   it('are limited for each session until one has ended', async () => {
-    // The same proof is the same instance, as a pod's token is through all its restarts.
+    // The same proof is the same instance, like a pod's token through all its restarts.
     const again = { proof: { kind: 'jwt', token: await shop.issuer.token({ sub: 'shop' }) }, databases: ['orders'] }
     const { body } = await shop.attest(again)
     const session = (body['session'] as { id: string }).id

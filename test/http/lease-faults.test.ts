@@ -1,4 +1,4 @@
-/** A process or server fails at each step: what remains is a lease in a defined state, and no unknown role. */
+/** A process or server fails at each step. The result is a lease in a defined state, and no unknown role. */
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withConnection } from '../../src/secrets/databases/connect.ts'
@@ -24,7 +24,7 @@ describe('leases, when something fails', () => {
 
   const settle = () => shop.purser.runJobs()
   const knex = () => shop.purser.knex
-  /** The search for orphans comes once a minute; now it is due. */
+  /** The search for orphans runs once a minute; this makes it due. */
   const sweepOrphans = async () => {
     await knex()('job_state').where({ name: 'orphan-roles' }).delete()
     await settle()
@@ -149,7 +149,7 @@ describe('leases, when something fails', () => {
         await shop.purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'another' }))
       },
     ],
-  ])('drops what a replica left that died %s', async (_, leave) => {
+  ])('drops roles of a replica that died %s', async (_, leave) => {
     await leave()
     await settle()
     expect(await openLeases()).toEqual([])

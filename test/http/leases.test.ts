@@ -1,4 +1,4 @@
-/** Roles of their own for sessions, at a real Postgres: given out, renewed, ended, and gone whatever went wrong. */
+/** Roles of their own for sessions, at a real Postgres: issued, renewed, ended, and dropped after every fault. */
 import { verifyReceipt } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ageEntries } from '../support/age-entries.ts'
@@ -150,7 +150,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     expect(await isDropped(role.username)).toBe(true)
   })
 
-  it('keep their database in place, so that no role is looked for elsewhere', async () => {
+  it('keep their database from being replaced, so that no role is searched elsewhere', async () => {
     const { role } = await shop.arrive()
     const replace = async (more: object) => {
       const { body } = await admin('GET', '/api/v1/databases/orders')

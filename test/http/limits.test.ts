@@ -18,7 +18,7 @@ function limited(workers = 1, change: Partial<typeof numbers> = {}) {
   return { limits, pass: (ms: number) => void (time += ms) }
 }
 
-/** How many of `tries` are let through. */
+/** The number of allowed requests among `tries`. */
 const countAllowed = (tries: number, take: () => { ok: boolean }): number =>
   Array.from({ length: tries }, take).filter((v) => v.ok).length
 
@@ -105,7 +105,7 @@ describe('proofs at one attestor', () => {
     expect(countAllowed(10, () => present(object, stranger, 'failed'))).toBe(10)
   })
 
-  test('under way count until they are verified', () => {
+  test('in progress count until they are verified', () => {
     const object = limited(1, roomy)
     const admissions = Array.from({ length: 50 }, () =>
       object.limits.admitProof({ attestor: 'prod', address: stranger }),
@@ -126,7 +126,7 @@ describe('proofs at one attestor', () => {
     expect(countAllowed(1_000, presentUnregistered)).toBe(20)
   })
 
-  test('cannot collide with the names of others', () => {
+  test('cannot collide with other names', () => {
     const object = limited(1, roomy)
     for (let n = 0; n < 1_000; n++) present(object, stranger, 'failed', 'a')
     expect(present(object, stranger, 'proven', `a","${stranger}`)).toEqual({ ok: true })

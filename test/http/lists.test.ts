@@ -63,7 +63,7 @@ describe('lists', () => {
     expect(await get('managedBy=git:shop&managedBy=git:ops')).toBe('400 invalid_request /query/managedBy')
   })
 
-  it('show everything once, in pages of any size, ordered by name', async () => {
+  it('show every row once, in pages of any size, ordered by name', async () => {
     for (const limit of ['1', '7', '25', '200']) expect(await all({ limit })).toEqual(names)
     expect((await page({})).items).toHaveLength(25)
     expect((await page({ limit: '25' })).nextCursor).toBeNull()

@@ -1,4 +1,7 @@
-/** Anyone's view of the log: every tile of every size leads to the signed root, by a computation that shares no code with it. */
+/**
+ * The public view of the log: every tile of every size leads to the signed root, by a computation that shares no code
+ * with it.
+ */
 import { createHash } from 'node:crypto'
 import { openCheckpoint } from '@purser/sdk/verify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -9,7 +12,7 @@ import { frontDoorStores } from '../support/stores.ts'
 
 const sha256 = (...parts: Buffer[]) => createHash('sha256').update(Buffer.concat(parts)).digest()
 
-/** RFC 6962 section 2.1, as it is written there. */
+/** RFC 6962 section 2.1, word for word. */
 function root(leaves: Buffer[]): Buffer {
   if (leaves.length === 0) return sha256()
   if (leaves.length === 1) return leaves[0] as Buffer

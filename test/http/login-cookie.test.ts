@@ -1,4 +1,4 @@
-/** The session cookie of a browser: which requests it counts in. */
+/** The session cookie of a browser, and the requests that accept it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { accountWithPassword, logIn, password } from '../support/logins.ts'
 import { type Ask, createAsk, entriesOf, fault } from '../support/operator.ts'
@@ -45,7 +45,7 @@ describe('the cookie', () => {
     expect(answer.headers.get('cache-control')).toBe('no-store')
   })
 
-  it('is another one at each login, whatever cookie the browser sends', async () => {
+  it('is new at each login, whatever cookie the browser sends', async () => {
     const answer = await logIn(purser, { operator: 'ada', password, cookie: true }, { headers: { cookie } })
     expect(answer.status).toBe(201)
     expect(answer.headers.get('set-cookie')).not.toContain(cookie)
@@ -68,7 +68,7 @@ describe('the cookie', () => {
     ['another host of the site', () => ({ 'sec-fetch-site': 'same-site' }), '403 forbidden'],
     ['another origin', () => ({ origin: 'https://evil.example' }), '403 forbidden'],
     ['an opaque origin', () => ({ origin: 'null' }), '403 forbidden'],
-  ])('reads for %s', async (_, headers, expected) => {
+  ])('allows reads for %s', async (_, headers, expected) => {
     expect(fault(await get(headers()))).toBe(expected)
   })
 
@@ -92,7 +92,7 @@ describe('the cookie', () => {
     ['an opaque origin', () => ({ ...csrf, origin: 'null', 'sec-fetch-site': 'same-origin' }), '403 forbidden'],
     ['nobody known', () => csrf, '403 forbidden'],
     ['another value', () => ({ 'purser-csrf': '0', 'sec-fetch-site': 'same-origin' }), '403 forbidden'],
-  ])('changes something for %s', async (_, headers, expected) => {
+  ])('allows changes for %s', async (_, headers, expected) => {
     const before = await purser.knex('operator').count()
     const answer = await create(headers())
     expect(fault(answer)).toBe(expected)
@@ -119,11 +119,11 @@ describe('the cookie', () => {
     ['cut', () => cookie.slice(0, -1), '401 unauthenticated'],
     ['empty', () => '__Host-purser=', '401 unauthenticated'],
     ['with a token of another kind', () => cookie.replace('_api_', '_at_'), '401 token_type'],
-  ])('is refused where it is there %s', async (_, value, expected) => {
+  ])('is refused when it is present %s', async (_, value, expected) => {
     expect(fault(await get({ cookie: value() }))).toBe(expected)
   })
 
-  it('counts beside other cookies', async () => {
+  it('is read among other cookies', async () => {
     expect(fault(await get({ cookie: `a=b; ${cookie};c=d` }))).toBe('200 ')
   })
 
@@ -135,7 +135,7 @@ describe('the cookie', () => {
     }
   })
 
-  it('is no bootstrap token', async () => {
+  it('is not accepted as a bootstrap token', async () => {
     const headers = { cookie, 'purser-csrf': '1', 'sec-fetch-site': 'same-origin' }
     expect(fault(await purser.call('POST', '/api/v1/bootstrap', undefined, { headers }))).toBe('401 unauthenticated')
   })

@@ -1,10 +1,10 @@
-/** Limits of logins: by address, by name, and by the hashes that run at once; and who they cannot lock out. */
+/** Limits of logins: by address, by name, and by concurrent hashes; and that they lock out no operator. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { accountWithPassword, anyAddress, logIn, password, seen } from '../support/logins.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
-/** The hashes that run now, and the most that ran at once. */
+/** The hashes that run now, and the highest number at once. */
 const hashes = vi.hoisted(() => ({ running: 0, max: 0, count: 0, instant: false }))
 vi.mock('argon2', async (importOriginal) => {
   const { default: argon2 } = await importOriginal<{ default: typeof import('argon2') }>()
@@ -64,11 +64,11 @@ describe('guesses of a password', () => {
     expect(outcomesOf(guesses)).toEqual(outcomesOf(real))
   })
 
-  it('count for one address of an IPv6 network', async () => {
+  it('count for all addresses of an IPv6 network', async () => {
     expect(statuses(await guess('ada', 11, (n) => `2001:db8:1:2::${n + 1}`))).toEqual([...times(10, 401), 429])
   })
 
-  it('do not count where they succeed', async () => {
+  it('do not count when they succeed', async () => {
     hashes.instant = false
     const answers: Answer[] = []
     for (let n = 0; n < 12; n++) answers.push(await logIn(purser, { operator: 'ada', password }, { from: '192.0.2.1' }))
@@ -109,7 +109,7 @@ describe('guesses of a password', () => {
 })
 
 describe('500 logins at once', () => {
-  it('run two hashes at a time, are refused beyond a queue, and leave others their turn', async () => {
+  it('run two hashes at a time, are refused beyond a queue, and do not delay other requests', async () => {
     hashes.instant = false
     const before = process.memoryUsage().rss
     const flood = Array.from({ length: 500 }, (_, n) =>

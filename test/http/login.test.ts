@@ -1,4 +1,4 @@
-/** Logins with a password: what is refused, what ends a session, at two replicas. */
+/** Logins with a password: what is refused, and what ends a session, at two replicas. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { account, entryFor, stored, tokenFor } from '../support/accounts.ts'
 import { accountWithPassword, anyAddress, logIn, password, seen, sessionOf } from '../support/logins.ts'
@@ -74,7 +74,7 @@ describe('a login', () => {
     expect(await stored(purser)).toEqual(before)
   })
 
-  it('gives a new token for each session, with the role of the operator, and is in the log', async () => {
+  it('gets a new token for each session, with the role of the operator, and is in the log', async () => {
     const first = await logIn(purser, { operator: 'ada', password })
     expect(first.body).toMatchObject({ operator: 'ada', role: 'operator', login: true })
     const second = await logIn(purser, { operator: 'ada', password, lifetimeSeconds: 60 })
@@ -103,7 +103,7 @@ describe('a login', () => {
     expect(answer.status).toBe(201)
   })
 
-  it('hashes again where the parameters have changed', async () => {
+  it('hashes again when the parameters have changed', async () => {
     const argon2 = (await import('argon2')).default
     await accountWithPassword(ask, 'veteran', 'operator')
     const hash = await argon2.hash(password, { memoryCost: 8192, timeCost: 2, parallelism: 1 })
@@ -188,7 +188,7 @@ describe('a session', () => {
     expect(fault(await ask('replaceToken', { name: String(body['tokenId']), token }))).toBe('409 conflict')
   })
 
-  it('is none for an API token that logs out', async () => {
+  it('is not involved when an API token logs out', async () => {
     const { token } = await tokenFor(ask, 'ada')
     expect(fault(await ask('logout', { token }))).toBe('401 token_type')
     expect(fault(await ask('whoAmI', { token }))).toBe('200 ')
@@ -231,7 +231,7 @@ describe('a password', () => {
     await sessionOf(purser, 'ada')
   })
 
-  it('of another is set by admins alone', async () => {
+  it('of another operator is set only by admins', async () => {
     const { token } = await account(ask, 'plain', 'operator')
     const answer = await ask('setOperatorPassword', { name: 'ada', token, body: { password: other } })
     expect(fault(answer)).toBe('403 forbidden')

@@ -1,4 +1,4 @@
-/** A list of secrets costs what its caller may see and the page shows, not what there is: others are answered meanwhile. */
+/** The cost of a list of secrets depends on the caller's grant and the page, not on the number of secrets. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
 import { createPods } from '../support/consumers.ts'
@@ -43,7 +43,7 @@ describe('GET /api/v1/secrets', () => {
     return paths
   }
 
-  it.each(['limit=1', 'limit=2', 'limit=3', 'limit=100'])('shows all that is granted, in order: %s', async (query) => {
+  it.each(['limit=1', 'limit=2', 'limit=3', 'limit=100'])('shows all granted secrets, in order: %s', async (query) => {
     const granted = ['prod/a/one', 'prod/b/one', 'prod/exact', 'test/a/one', 'test/deep/er/x']
     expect(await listAll(token, query)).toEqual(granted)
     expect(await listAll(purser.admin, query)).toEqual(paths)

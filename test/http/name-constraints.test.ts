@@ -1,4 +1,4 @@
-/** A CA that is limited by name (RFC 5280 section 4.2.1.10), and what OpenSSL makes of leaves inside and outside. */
+/** A CA with name constraints (RFC 5280 section 4.2.1.10), and OpenSSL's verdict on leaves inside and outside. */
 import { generateKeyPairSync } from 'node:crypto'
 import { type Server, connect, createServer } from 'node:tls'
 import { createCsr } from '@purser/sdk/csr'
@@ -98,7 +98,7 @@ describe('a leaf outside', () => {
     expect([ok, output]).toEqual([false, expect.stringContaining('permitted subtree violation')])
   })
 
-  it('is refused for its name alone', async () => {
+  it('is refused only for its name', async () => {
     expect(verify(await forged('example.org', ['web.lab']))).toMatchObject({ ok: true })
   })
 
@@ -125,7 +125,7 @@ describe('a leaf inside', () => {
     expect([permittedIn(issuing), permittedIn(purser.roots)]).toEqual([ownNames, ownNames])
   })
 
-  it('is a caller over mTLS, of Purser under all its names and of another workload', async () => {
+  it('is a caller over mTLS, at Purser under all its names and at another workload', async () => {
     const [client, web] = [await attest(purser, issuer), await attest(purser, issuer)]
     expect((await selfOf(purser, client)).status).toBe(200)
     const { port } = new URL(purser.url)

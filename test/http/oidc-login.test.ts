@@ -1,4 +1,4 @@
-/** Logins of operators at a real OpenID provider: what gives a session, and every token that must not. */
+/** Logins of operators at a real OpenID provider: valid ones, and every token that must be refused. */
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Writable } from 'node:stream'
@@ -59,7 +59,7 @@ async function newNonce(): Promise<{ nonce: string; verifier: string }> {
   return { nonce: String(body['nonce']), verifier }
 }
 
-/** An ID token for which a person logged in. */
+/** The ID token of a person's login. */
 async function idTokenOf(person: string, nonce: string, clientId = 'purser-cli', at = provider): Promise<string> {
   const { issuer, caPem } = at
   const client = await createClient({ issuer, caPem, clientId, scopes: ['openid', 'profile', 'groups'] })
@@ -82,7 +82,7 @@ async function logIn(person: string): Promise<Answer> {
   return present(await idTokenOf(person, nonce), verifier)
 }
 
-/** The refusal says nothing, nothing changed, and the log has the reason. */
+/** The refusal has no detail, nothing changed, and the log has the reason. */
 async function isRefused(attempt: () => Promise<Answer>, detail: object): Promise<void> {
   const before = await stored(purser)
   const answer = await attempt()
@@ -92,7 +92,7 @@ async function isRefused(attempt: () => Promise<Answer>, detail: object): Promis
 }
 
 describe('a login', () => {
-  it('gives the role of the mapping, as far as that of the operator allows', async () => {
+  it('gets the role of the mapping, limited by that of the operator', async () => {
     const answer = await logIn('ada')
     expect(answer.body).toMatchObject({ operator: 'ada', role: 'operator', login: true })
     const token = String(answer.body['token'])

@@ -27,7 +27,7 @@ const operations = Object.entries(at(document, 'paths')).flatMap(([path, item]) 
     }),
 )
 
-/** Each schema of a request and where it is, applicators included. */
+/** Each schema of a request with its position, applicators included. */
 function* schemasIn(schema: Node, path: string): Generator<{ schema: Node; path: string }> {
   yield { schema, path }
   for (const word of ['items', 'additionalProperties', 'propertyNames']) {
@@ -180,7 +180,7 @@ describe('openapi.yaml', () => {
     expect(new Set(operations.map((operation) => operation.id)).size).toBe(operations.length)
   })
 
-  it('has no members without a value and no schemas that are plain words', () => {
+  it('has neither members without a value nor schemas that are plain words', () => {
     const empty: string[] = []
     walk(raw, (value, path) => {
       if (value === null || value === '') empty.push(path)
@@ -240,7 +240,7 @@ describe('openapi.yaml', () => {
     expect(declared.map((node) => `{${String(node['name'])}}`).sort()).toEqual((path.match(/\{[^}]+\}/g) ?? []).sort())
   })
 
-  it('accepts If-Match where PUT or DELETE writes a versioned resource, and Idempotency-Key where POST creates one', () => {
+  it('accepts If-Match when PUT or DELETE writes a versioned resource, and Idempotency-Key when POST creates one', () => {
     const taking = (header: string): string[] =>
       operations
         .filter((operation) => operation.parameters.some((parameter) => parameter['name'] === header))

@@ -48,7 +48,7 @@ describe('bodies', () => {
     })
   })
 
-  it('repairs nothing: a number in a string, null, a value instead of a list', () => {
+  it('converts nothing: a number in a string, null, a value instead of a list', () => {
     expect(
       faults('issueCredentials', {
         proof,
@@ -72,7 +72,7 @@ describe('bodies', () => {
     [{ kind: 'jwt', token: '' }, { '/proof/token': 'must not be empty' }],
     [{ kind: 'x509', token: 'x' }, { '/proof/token': 'is not known here' }],
     [{ kind: 'join-token', token: 'purser_at_x' }, { '/proof/token': 'must be a join token, purser_join_…' }],
-  ])('reports the errors of the kind of proof that was meant: %j', (invalidProof, expected) => {
+  ])('reports the errors of the chosen kind of proof: %j', (invalidProof, expected) => {
     expect(faults('issueCredentials', { proof: invalidProof })).toEqual(expected)
   })
 
@@ -154,7 +154,7 @@ describe('bodies', () => {
     })
   })
 
-  it('points at the selector that is wrong, and at its name', () => {
+  it('points at the invalid selector, and at its name', () => {
     const match: unknown = JSON.parse('{"k8s:ns":[],"k8s:sa":true,"k8s:node":["a",1],"no colon":"x","__proto__":"x"}')
     expect(faults('createWorkload', { ...workload, match })).toEqual({
       '/match/k8s:ns': 'must have at least 1 item',
@@ -356,7 +356,7 @@ describe('parameters', () => {
     expect(problems).toEqual([expect.objectContaining({ pointer: '/header/If-Match' })])
   })
 
-  it('reads a reason in UTF-8, which Node hands over as Latin-1, and refuses control characters', () => {
+  it('reads a reason in UTF-8, which Node decodes as Latin-1, and refuses control characters', () => {
     const reason = (text: string) =>
       api.operation('disableWorkload').validateParams({ path: { name: 'web' }, headers: { 'purser-reason': text } })
     expect(reason(Buffer.from('clé volée').toString('latin1')).values?.reason).toBe('clé volée')
@@ -395,7 +395,7 @@ describe('parameters', () => {
   })
 })
 
-describe('replies, in tests', () => {
+describe('the validation of replies in tests', () => {
   it('finds a missing and an unlisted member', () => {
     const reply = { operator: 'admin', tokenId: 'tok_1', token: 'x', expiresAt: '2026-11-24T23:05:00Z' }
     expect(validateReply('bootstrap', 200, reply)).toEqual([])
@@ -465,7 +465,7 @@ describe('loading', () => {
     expect(() => load(text)).toThrow(message)
   })
 
-  it('says where it looked for a missing file, and refuses an operation that does not exist', () => {
+  it('names the searched places of a missing file, and refuses an operation that does not exist', () => {
     expect(() => readOpenApi(join(folder, 'none.yaml'))).toThrow(/none\.yaml/)
     expect(() => load('paths: {}').operation('bootstrap')).toThrow(/no operation bootstrap/)
   })

@@ -1,4 +1,4 @@
-/** Operators of a database of the released version, and what its servers see while they run beside this one. */
+/** Operators in a database of the released version, and the behaviour of its servers beside this one. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Migration, migrations } from '../../migrations/index.ts'
@@ -9,7 +9,7 @@ import { describeBothStores } from '../support/database.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 
-/** As the released version inserts it: it knows no further columns. */
+/** As the released version inserts it, which knows no further columns. */
 function releasedRow(operator: string, role: string, minutesAgo = 1) {
   const { id, hash, token } = newToken('api', randomBytes)
   const created_at = new Date(Date.now() - minutesAgo * 60_000)
@@ -64,7 +64,7 @@ describe('beside servers of the released version', () => {
   const roleOf = async (id: string): Promise<unknown> =>
     (await purser.knex('api_token').where({ id }).first('role')).role
 
-  /** As the exchange of a bootstrap token by such a server does it. */
+  /** As such a server exchanges a bootstrap token. */
   async function insertAsReleased(operator: string) {
     const { token, row } = releasedRow(operator, 'admin')
     await purser.knex.transaction(async (tx) => {
@@ -82,7 +82,7 @@ describe('beside servers of the released version', () => {
     await expect.poll(() => ask('whoAmI', { token }).then(fault), { timeout: 1000 }).toBe('200 ')
   })
 
-  it('accepts it also where this server has removed the operator admin, who is then a new one', async () => {
+  it('accepts it also when this server has removed the operator admin, which is then a new one', async () => {
     const other = await account(ask, 'eve', 'admin')
     const first = (await ask('getOperator', { name: 'admin' })).body
     expect(fault(await ask('deleteOperator', { name: 'admin', ifMatch: 1, token: other.token }))).toBe('204 ')
@@ -95,7 +95,7 @@ describe('beside servers of the released version', () => {
     ask = createAsk(purser)
   })
 
-  it('lets them accept no token that they cannot judge', async () => {
+  it('lets them accept only tokens that they can judge', async () => {
     const plain = await account(ask, 'ada', 'operator')
     const limited = await tokenFor(ask, 'ada', { routes: ['GET /api/v1/workloads'] })
     expect([await roleOf(plain.id), await roleOf(limited.id)]).toEqual(['operator', 'none'])

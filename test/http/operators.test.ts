@@ -1,4 +1,4 @@
-/** Operators as accounts: their life, the names that they may have, and the last admin. */
+/** Operators as accounts: their life cycle, their names, and the last admin. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { account, entryFor, stored, tokenFor } from '../support/accounts.ts'
 import { type Ask, createAsk, entriesOf, fault } from '../support/operator.ts'
@@ -79,7 +79,7 @@ describe.each(frontDoorStores)('operators (%s)', (store) => {
     expect(again.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
   })
 
-  it('start anew under a name that was used before: no earlier token works', async () => {
+  it('start anew under a reused name: no earlier token works', async () => {
     const { token } = await account(ask, 'dan', 'operator')
     expect(fault(await ask('whoAmI', { token }))).toBe('200 ')
     await ask('deleteOperator', { name: 'dan', ifMatch: 1 })
@@ -195,7 +195,7 @@ describe('the last admin', () => {
     expect(fault(await ask('whoAmI'))).toBe('401 unauthenticated')
   })
 
-  it('may go once another one has a token', async () => {
+  it('may be removed once another one has a token', async () => {
     const { token } = await account(ask, 'eve', 'admin')
     expect(fault(await ask('disableOperator', { name: 'admin' }))).toBe('200 ')
     expect(fault(await ask('whoAmI'))).toBe('401 unauthenticated')
@@ -204,7 +204,7 @@ describe('the last admin', () => {
     expect(fault(await ask('whoAmI'))).toBe('200 ')
   })
 
-  it('is kept when two admins remove each other at the same time', async () => {
+  it('stays when two admins remove each other at the same time', async () => {
     const { token } = await account(ask, 'eve', 'admin')
     const answers = await Promise.all([
       ask('disableOperator', { name: 'eve' }),

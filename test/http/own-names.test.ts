@@ -1,4 +1,4 @@
-/** What the configuration calls Purser's own after an entry was written, which granted it then. */
+/** Names that the configuration reserves for Purser after an entry was written, which granted them then. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { entryOf, fault } from '../support/operator.ts'

@@ -52,7 +52,7 @@ describe('a query', () => {
     expect(Object.hasOwn(Object.prototype, '1')).toBe(false)
   })
 
-  it('reads what URLSearchParams writes', () => {
+  it('round-trips with URLSearchParams', () => {
     const text = fc.string({ unit: 'grapheme' })
     fc.assert(
       fc.property(fc.array(fc.tuple(text, text)), (pairs) => {

@@ -1,4 +1,7 @@
-/** Every read of an operator has an entry, and none of a workload has. A stolen API token cannot look around unseen. */
+/**
+ * Every read of an operator has an entry, and no read of a workload has one. A stolen API token cannot read
+ * unrecorded.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Route } from '../../src/http/route-kinds.ts'
 import { type Lab, createLab } from '../support/lab.ts'
@@ -52,7 +55,7 @@ describe('a read of an operator', () => {
     expect(JSON.stringify(entry)).not.toMatch(/limit|cursor/)
   })
 
-  it('is found by the path of the secret that it looked at', async () => {
+  it('is found by the path of its secret', async () => {
     const { body } = await purser.asAdmin('GET', '/api/v1/audit/entries?path=lab/web/key&action=secret.inspect')
     expect(body.items).toHaveLength(2)
   })

@@ -189,7 +189,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     expect(again.problems).toEqual(report.problems)
   })
 
-  it('shows by its index a text that no redaction removed', async () => {
+  it('shows by its index a text that was removed without a redaction', async () => {
     await asOwner(empty(to - 1))
     const report = await verifyExport(await exported(), { vkeys: purser.vkeys })
     expect(report.problems.map(({ code, index }) => `${code} ${index}`)).toEqual([

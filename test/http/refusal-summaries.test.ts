@@ -40,7 +40,7 @@ test('a refusal of a rate limit is only counted', () => {
   expect(dueSummaries({ all: true })).toMatchObject([{ reason: 'rate_limited', addressPrefix: 'unknown', count: 1 }])
 })
 
-test('requests for unknown paths are only counted, since every scanner makes them', () => {
+test('requests for unknown paths are only counted, because every scanner sends them', () => {
   const { noteRefusal, dueSummaries } = createTestSummaries()
   for (const reason of ['not_found', 'method_not_allowed'] as const) {
     expect(noteRefusal({ reason, address: '198.51.100.9' })).toBe('summarise')

@@ -1,4 +1,4 @@
-/** Input of which two readers could see different values is refused; so is a cursor in other hands. */
+/** Input that two readers could read differently is refused, and so is a foreign cursor. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ageEntries } from '../support/age-entries.ts'
 import { createIssuer, registerLab } from '../support/issuer.ts'
@@ -51,7 +51,7 @@ describe('a number', () => {
   )
 })
 
-it('a problem carries at most 20 errors, however much is wrong', async () => {
+it('a problem has at most 20 errors', async () => {
   const unknown = Array.from({ length: 40 }, (_, n) => `x${n}=1`).join('&')
   const twice = 'limit=1&limit=2&cursor=a&cursor=b&prefix=a&prefix=b'
   const { status, body } = await admin('GET', `/api/v1/secrets?${twice}&${unknown}`)
@@ -77,7 +77,7 @@ describe('the audit search', () => {
     expect((await admin('GET', '/api/v1/audit/entries?action=to.string')).status).toBe(422)
   })
 
-  it('finds an operator by name and by the form in the history of a secret', async () => {
+  it('finds an operator by name and by its form in the history of a secret', async () => {
     const [plain, prefixed] = [
       await entries('actor=admin&action=secret.put'),
       await entries('actor=operator:admin&action=secret.put'),

@@ -1,4 +1,4 @@
-/** A workload entry that is given another SPIFFE ID: what its sessions are then, and whose they are. */
+/** Sessions of a workload entry whose SPIFFE ID changes. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault } from '../support/operator.ts'
@@ -7,7 +7,7 @@ import { type Svid, newRequest, renew, selfOf, svidOf } from '../support/svid.ts
 
 const [web, shop] = ['spiffe://example.org/lab/web', 'spiffe://example.org/lab/shop']
 
-describe('sessions of an entry that is given another SPIFFE ID', () => {
+describe('sessions of an entry whose SPIFFE ID changes', () => {
   let purser: TestPurser
   let ask: Ask
   let issuer: Issuer

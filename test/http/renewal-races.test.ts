@@ -1,5 +1,5 @@
 /**
- * A certificate is revoked while a renewal by it waits for the log: at every replica, no entry after the revocation's
+ * A certificate is revoked while a renewal by it waits for the log. At every replica, no entry after the revocation's
  * index was decided without it, though the renewal was decided before (docs/architecture.md, Freshness).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -24,7 +24,7 @@ afterAll(async () => {
   await purser.stop()
 })
 
-/** Whether the log has the entry of the first request before that of the second. */
+/** Whether the entry of the first request precedes that of the second. */
 async function areRecordedInOrder(requests: readonly [Answer, Answer]): Promise<boolean> {
   const requestIds = (await readLog(purser)).map((entry) => entry.requestId)
   const [first = -1, second = -1] = requests.map(({ headers }) =>
@@ -46,7 +46,7 @@ const requests = [
 ] as const
 
 describe.each(requests)('a renewal that asks for %s while its certificate', (_, more) => {
-  /** A renewal that is recorded first was decided rightly: an append of the server itself waited in its place. */
+  /** A renewal that is recorded first was decided correctly: an append of the server itself waited in its place. */
   const meanwhile = async (
     end: (client: Svid) => Promise<Answer>,
     undo?: () => Promise<Answer>,
@@ -89,7 +89,7 @@ describe.each(requests)('a renewal that asks for %s while its certificate', (_, 
     expect(fault(renewal)).toBe(refusal)
   })
 
-  it('stays valid succeeds, whatever else was changed', async () => {
+  it('stays valid succeeds, despite other changes', async () => {
     const other = await attest(purser, issuer)
     const [, renewal] = await meanwhile(() =>
       purser.asAdmin('POST', '/api/v1/revocations', { serialNumber: other.serialNumber }),

@@ -40,12 +40,12 @@ async function renewed(client: Svid, at?: TestPurser): Promise<Svid> {
 
 const self = async (client: Svid): Promise<number> => (await selfOf(purser, client)).status
 
-/** As if every serial number had been spent a minute ago. */
+/** Ages every spent serial number by a minute. */
 const aMinuteLater = () =>
   purser.knex('claim').update({ claimed_at: purser.knex.raw(`claimed_at - interval '61 seconds'`) })
 
 const refusal = '401 attestation_failed'
-/** One request may be two entries: the session's end, and the refusal. */
+/** One request may have two entries: the end of the session, and the refusal. */
 const refusalOf = async ({ headers }: Answer) =>
   (await entriesOf(purser, headers.get('purser-request-id'))).find((entry) => entry.outcome === 'refused')
 const reasonOf = async (answer: Answer): Promise<unknown> => (await refusalOf(answer))?.reason
@@ -91,7 +91,7 @@ describe('a proof of kind x509', () => {
       grants: { x509: {} },
     })
     const first = await attest()
-    // Without a name the proof of the orchestrator is refused now, and the certificate's is not.
+    // Without a name the proof of the orchestrator is refused now, and that of the certificate is not.
     expect((await renew(first, {})).body).toMatchObject({ spiffeId: 'spiffe://example.org/lab/web' })
     expect(fault(await renew(first, { workload: 'twin' }))).toBe(refusal)
     expect(fault(await renew(first, { attestor: 'join' }))).toBe(refusal)
@@ -102,7 +102,7 @@ describe('a proof of kind x509', () => {
 })
 
 describe('a serial number', () => {
-  it('may be used again with the same key for a minute, since replies get lost; later use ends the session', async () => {
+  it('may be used again with the same key for a minute, because replies get lost; later use ends the session', async () => {
     const first = await attest()
     const request = newRequest()
     const again = { x509: { csr: request.csr } }
@@ -114,7 +114,7 @@ describe('a serial number', () => {
     expect(await Promise.all([first, ...svids].map(self))).toEqual([401, 401, 401])
   })
 
-  it('that is renewed with two keys ends the session, and the log says why', async () => {
+  it('that is renewed with two keys ends the session, and the log has the reason', async () => {
     const token = await issuer.token()
     const owner = await attest(token)
     const stolen = { ...owner }
@@ -136,7 +136,7 @@ describe('a serial number', () => {
     expect(ended?.revoked?.serialNumbers?.toSorted()).toEqual([owner.serialNumber, next.serialNumber].toSorted())
     expect(await self(next)).toBe(401)
     expect(fault(await renew(next, {}))).toBe(refusal)
-    // A workload that the orchestrator vouches for comes back, as another session.
+    // A workload with a proof of the orchestrator returns with another session.
     const back = await attest(token)
     expect(back.session).not.toBe(owner.session)
     expect(await self(back)).toBe(200)
@@ -166,7 +166,7 @@ describe('a serial number', () => {
 })
 
 describe('renewal ends', () => {
-  /** On a connection that is kept over it all. */
+  /** On one open connection. */
   async function throughOneConnection(end: (svid: Svid) => Promise<unknown>): Promise<[Answer, Answer]> {
     const client = await attest()
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -210,7 +210,7 @@ describe('renewal ends', () => {
     expect(await reasonOf(after)).toBe('session_ended')
   })
 
-  it('when the session was ended by its holder', async () => {
+  it('when its holder ended the session', async () => {
     const [before, after] = await throughOneConnection((client) =>
       purser.call('DELETE', '/api/v1/credentials/self', undefined, { client }),
     )

@@ -1,7 +1,7 @@
 /**
- * A proof that is taken once, presented again with the same key while the reply may be lost: an observer of the request
- * can do that too. So a repeat gets the certificate alone, which is of no use without the key; the key gets the rest
- * over mTLS. And a request that is refused for a spent proof or certificate creates no database role.
+ * A single-use proof, presented again with the same key while the reply may be lost. An observer of the request can
+ * do that too. So a repeat gets only the certificate, which is useless without the key; the key gets the rest over
+ * mTLS. A request that is refused for a spent proof or certificate creates no database role.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
@@ -18,7 +18,7 @@ const grants = {
   secrets: [{ paths: ['lab/token'], actions: ['read'] }],
   databases: ['orders'],
 }
-/** What does not depend on the key that is certified. */
+/** The parts that do not depend on the certified key. */
 const unbound = {
   jwts: [{ audience: ['payments'] }],
   secrets: ['lab/token'],
@@ -62,7 +62,7 @@ const present = (proof: Proof, csr: string, more: object = unbound): Promise<Ans
   purser.call('POST', '/api/v1/credentials', { proof, x509: { csr }, ...more })
 const partsOf = ({ body }: Answer): string[] => unboundParts.filter((part) => part in body)
 const statements = (): number => target.log().split('create role').length
-/** As if every claim had been made a minute ago. */
+/** Ages every claim by a minute. */
 const aMinuteLater = () =>
   purser.knex('claim').update({ claimed_at: purser.knex.raw(`claimed_at - interval '61 seconds'`) })
 

@@ -1,4 +1,4 @@
-/** Revocations that cover the same things at the same time, at two replicas of one Postgres. */
+/** Revocations of the same credentials at the same time, at two replicas of one Postgres. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { waiters } from '../support/head-lock.ts'
 import { type Lab, createLab } from '../support/lab.ts'
@@ -19,7 +19,7 @@ afterAll(async () => {
   await purser.stop()
 })
 
-/** How often Postgres has ended one of two transactions that waited for each other. */
+/** The number of deadlocks that Postgres has resolved. */
 async function deadlocks(): Promise<number> {
   const query = 'select deadlocks from pg_stat_database where datname = current_database()'
   const { rows } = await purser.knex.raw<{ rows: { deadlocks: string }[] }>(query)
@@ -29,24 +29,24 @@ const waiting = (count: number) => expect.poll(() => waiters(purser.knex), { tim
 const revoke = (at: TestPurser, body: Record<string, string>): Promise<Answer> =>
   at.call('POST', '/api/v1/revocations', body, { token: purser.admin })
 
-it('never wait for each other while one of them holds the head lock', async () => {
+it('do not deadlock while one of them holds the head lock', async () => {
   const { session, serialNumber } = await lab.get({ jti: 'pod' }, { jwts: undefined, accessToken: undefined })
   const before = await deadlocks()
 
-  // Somebody is about to revoke the first certificate, so that the session's revocation waits with what it found.
+  // Another transaction is about to revoke the first certificate, so the session's revocation waits with its list.
   const first = await purser.knex.transaction()
   const row = { id: 'blk_test', kind: 'serialNumber', value: serialNumber, at: new Date(), until: new Date() }
   await first('block').insert(row)
   const ofSession = revoke(purser, { session })
   await waiting(1)
-  // Meanwhile there is another certificate, which only the second look under the head lock finds.
+  // Meanwhile there is another certificate, which only the second read under the head lock finds.
   const later = await lab.get({ jti: 'pod' }, { jwts: undefined, accessToken: undefined })
   expect(later.session).toBe(session)
   const head = await purser.knex.transaction()
   await head('log_head').forUpdate().first()
   await first.rollback()
   await waiting(1)
-  // Without an order between them this one writes the certificate's block, and waits for the head behind the other.
+  // Without an order between them this one writes the certificate's block, and waits for the head lock of the other.
   const ofCertificate = revoke(replica, { serialNumber: later.serialNumber })
   await waiting(2)
   await head.commit()

@@ -101,7 +101,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect(await alive(credentials)).toEqual(both)
   })
 
-  it('counts nothing twice', async () => {
+  it('counts every credential once', async () => {
     const { jti } = await lab.get()
     await revoked({ jti })
     const again = await revoked({ jti })
@@ -153,7 +153,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect((await lab.ask(instance)).status).toBe(401)
   })
 
-  it('also blocks the credentials of a session that was ended by its holder', async () => {
+  it('also blocks the credentials of a session that its holder ended', async () => {
     const credentials = await lab.get({ jti: 'leaver' })
     await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: credentials.accessToken })
     const { counts } = await revoked({ session: credentials.session })

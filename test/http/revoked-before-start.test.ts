@@ -1,4 +1,7 @@
-/** A process that starts after a revocation does not hold the revoked name in memory. The look-up of the credential refuses it. */
+/**
+ * A process that starts after a revocation does not have the revoked name in memory. The look-up of the credential
+ * refuses it.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
@@ -75,7 +78,7 @@ describe('a replica that started after a revocation', () => {
     expect(refused.status).toBe(401)
   })
 
-  it('refuses what is revoked after its start', async () => {
+  it('refuses credentials that are revoked after its start', async () => {
     await revoke({ serialNumber: svids.live.serialNumber })
     await expect.poll(() => self(replica, svids.live)).toBe(401)
     await revoke({ accessToken: tokens.live.accessTokenId })

@@ -1,4 +1,7 @@
-/** The administrative credential is being replaced while an operator gives one: whichever the server takes, Purser has it. */
+/**
+ * An operator supplies an administrative credential while Purser replaces it. Purser stores whichever the server
+ * accepts.
+ */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { definitionFor } from '../support/leases.ts'
 import { type Ask, createAsk, entriesOf, fault } from '../support/operator.ts'

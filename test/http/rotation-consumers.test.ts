@@ -1,4 +1,4 @@
-/** Whom a rotation waits for, and for how long: a session that can no longer authenticate holds nothing up. */
+/** The consumers that a rotation waits for: a session that can no longer authenticate delays no rotation. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Clock, createClock } from '../support/clock.ts'
 import { type Pod, createPods } from '../support/consumers.ts'
@@ -116,7 +116,7 @@ describe('a rotation', () => {
     expect(await state()).toBe('waiting')
   })
 
-  it('does not wait again for a consumer that has moved and reads the old version later', async () => {
+  it('does not wait again for a consumer that has switched and reads the old version later', async () => {
     const pod = await startWaiting()
     const other = await pods.start('pod-1')
     await other.fetch('db?version=1')

@@ -1,4 +1,4 @@
-/** Rotation policies: what is refused, and what their terms do. */
+/** Rotation policies: refused ones, and the effects of their terms. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClock } from '../support/clock.ts'
 import { type Pods, createPods } from '../support/consumers.ts'
@@ -56,7 +56,7 @@ describe('refused', () => {
     expect(fault(await set(await newSecret(), body))).toBe(expected)
   })
 
-  it('without the revision, with an old one, for a secret that is not there, and by an auditor', async () => {
+  it('without the revision, with an old one, for a missing secret, and by an auditor', async () => {
     const name = await newSecret()
     expect(fault(await ask('putRotationPolicy', { name, body: { rotator: generated } }))).toBe(
       '428 precondition_required',
@@ -69,7 +69,7 @@ describe('refused', () => {
       expect([operation, fault(await ask(operation, { name: 'prod/none' }))]).toEqual([operation, '404 not_found'])
   })
 
-  it('removed: with its revision, not while a rotation runs, and then the secret is written as any other', async () => {
+  it('removed: with its revision, not while a rotation runs, and then the secret is written like any other', async () => {
     const name = await newSecret()
     const remove = (ifMatch?: number) =>
       ask('deleteRotationPolicy', { name, reason: 'by hand', ...(ifMatch !== undefined && { ifMatch }) })
@@ -174,7 +174,7 @@ describe('terms', () => {
     expect(await stateOf(name)).toBe('retired')
   })
 
-  it('holdSeconds of a workload entry counts what was fetched beyond the end of its session', async () => {
+  it('holdSeconds of a workload entry counts consumers beyond the end of their session', async () => {
     const name = await newSecret()
     await set(name, { rotator: generated })
     const pod = await pods.start('pod-3')
@@ -189,7 +189,7 @@ describe('terms', () => {
     expect(await stateOf(name)).toBe('retired')
   })
 
-  it('an operator who read the value is listed with an address, and not waited for', async () => {
+  it('an operator who read the value is listed with an address, and does not delay the rotation', async () => {
     const name = await newSecret()
     await purser.asAdmin('GET', `/api/v1/secrets/${name}`, undefined, { 'purser-reason': 'test' })
     await ask('rotateSecret', { name, body: { data: { password: 'b' } } })
@@ -201,7 +201,7 @@ describe('terms', () => {
     expect(await stateOf(name)).toBe('retired')
   })
 
-  it('alert warns once, and keeps waiting', async () => {
+  it('alert warns once, and continues to wait', async () => {
     const name = await newSecret()
     await set(name, { rotator: generated, deadlineSeconds: 0, onDeadline: 'alert' })
     const pod = await pods.start('pod-0')
@@ -230,7 +230,7 @@ describe('terms', () => {
 })
 
 describe('the list of policies', () => {
-  it('has each policy with its manager, in pages, and only those of one manager where that is named', async () => {
+  it('has each policy with its manager, in pages, and can be filtered by manager', async () => {
     const names: string[] = []
     for (const managedBy of ['git:shop', 'git:other', 'git:shop']) {
       const name = await newSecret()

@@ -1,6 +1,6 @@
 /**
- * A database password rotated under a workload that uses it: two roles take turns, and the old one is closed after it
- * has moved.
+ * A database password rotated under a workload that uses it: two roles alternate, and the old one is closed after the
+ * workload has switched.
  */
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -35,7 +35,7 @@ describe('the postgres rotator', () => {
       await target.sql(text)
     }
     await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target))
-    // Another database of the same server, which has an administrator of its own.
+    // Another database of the same server, with an administrator of its own.
     const second = { name: 'second', database: 'shop', admin: { username: 'second_admin', password: 'x' } }
     await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, second))
     await ask('putSecret', { name: 'prod/db', body: { data: { username: 'nobody', password: 'not-yet' } }, ifMatch: 0 })
@@ -107,7 +107,7 @@ describe('the postgres rotator', () => {
     await client.end()
   })
 
-  it('keeps the old role until its consumer has moved, and then ends it with its connections', async () => {
+  it('keeps the old role until its consumer has switched, and then ends it with its connections', async () => {
     // What came before was no role of the policy, and opens nothing: it has ended.
     await pass(120)
     expect(await state()).toBe('retired')
@@ -191,7 +191,7 @@ describe('the postgres rotator', () => {
     await refused(live.data)
   })
 
-  it('does not roll back to a value that it could not set, and leaves the running rotation as it is', async () => {
+  it('does not roll back to a value that it could not set, and does not affect the running rotation', async () => {
     const name = 'prod/foreign'
     const roles = ['foreign_a', 'foreign_b']
     await ask('putSecret', { name, body: { data: { username: 'somebody', password: 'from-before' } }, ifMatch: 0 })
@@ -239,7 +239,7 @@ describe('the postgres rotator', () => {
     expect((await put('prod/again', shared)).status).toBe(201)
   })
 
-  it('ends no version whose role can still log in, however old the version', async () => {
+  it('ends no version whose role can still log in, however old the version is', async () => {
     const value = (username: string) => ({ data: { username, password: `of-${username}` } })
     for (const [n, username] of ['elder_a', 'elder_b'].entries()) {
       await target.sql(`create role ${username} login password 'of-${username}'`)

@@ -182,7 +182,7 @@ describe('a webhook', () => {
     expect(await reveal()).toMatchObject({ version: 3, data: { password: 'first-password' } })
   })
 
-  it('receives nothing without a reason, since it gets earlier values and members that are not generated', async () => {
+  it('receives nothing without a reason, because it gets earlier values and members that are not generated', async () => {
     const rotator = {
       kind: 'webhook',
       url: `${url}/mine`,
@@ -281,7 +281,7 @@ describe('a webhook', () => {
     expect(refused.text).toContain(words)
   })
 
-  it('inside the network is called only where PURSER_FETCH_ALLOW lists it', async () => {
+  it('on the internal network is called only when PURSER_FETCH_ALLOW lists it', async () => {
     const rotator = { kind: 'webhook', url: 'https://127.0.0.1:9/x', generate: { id: { uuid: true } } }
     await ask('putRotationPolicy', { name: 'prod/db', body: { rotator }, ifMatch: 1, reason: 'test' })
     await rotate()

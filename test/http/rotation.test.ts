@@ -1,6 +1,6 @@
 /**
- * A rotation by the front door: ends when every consumer has moved, or as its deadline says, and every verb on the
- * stuck ones.
+ * A rotation through the front door: its end when every consumer has switched or at its deadline, and every verb for
+ * the stuck ones.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Clock, createClock } from '../support/clock.ts'
@@ -66,7 +66,7 @@ describe('a consumer that counts after its session', () => {
 })
 
 describe('a pod that reads an earlier version again', () => {
-  it('right after it moved still counts as moved', async () => {
+  it('right after it switched still counts as switched', async () => {
     await put({ password: 'first-password' }, 0)
     await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
     const [first, second] = await startPods(2)
@@ -138,7 +138,7 @@ describe('a value that was rolled back to', () => {
 })
 
 describe('ten pods of one entry', () => {
-  it('keep the old version until the last of them has moved', async () => {
+  it('keep the old version until the last of them has switched', async () => {
     await put({ password: 'first-password' }, 0)
     await ask('putRotationPolicy', { name: 'prod/db', body: byPolicy, ifMatch: 0 })
     const pods = await startPods(10)
@@ -251,7 +251,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(items.filter((item) => item['moved'])).toHaveLength(18)
   })
 
-  it('extend: the deadline moves, and the rotation keeps waiting', async () => {
+  it('extend: the deadline moves, and the rotation continues to wait', async () => {
     const before = (await view())['rotation'] as Rotation
     expect(fault(await steer({ do: 'extend' }))).toBe('400 invalid_request /seconds')
     const { body } = await steer({ do: 'extend', seconds: 3600 })
@@ -307,7 +307,7 @@ describe('twenty live consumers, two of them stuck', () => {
     expect(await state()).toBe('retired')
   })
 
-  it('cancel: the earlier value is live again as a new version, and consumers of the withdrawn one are waited for', async () => {
+  it('cancel: the earlier value is live again as a new version, and the rotation waits for consumers of the withdrawn one', async () => {
     const [old] = pods
     const { body } = await steer({ do: 'cancel' })
     const [cancelled] = body['history'] as Rotation[]

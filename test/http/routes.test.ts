@@ -25,7 +25,7 @@ describe('the route list and openapi.yaml', () => {
   )
 
   // A containment is a change and the work that follows it.
-  it('answer Idempotency-Key only in changes, and If-Match there and in writes of the group commit', () => {
+  it('accept Idempotency-Key only in changes, and If-Match there and in writes of the group commit', () => {
     const changes = routes.filter((route) => route.kind === 'change').map(name)
     const writes = routes.filter(({ kind, method }) => kind === 'issue' && ['PUT', 'PATCH'].includes(method)).map(name)
     const taking = (header: 'ifMatch' | 'idempotencyKey') =>

@@ -9,7 +9,7 @@ import { type TestPurser, startPurser, startReplica } from '../support/purser.ts
 let purser: TestPurser
 let replica: TestPurser
 let ask: Ask
-/** Each login is at another time, so that each has a code of its own. */
+/** Each login has its own time, and so its own code. */
 let now = Date.now()
 const nextStep = (): void => {
   now += 30_000
@@ -44,7 +44,7 @@ const at = (server: TestPurser, operator: string, code?: string) =>
   logIn(server, { operator, password, ...(code !== undefined && { code }) })
 
 describe('a second factor', () => {
-  it('is needed once it is confirmed, and the log never has its secret', async () => {
+  it('is required once it is confirmed, and the log never has its secret', async () => {
     await accountWithPassword(ask, 'ada', 'operator')
     const token = await sessionOf(purser, 'ada')
     const { body, status } = await ask('enrolTotp', { name: 'ada', token })
@@ -69,7 +69,7 @@ describe('a second factor', () => {
     expect(fault(await ask('enrolTotp', { name: 'self', token }))).toBe('409 conflict')
   })
 
-  it('takes each code once, at all replicas together', async () => {
+  it('accepts each code once, at all replicas together', async () => {
     const { name, code } = await enrolled('once')
     const answers = await Promise.all([1, 2, 3, 4].map((n) => at(n % 2 ? purser : replica, name, code())))
     expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 401, 401, 401])
@@ -78,7 +78,7 @@ describe('a second factor', () => {
     expect(fault(await at(purser, name, code()))).toBe('401 unauthenticated')
   })
 
-  it('refuses other codes and spellings, and says nothing of the password', async () => {
+  it('refuses other codes and spellings, and discloses nothing about the password', async () => {
     const { name, code } = await enrolled('wrong')
     const wrong = String((Number(code()) + 1) % 1_000_000).padStart(6, '0')
     expect(fault(await at(purser, name, wrong))).toBe('401 unauthenticated')
@@ -96,7 +96,7 @@ describe('a second factor', () => {
     expect(fault(guess)).toBe('401 unauthenticated')
   })
 
-  it('is guessed twenty times an hour, from all addresses', async () => {
+  it('allows twenty guesses an hour, from all addresses', async () => {
     const { name, code } = await enrolled('guessed')
     const wrong = String((Number(code()) + 7) % 1_000_000).padStart(6, '0')
     const statuses: number[] = []
@@ -116,7 +116,7 @@ describe('a second factor', () => {
     expect(replies.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 401])
   })
 
-  it('is enrolled by oneself alone, and removed with a code, or by an admin', async () => {
+  it('is enrolled only by its operator, and removed with a code, or by an admin', async () => {
     const { name, token, code } = await enrolled('removes')
     expect(fault(await ask('enrolTotp', { name }))).toBe('403 forbidden')
     expect(fault(await ask('removeTotp', { name: 'self', token, body: {} }))).toBe('403 forbidden /code')

@@ -1,10 +1,9 @@
 /**
- * Values that are written, read, rotated, refused, and mistyped in every place that takes text: none of them
- * is found, in any encoding, in a dump of Postgres, its data directory with the write-ahead log and its own log of
- * every statement, in the server's log, metrics, refusals, the audit export, kept idempotency outcomes, temporary files
- * or any process's arguments. Two places are words that an operator or a client writes to be kept, and so not among
- * them: `Purser-Reason` and `User-Agent`; what has the shape of a token or key is masked there as well
- * (canaries.test.ts).
+ * Values that are written, read, rotated, refused, and mistyped in every place that takes text: none of them is
+ * found, in any encoding, in a dump of Postgres, its data directory with the write-ahead log and its own log of every
+ * statement, in the server's log, metrics, refusals, the audit export, stored idempotency outcomes, temporary files
+ * or any process's arguments. `Purser-Reason` and `User-Agent` are stored by design, so values are not put there;
+ * tokens and keys are masked there as well (canaries.test.ts).
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync, statSync } from 'node:fs'
@@ -22,7 +21,8 @@ import { ask } from '../support/raw-http.ts'
 
 const many = '100000'
 /**
- * What all values begin with and nothing else does: looked for in every encoding, where every value would take minutes.
+ * The common beginning of all values. It is searched in every encoding, because a search for every value would take
+ * minutes.
  */
 const marker = `canary${randomBytes(12).toString('hex')}`
 /** `.ci/run` has a hundred of them. */

@@ -12,7 +12,7 @@ const size = 50
 const numbers = Array.from({ length: size }, (_, n) => n)
 const many = '100000'
 
-/** Five teams of ten secrets, some deeper than others. */
+/** Five teams of ten secrets, at different depths. */
 const paths = numbers.map((n) => {
   const team = `team-${n % 5}`
   const name = `s${Math.floor(n / 5)}`

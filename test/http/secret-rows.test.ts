@@ -1,4 +1,4 @@
-/** A writer of the database moves ciphertexts: a value opens only in the place that it was sealed for. */
+/** A writer of the database moves ciphertexts: a value decrypts only in the row that it was sealed for. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'

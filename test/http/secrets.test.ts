@@ -1,4 +1,7 @@
-/** Secrets by the front door: written by operators, read by workloads within their grants, in one request or by token. */
+/**
+ * Secrets through the front door: written by operators, read by workloads within their grants, in one request or by
+ * token.
+ */
 import { verifyReceipt } from '@purser/sdk/verify'
 import { beforeAll, afterAll, describe, expect, it } from 'vitest'
 import { createIssuer, registerLab, type Issuer } from '../support/issuer.ts'
@@ -329,7 +332,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
     const list = (query: string, token = access) => purser.call('GET', `/api/v1/secrets?${query}`, undefined, { token })
     const paths = (body: Record<string, unknown>) => (body['items'] as { path: string }[]).map((item) => item.path)
 
-    it('shows a workload what it may list, under a prefix, and pages', async () => {
+    it('shows a workload the secrets that it may list, under a prefix, and pages', async () => {
       const { body } = await list('prefix=prod/listed')
       expect(paths(body)).toEqual(['prod/listed/x'])
       expect(paths((await list('prefix=prod/other')).body)).toEqual([])
@@ -367,7 +370,7 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
     })
   })
 
-  it('counts the values that were read', async () => {
+  it('counts the returned values', async () => {
     const count = async (kind: string): Promise<number> => {
       const { text } = await purser.asAdmin('GET', '/metrics')
       return Number(new RegExp(`^purser_issued_total\\{credential="${kind}"\\} (\\d+)$`, 'm').exec(text)?.[1])

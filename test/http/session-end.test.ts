@@ -1,4 +1,4 @@
-/** A session is given up while other requests append, on two replicas of one Postgres. */
+/** A session ends itself while other requests append, on two replicas of one Postgres. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inOrder, waiters } from '../support/head-lock.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
@@ -35,7 +35,7 @@ describe('DELETE /api/v1/credentials/self', () => {
     const ending = giveUp(client)
     try {
       await expect.poll(() => waiters(knex), { timeout: 1500 }).toBe(1)
-      // Answers at once, with an error if another transaction has locked the row.
+      // Fails at once if another transaction has locked the row.
       await expect(knex('session').where({ id: client.session }).forUpdate().noWait()).resolves.toHaveLength(1)
     } finally {
       await tx.commit()

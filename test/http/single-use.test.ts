@@ -40,7 +40,7 @@ const good = (answers: Answer[]): Answer[] => answers.filter(({ status }) => sta
 const parallel = (count: number, work: (n: number) => Promise<Answer>): Promise<Answer[]> =>
   Promise.all(Array.from({ length: count }, (_, n) => work(n)))
 
-/** As if it had been claimed a minute ago. */
+/** Ages the claim by a minute. */
 const aMinuteLater = () =>
   first.knex('claim').update({ claimed_at: first.knex.raw(`claimed_at - interval '61 seconds'`) })
 
@@ -81,17 +81,17 @@ describe('a single-use proof', () => {
     }
   }) // prettier-ignore
 
-  it('is the same token in another encoding', async () => {
+  it('is recognized in another encoding', async () => {
     const now = Math.floor(Date.now() / 1000)
     const claims = { iss: issuer.issuer, aud: audience, sub: 'web', iat: now, exp: now + 600, jti: 'the-one' }
     const make = (more: Record<string, unknown> = {}) =>
       craft({ alg: 'ES256', kid: 'k1' }, { ...claims, ...more }, es256(issuer.privateKey))
     expect(fault(await present(0, make(), withKey()))).toBe('200 ')
-    // ECDSA signs with a fresh random number, so this is another signature of the same claims.
+    // ECDSA signs with a random number, so this is another signature of the same claims.
     for (const token of [make(), make({ extra: 1 })]) {
       expect(fault(await present(1, token, withKey()))).toBe('401 attestation_failed')
     }
-    // An issuer's ids are compared whole: this one was never seen.
+    // An issuer's ids are compared as a whole: this one is new.
     expect(fault(await present(2, make({ jti: 'The-One' }), withKey()))).toBe('200 ')
   })
 
@@ -159,7 +159,7 @@ describe('a join token', () => {
     expect(fault(await redeem(0, token))).toBe('401 attestation_failed')
   })
 
-  it('is refused without a key, since a reader of the reply could use it again', async () => {
+  it('is refused without a key, because a reader of the reply could use it again', async () => {
     const token = await make()
     for (const more of [{}, { jwts: [{ audience: ['payments'] }] }, { accessToken: {} }]) {
       expect(fault(await redeem(0, token, more))).toBe('400 invalid_request /x509')

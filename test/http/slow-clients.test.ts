@@ -14,7 +14,7 @@ import { testDatabase } from '../support/database.ts'
 import { type TestPurser, startPurser } from '../support/purser.ts'
 import { ask, open } from '../support/raw-http.ts'
 
-/** The server's own waits, shortened alike. */
+/** The server's own timeouts, shortened alike. */
 const short = {
   ...timeouts,
   headersTimeout: 300,
@@ -62,7 +62,7 @@ describe('a listener', () => {
     expect(text()).not.toContain('all of it')
   })
 
-  it('closes connections that send nothing, or nothing more', async () => {
+  it('closes connections that send nothing, or stop sending', async () => {
     const silent = await open(listener.url)
     const idleClient = await open(listener.url)
     idleClient.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -77,7 +77,7 @@ describe.each(['plain', 'TLS'] as const)('a reply that is not read (%s)', (kind)
     return { ...good, ca, notBefore: new Date(), notAfter: new Date() }
   }
 
-  /** More than the systems at both ends take for a client that reads none of it. */
+  /** More than the buffers at both ends hold for a client that reads nothing. */
   const long = 24 * 1024 * 1024
 
   async function* chunks(): AsyncGenerator<string> {
@@ -172,7 +172,7 @@ describe('Purser', () => {
     expect((await purser.asAdmin('GET', '/api/v1/workloads')).status).toBe(200)
     for (const { socket } of stuck) socket.destroy()
     await Promise.all(stuck.map(({ closed }) => closed))
-    // Their leaving is no fault of ours.
+    // Their disconnection is no fault of the server.
     await expect.poll(() => purser.logs.filter((line) => line.includes('"status":400')).length).toBeGreaterThan(0)
     expect(purser.logs.filter((line) => line.includes('request.failed'))).toEqual([])
   })

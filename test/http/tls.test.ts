@@ -1,4 +1,4 @@
-/** The listener's TLS, with real handshakes: what it refuses, and which certificates identify a caller. */
+/** The listener's TLS with real handshakes: what it refuses, and which certificates identify a caller. */
 import { spawn } from 'node:child_process'
 import { X509Certificate, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
@@ -21,7 +21,7 @@ type Answer = { status: number; body: Record<string, unknown>; socket: TLSSocket
 
 let purser: TestPurser
 let issuer: Issuer
-/** How far the server's clock is ahead of the machine's, which TLS itself goes by. */
+/** The lead of the server's clock over the machine's, which TLS itself uses. */
 let ahead = 0
 const hour = 3_600_000
 
@@ -29,7 +29,7 @@ const hour = 3_600_000
 let expired: Client
 
 beforeAll(async () => {
-  // Its keys begin then, so that there was something to issue under.
+  // The validity of its keys begins then, so that it could issue.
   ahead = -2 * hour
   purser = await startPurser({
     store: 'postgres',
@@ -49,7 +49,7 @@ afterEach(() => {
 
 const portOf = ({ url }: { url: string }): number => Number(new URL(url).port)
 
-/** One request on a connection of its own, or on the agent's. */
+/** One request on a connection of its own, or of the agent. */
 function get(path: string, options: RequestOptions & { to?: TestPurser } = {}): Promise<Answer> {
   const { to = purser, ...more } = options
   return new Promise((resolve, reject) => {
@@ -73,7 +73,7 @@ function get(path: string, options: RequestOptions & { to?: TestPurser } = {}): 
 const self = (client: Partial<Client>, more: RequestOptions = {}): Promise<Answer> =>
   get('/api/v1/credentials/self', { ...client, ...more })
 
-/** An X.509-SVID of this server, as a workload gets one. */
+/** An X.509-SVID of this server, issued to a workload. */
 async function svid(from = purser): Promise<Client & { sessionId: string }> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const iat = Math.floor((Date.now() + ahead) / 1000)
@@ -105,7 +105,7 @@ async function whoIs(socket: TLSSocket): Promise<string> {
   return reply.toString()
 }
 
-/** The openssl client in a process of its own: it is this one that answers it. */
+/** The openssl client in a process of its own, because this process answers it. */
 async function runClient(...args: string[]): Promise<string> {
   const client = spawn('openssl', args)
   const chunks: Buffer[] = []
@@ -135,7 +135,7 @@ describe('a handshake', () => {
   })
 
   // With SSL_OP_NO_TICKET, OpenSSL's TLS 1.3 still sends tickets, but stores no session for them.
-  it('is never resumed, neither by its own client nor as another', async () => {
+  it('is never resumed, neither by its own client nor by another', async () => {
     const client = await svid()
     const first = await handshake(client)
     const sessions: Buffer[] = []

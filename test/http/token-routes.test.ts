@@ -1,4 +1,4 @@
-/** A token that is limited to routes is refused at every other one. The routes come from the list, so a new one joins. */
+/** A token for one route is refused at every other one. The routes come from the list, so a new one is included. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import type { Route } from '../../src/http/route-kinds.ts'

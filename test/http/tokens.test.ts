@@ -8,7 +8,7 @@ import { frontDoorStores } from '../support/stores.ts'
 
 type Listed = { id: string; operator: string; role: string; revokedAt?: string }
 
-/** As people's routes will make them: a row that every replica reads. */
+/** A row that every replica reads. */
 async function insertToken({ knex }: TestPurser, role: string, more: Record<string, unknown> = {}) {
   const { token, id, hash } = newToken('api', randomBytes)
   const [created_at, expires_at] = [new Date(Date.now() - 1000), new Date(Date.now() + 3_600_000)]
@@ -93,7 +93,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect(fault(await ask('revokeToken', { name: 'tok_nobody' }))).toBe('404 not_found')
   })
 
-  it('allow what their role may do, and reveal nothing else', async () => {
+  it('allow what their role may do, and disclose nothing else', async () => {
     const name = 'nobody'
     const workload = { name, attestor: 'join', spiffeId: 'spiffe://example.org/join/nobody' }
     const attestor = { name, kind: 'oidc', issuer: 'https://x.example', audience: 'https://purser.example.org' }
@@ -154,7 +154,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
     expect(fault(await ask('replaceWorkload', { name: 'pipeline', body: workload('admin'), ifMatch: 1 }))).toBe('200 ')
   })
 
-  it('are refused instead of another kind of credential, and vice versa', async () => {
+  it('are refused in place of another kind of credential, and vice versa', async () => {
     for (const kind of ['at', 'join', 'boot'] as const) {
       const { token } = newToken(kind, randomBytes)
       expect(fault(await ask('listWorkloads', { token }))).toBe('401 token_type')
@@ -197,7 +197,7 @@ describe('a token that is revoked while its request waits for the log', () => {
     expect(await entryOf(purser, answer)).toMatchObject({ outcome: 'refused', reason: 'unauthenticated' })
   })
 
-  it('reveals nothing to its holder', async () => {
+  it('discloses nothing to its holder', async () => {
     const body = { attestor: 'join', selectors: { 'a:b': 'c' } }
     const lab = { name: 'lab', kind: 'oidc', issuer: 'https://lab.example', audience: 'https://purser.example.org' }
     await ask('createAttestor', { body: lab })

@@ -186,7 +186,7 @@ describe('two teams', () => {
     return rows.toSorted()
   }
 
-  it.each(['admin', 'operator', 'auditor'] as const)('are nothing to each other: by the %s', async (role) => {
+  it.each(['admin', 'operator', 'auditor'] as const)('cannot see each other: by the %s', async (role) => {
     const before = await stateOf(blue)
     const { token } = red.tokens[role]
     const ghosts = ghostsOf(blue)
@@ -210,7 +210,7 @@ describe('two teams', () => {
     expect(await stateOf(blue)).toEqual(before)
   })
 
-  it('see their own: the same requests find what they name', async () => {
+  it('see their own: the same requests find the objects that they name', async () => {
     const operationIds: string[] = []
     for (const operation of operations.filter(({ method }) => method === 'GET')) {
       const [request] = requestsOf(operation, blue.names)

@@ -1,6 +1,6 @@
 /**
- * A company's root is imported, and another CA under it issues client certificates that name a victim: by serial number
- * and SPIFFE ID. The TLS handshake accepts them, so that only the caller's identification stands between the two.
+ * A company's root is imported, and another CA under it issues client certificates that name a victim: by serial
+ * number and SPIFFE ID. The TLS handshake accepts them, so only the caller's identification refuses them.
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -39,7 +39,7 @@ async function grantSecret(): Promise<void> {
   await purser.asAdmin('PUT', '/api/v1/workloads/web', definition, { 'if-match': headers.get('etag') ?? '' })
 }
 
-/** A company's CA: it signed our issuing CA, its root is imported, and a department of it has a CA too. */
+/** A company's CA: it signed our issuing CA, its root is imported, and one of its departments has a CA too. */
 async function importedCompany(): Promise<{ company: UpstreamCa; department: string }> {
   const company = upstreamCa()
   const ask = createAsk(purser)
@@ -51,7 +51,10 @@ async function importedCompany(): Promise<{ company: UpstreamCa; department: str
   return { company, department: company.intermediate('department', 'root', ca) }
 }
 
-/** What the other CA issues to an impostor: the victim's serial number and names, under a key of the impostor's own. */
+/**
+ * The certificate of an impostor from the other CA: the victim's serial number and names, with the impostor's own
+ * key.
+ */
 async function impostorOf(victim: Svid): Promise<Svid> {
   const { company, department } = await importedCompany()
   const { csr, key } = newRequest()

@@ -77,7 +77,7 @@ const versions = (reader: Reader, path: string) =>
   )
 const names = ({ events }: Reader) => events.map(({ name }) => name)
 
-describe('who may watch', () => {
+describe('the callers of a watch', () => {
   it.each([
     ['nobody', '?path=prod/a', () => undefined, 401, 'unauthenticated'],
     ['one whose grant only reads', '?path=prod/a&path=shut/a', async () => (await attest()).token, 403, 'not_granted'],
@@ -112,7 +112,7 @@ describe('who may watch', () => {
     }
   })
 
-  it('a caller with a grant under a prefix stays connected while only secrets of others exist there', async () => {
+  it('a caller with a grant under a prefix stays connected while only foreign secrets exist there', async () => {
     await put('teams/theirs/one', 0)
     const grants = { secrets: [{ paths: ['teams/ours/*'], actions: ['watch'] }] }
     await first.asAdmin('POST', '/api/v1/workloads', { ...workload('ours'), grants })
@@ -126,7 +126,7 @@ describe('who may watch', () => {
     expect(names(watcher)).not.toContain('revoked')
   })
 
-  it('opening is recorded with the existing names and the number of others, and events have names only', async () => {
+  it('opening is recorded with the existing names and the number of others, and events have only names', async () => {
     await put('prod/recorded', 0)
     const { token, session } = await attest()
     const watcher = await reader(first, '?path=prod/recorded&path=prod/hunter2', { token })
@@ -240,7 +240,7 @@ describe('the events of a watch', () => {
       await synced(watcher)
       const count = watcher.events.length
       await vi.waitFor(() => expect(watcher.events.length > count || !writing).toBe(true), patience)
-      // Cut here: what the server had sent beyond is lost.
+      // The cut: anything that the server sent later is lost.
       const events = [...watcher.events]
       watcher.cut()
       await watcher.ended
@@ -259,7 +259,7 @@ describe('the events of a watch', () => {
   })
 })
 
-/** Fields of each event as they stand in the stream; comments and the retry time are no events. */
+/** The fields of each event in the stream; comments and the retry time are no events. */
 const fieldsOf = (body: string): Record<string, string>[] =>
   body
     .split('\n\n')
@@ -346,7 +346,7 @@ describe('the end of a watch', () => {
     expect(names(watcher)).not.toContain('revoked')
   })
 
-  it('comes with the disconnection of the reader, and frees its place', async () => {
+  it('comes with the disconnection of the reader, and frees its slot', async () => {
     const { token } = await attest()
     for (let n = 0; n < 40; n++) {
       const watcher = await reader(first, '?path=prod/a', { token })

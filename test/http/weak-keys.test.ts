@@ -1,4 +1,4 @@
-/** Keys that anyone can factor, and points that are on no curve, at every route that takes a key or a certificate. */
+/** Keys that can be factored, and points that are on no curve, at every route that takes a key or a certificate. */
 import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Ask, createAsk, fault } from '../support/operator.ts'

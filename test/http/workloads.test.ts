@@ -79,11 +79,11 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
         workload: 'joined',
       })
 
-    it('are refused, with each place', async () => {
+    it('are refused, with each position', async () => {
       expect(fault(await ask('createWorkload', { body: joined }))).toBe(`422 impossible ${places}`)
     })
 
-    it('are also refused without a wildcard, since a template may contain other facts than the match', async () => {
+    it('are also refused without a wildcard, because a template may contain other facts than the match', async () => {
       const narrow = workload('joined', { spiffeId: 'spiffe://example.org/lab/{oidc:ns}-{oidc:sa}' })
       expect(fault(await ask('createWorkload', { body: narrow }))).toBe('422 impossible /spiffeId')
     })
@@ -286,7 +286,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect(fault(await ask('whoAmI', { token }))).toBe('401 unauthenticated')
   })
 
-  it('are shown as they were at each revision', async () => {
+  it('are shown in their state at each revision', async () => {
     await ask('createWorkload', { body: workload('past', { labels: { n: 'one' } }) })
     await ask('replaceWorkload', { name: 'past', body: workload('past', { labels: { n: 'two' } }), ifMatch: 1 })
     await ask('disableWorkload', { name: 'past' })
@@ -312,7 +312,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     expect((again.body.warnings as { workload: string }[]).map((warning) => warning.workload)).not.toContain('wide-a')
   })
 
-  it('can be read back from the log alone', async () => {
+  it('can be reconstructed from the log alone', async () => {
     const policy = new Map<string, unknown>()
     for (const { action, outcome, resource, change } of await readLog(purser)) {
       if (resource?.kind !== 'workload' || outcome !== 'granted') continue
