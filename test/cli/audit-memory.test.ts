@@ -40,7 +40,7 @@ function* lines(): Generator<string> {
 beforeAll(() => pipeline(Readable.from(lines()), createWriteStream(file)))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-it('verifies an export that is larger than its memory, and shows how far it is', async () => {
+it('verifies an export that is larger than its memory, and shows its progress', async () => {
   expect(statSync(file).size).toBeGreaterThan(1.8 * megabytes * 2 ** 20)
   const limit = `--max-old-space-size=${megabytes}`
   const args = [limit, builtMain(), 'audit', 'verify', file, '--key', signer.vkey, '--progress']

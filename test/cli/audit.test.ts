@@ -26,7 +26,7 @@ const run = (args: string[], stdin?: string) =>
     env: { PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'), PURSER_API_TOKEN: purser.admin },
     ...(stdin !== undefined && { stdin }),
   })
-/** With nothing in the environment: verifying asks nobody. */
+/** With an empty environment: verification makes no request. */
 const verify = (...args: string[]) => cli(['audit', 'verify', ...args], { env: {} })
 
 beforeAll(async () => {
@@ -54,7 +54,7 @@ describe('audit search', () => {
     expect(err).toMatch(/^searched entries \d+ to \d+ of epoch 1\nthere are more/)
   })
 
-  it('goes on from page to page, and gives JSON to programs', async () => {
+  it('continues from page to page, and prints JSON for programs', async () => {
     const { out, err } = await run(['audit', 'search', '--action', 'credentials.issue', '-n', '500', '-o', 'json'])
     const { items, range, more, checkpoint } = JSON.parse(out)
     expect(items).toHaveLength(30)
@@ -63,7 +63,7 @@ describe('audit search', () => {
     expect(err).toContain('searched entries 0 to')
   })
 
-  it('ends with 3 and the pointer where a filter is none', async () => {
+  it('ends with 3 and the pointer of an invalid filter', async () => {
     const { code, err } = await run(['audit', 'search', '--serial-number', 'zz'])
     expect(code).toBe(3)
     expect(err).toContain('/query/serialNumber')
@@ -81,7 +81,7 @@ describe('audit export and verify', () => {
     })
   })
 
-  it('prove what is there, and say what they can not exclude', async () => {
+  it('prove the entries, and state what they cannot exclude', async () => {
     expect(statSync(exported).mode & 0o777).toBe(0o600)
     const receipt = file('receipt.json', JSON.stringify({ spiffeId: 'x', receipt: receipts[7] }, null, 2))
     const { code, out } = await verify(exported, '--key', vkey, '--receipt', receipt)
@@ -93,7 +93,7 @@ describe('audit export and verify', () => {
     expect(out).toMatch(/\nverified\n$/)
   })
 
-  it('show how far they are where that is requested, apart from what they print', async () => {
+  it('show their progress on request, apart from their output', async () => {
     const { out: text, err } = await run(['audit', 'export', '--progress'])
     const entries = text.split('\n').filter((line) => line.startsWith('{"epoch"')).length
     expect(err).toMatch(new RegExp(`^exported ${entries} entries, \\d+\\.\\d kB, [\\d,]+ entries/s\nthe log records`))
@@ -168,7 +168,7 @@ describe('audit export and verify', () => {
     expect((await verify(existing, '--key', vkey)).code).toBe(0)
   })
 
-  it('leave no file behind when they fail, and what --force would overwrite stays as it was', async () => {
+  it('leave no file behind when they fail, and --force keeps the old file', async () => {
     const next = join(mkdtempSync(join(folder, 'failed-')), 'next.jsonl')
     const refused = ['audit', 'export', '-f', next, '--epoch', '99']
     expect(await run(refused)).toMatchObject({ code: 3, out: '' })
@@ -252,7 +252,7 @@ describe('audit export and verify', () => {
     expect((await verify(join(folder, 'grown.json'), '--key', vkey, '--checkpoint', edited)).code).toBe(4)
   })
 
-  it('are not tried with a wrong command', async () => {
+  it('reject a wrong command before they read', async () => {
     expect(await verify(exported)).toMatchObject({ code: 2, err: expect.stringContaining('PURSER_LOG_KEY') })
     expect(await verify(exported, '--key', 'x')).toMatchObject({ code: 2, err: expect.stringContaining('--key') })
     expect(await verify(join(folder, 'absent'), '--key', vkey)).toMatchObject({ code: 2 })
@@ -261,7 +261,7 @@ describe('audit export and verify', () => {
 })
 
 describe('log open', () => {
-  it('needs a reason, and a log that is closed', async () => {
+  it('needs a reason and a closed log', async () => {
     expect((await run(['log', 'open'])).code).toBe(2)
     const { code, err } = await run(['log', 'open', '--reason', 'a try'])
     expect(code).toBe(3)

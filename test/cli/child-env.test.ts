@@ -1,4 +1,4 @@
-/** Which variables a secret may name by itself. */
+/** The variables that a secret may set by its own name. */
 import { expect, it } from 'vitest'
 import { isPowerful } from '../../src/cli/exec/child-env.ts'
 
@@ -6,7 +6,7 @@ it.each([
   'KAFKA_OPTS', 'CATALINA_OPTS', 'SBT_OPTS', 'GUNICORN_CMD_ARGS', 'DJANGO_SETTINGS_MODULE', 'SPRING_CONFIG_IMPORT',
   'SPRING_APPLICATION_JSON', 'ASPNETCORE_HOSTINGSTARTUPASSEMBLIES', 'ELECTRON_RUN_AS_NODE', 'AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3',
   'AWS_CA_BUNDLE', 'PGOPTIONS', 'FLASK_APP', 'FTP_PROXY', 'ODD_TOOL_FLAGS', 'ODD_TOOL_PATH', 'ODD_TOOL_PRELOAD', 'NODE_OPTIONS', 'LD_PRELOAD',
-])('%s only by the name that the caller gives', (name) => {
+])('%s only by an explicit name', (name) => {
   expect(isPowerful(name)).toBe(true)
   expect(isPowerful(name.toLowerCase())).toBe(true)
 }) // prettier-ignore

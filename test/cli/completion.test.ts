@@ -1,4 +1,4 @@
-/** What a shell offers after TAB: from the declarations of the verbs, by a script that a real bash runs. */
+/** The suggestions of a shell after TAB: from the declarations of the verbs, by a script that a real bash runs. */
 import { expect, it } from 'vitest'
 import { cli } from '../support/cli.ts'
 import { openPage } from '../support/page.ts'

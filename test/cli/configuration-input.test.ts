@@ -114,7 +114,7 @@ describe('documents that do not match the schema are refused with the line of th
     expect({ code, message }).toEqual({ code: 2, message: typeof err === 'string' ? `purser: ${err}\n` : err })
   })
 
-  it('a password in a file, which is not quoted', async () => {
+  it('an unquoted password in a file', async () => {
     write('db.yaml', 'kind: database\nname: orders\nspec:\n  admin:\n    username: purser\n    password: hunter2\n')
     expect(await plan()).toEqual(
       refused('db.yaml:6: /spec/admin/password: a password is not for a file: give --password-file'),
@@ -136,7 +136,7 @@ describe('documents that do not match the schema are refused with the line of th
     expect(await plan()).toEqual(refused('sub/b.yaml:2: workload web is defined already, at a.yaml:1'))
   })
 
-  it('an owner that is not one', async () => {
+  it('an invalid owner', async () => {
     write('a.yaml', web)
     expect((await plan('--owner', 'git shop')).err).toContain('/spec/managedBy: ')
   })
@@ -172,7 +172,7 @@ describe('files that are refused', () => {
     expect(await plan()).toEqual(refused("gone-too.yaml: can't be read (ENOENT)"))
   })
 
-  it('that are no regular files', async () => {
+  it('that are not regular files', async () => {
     execFileSync('mkfifo', [join(folder, 'pipe.yaml')])
     expect(await plan()).toEqual(refused('pipe.yaml: is not a file'))
   })
@@ -200,7 +200,7 @@ it('reads no more of stdin than a file may have', async () => {
   await expect(readConfiguration({ stdin: endless, stderr: new PassThrough() }, ['-'])).rejects.toThrow('16 MiB')
 })
 
-it('with --detailed-exitcode, an invalid command or file ends with 1: 2 says that there are changes', async () => {
+it('with --detailed-exitcode, an invalid command or file ends with 1: 2 means that there are changes', async () => {
   write('a.yaml', 'kind: pod\n')
   expect((await plan('--detailed-exitcode')).code).toBe(1)
   expect((await plan('--detailed-exitcode', '--nonsense')).code).toBe(1)
@@ -208,7 +208,7 @@ it('with --detailed-exitcode, an invalid command or file ends with 1: 2 says tha
 })
 
 describe('the published schema', () => {
-  it('is valid, stands alone, and says what is wrong', async () => {
+  it('is valid, stands alone, and names the fault', async () => {
     const { code, out } = await cli(['schema'])
     expect(code).toBe(0)
     expect(out).not.toContain('#/components')

@@ -21,7 +21,7 @@ const json = jsonValue({ maxDepth: 5 }).map((value): unknown => JSON.parse(JSON.
 const read = (text: string): YamlDocument[] => [...readYaml(text)]
 
 describe('the reader', () => {
-  it('reads any JSON value as it is, from JSON and from YAML', () => {
+  it('reads any JSON value unchanged, from JSON and from YAML', () => {
     assert(
       property(json, (value) => {
         pre(!JSON.stringify(value).includes('"<<"'))
@@ -34,7 +34,7 @@ describe('the reader', () => {
     )
   })
 
-  it('refuses any text with a line inside it, or reads it: nothing else is thrown', () => {
+  it('refuses any text with a line number, or reads it: no other exception is thrown', () => {
     const pieces = array(
       constantFrom(
         'a',
@@ -85,7 +85,7 @@ describe('the reader', () => {
     )
   })
 
-  it('names the line of each member, whatever is above it', () => {
+  it('names the line of each member, whatever precedes it', () => {
     assert(
       property(
         array(stringMatching(/^[a-z]{1,8}$/), { minLength: 1, maxLength: 8 }),
@@ -146,7 +146,7 @@ describe('differences', () => {
     )
   })
 
-  it('of an item that is added in the middle are that item alone', () => {
+  it('of an item that is inserted in the middle are only that item', () => {
     expect(differences(['a', 'b', 'c'], ['a', 'x', 'b', 'c'])).toEqual([{ member: '/1', after: 'x' }])
     expect(differences({ l: [{ a: 1 }, { b: 1 }] }, { l: [{ a: 2 }, { b: 1 }] })).toEqual([
       { member: '/l/0/a', before: 1, after: 2 },

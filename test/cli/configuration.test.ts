@@ -178,7 +178,7 @@ describe('a configuration of every kind', () => {
     ])
   })
 
-  it('round-trips: what is exported is unchanged when it is planned, and matches the published schema', async () => {
+  it('round-trips: an export is unchanged when it is planned, and matches the published schema', async () => {
     const exported = await succeeds('export')
     expect(exported).toMatch(/^# yaml-language-server: \$schema=/)
     expect(exported).not.toContain('password: hunter2')
@@ -244,7 +244,7 @@ it('a policy of a secret that does not exist is refused before anything is writt
   })
 })
 
-describe('objects of others', () => {
+describe('objects of other managers', () => {
   it('are taken over only with --adopt', async () => {
     write('a.yaml', workload('of-another'))
     for (const owner of ['', ' --owner git:shop']) {
@@ -258,7 +258,7 @@ describe('objects of others', () => {
     ])
   })
 
-  it('without a manager become those of the owner, which the plan shows', async () => {
+  it("without a manager become the owner's, which the plan shows", async () => {
     write('a.yaml', workload('by-hand'))
     expect((await json('plan -f DIR --owner git:shop')).items).toMatchObject([
       { changes: [{ member: '/managedBy', after: 'git:shop' }] },
@@ -281,7 +281,7 @@ describe('a plan file', () => {
     return file
   }
 
-  it('is carried out as it was reviewed, whatever the files say by then', async () => {
+  it('is carried out as reviewed, even if the files have changed', async () => {
     write('a.yaml', workload('one'), workload('two'))
     const file = await planned()
     write('a.yaml', workload('one', { labels: { edited: 'yes' } }))
@@ -318,7 +318,7 @@ describe('a plan file', () => {
     expect(await run(`apply ${file}`)).toMatchObject({ code: 3, err: expect.stringContaining('workload again') })
   })
 
-  it('names the revision at each write: what moves after the comparison is not overwritten', async () => {
+  it('names the revision at each write: a change after the comparison is not overwritten', async () => {
     const api = createApi({ env: environment(), readFile: (path) => readFileSync(path, 'utf8') })
     const live = await purser.asAdmin('GET', '/api/v1/workloads/one')
     const revision = Number(live.body['revision']) - 1
@@ -354,14 +354,14 @@ describe('a plan file', () => {
     expect(await run(`apply ${file}`)).toMatchObject({ code: 2, err: expect.stringContaining('/spec/attest') })
   })
 
-  it('takes no files beside it', async () => {
+  it('is not combined with files', async () => {
     expect(await run('apply plan.json -f DIR')).toMatchObject({ code: 2, out: '' })
     expect(await run('apply')).toMatchObject({ code: 2, out: '' })
   })
 })
 
 describe('500 entries', () => {
-  it('are planned and applied, nothing changes twice, and one that moved is all that the next apply writes', async () => {
+  it('are planned and applied, a second apply changes nothing, and a changed one is all that the next apply writes', async () => {
     for (let file = 0; file < 5; file++) {
       write(`part-${file}.yaml`, ...Array.from({ length: 100 }, (_, n) => workload(`many-${file * 100 + n}`)))
     }

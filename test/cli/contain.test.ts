@@ -39,7 +39,7 @@ it('names one subject, and selectors of an attestor alone', async () => {
     expect((await run(line)).code, line).toBe(2)
 })
 
-it('changes nothing in a dry run, without a terminal, or where another name is typed', async () => {
+it('changes nothing in a dry run, without a terminal, or when another name is typed', async () => {
   const { session } = await lab.get({ sub: 'web' })
   const dry = await run(`contain --session ${session} --dry-run`)
   expect(dry).toMatchObject({ code: 0, out: expect.stringContaining('would revoke') })

@@ -1,4 +1,4 @@
-/** `purser credentials --database`: a role in a real Postgres as a file, once and kept. */
+/** `purser credentials --database`: a role in a real Postgres as a file, once and with --watch. */
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -55,7 +55,7 @@ async function whoAmI({ username, password }: Role): Promise<unknown> {
   return row?.me
 }
 
-test('refuses names that are none or that other files have, and what is not granted; then nothing is written', async () => {
+test('refuses invalid names, names of other files, and roles that are not granted; then nothing is written', async () => {
   for (const [name, code] of [
     ['receipt', 2],
     ['NO NAME', 2],
@@ -67,7 +67,7 @@ test('refuses names that are none or that other files have, and what is not gran
   }
 })
 
-test('writes NAME.json for the owner alone, with a role that works, and no password where it can be seen', async () => {
+test('writes NAME.json for the owner alone, with a working role, and shows the password nowhere else', async () => {
   const { result, out, role } = await credentials('--no-x509', '--database', 'orders', '--database', 'stock')
   const ended = await result
   expect(ended).toMatchObject({ code: 0, err: '' })

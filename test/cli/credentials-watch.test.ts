@@ -1,4 +1,7 @@
-/** `purser credentials --watch`: lifetimes of seconds, a server that goes and comes, commands that fail and dawdle. */
+/**
+ * `purser credentials --watch`: lifetimes of seconds, a server that stops and returns, commands that fail or take
+ * long.
+ */
 import { spawn } from 'node:child_process'
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { once } from 'node:events'
@@ -33,7 +36,7 @@ afterAll(async () => {
   await place.remove()
 })
 
-/** Where it was before, with everything that it had. */
+/** Restarts the server at its old address with its old state. */
 const startAgain = async (): Promise<void> => {
   purser = await place.start(purser.admin, { ...often, PURSER_LISTEN: new URL(purser.url).host }, true)
 }
@@ -77,7 +80,7 @@ async function watching(options: string[], env: Record<string, string> = {}) {
     result,
     signal,
     err: () => err,
-    /** What the command wrote to $LOG so far, line by line. */
+    /** The lines that the command has written to $LOG so far. */
     logLines: () => (existsSync(at.log) ? readFileSync(at.log, 'utf8').split('\n').filter(Boolean) : []),
     untilStderr: (words: RegExp | string) =>
       vi.waitFor(() => expect(err).toMatch(words), { timeout: 60_000, interval: 50 }),
@@ -102,7 +105,7 @@ describe('a watch that never starts', () => {
 })
 
 describe('the command', () => {
-  test('that fails is a warning with its exit code, and the watch goes on', async () => {
+  test('that fails causes a warning with its exit code, and the watch continues', async () => {
     const { untilStderr, err, signal, result } = await watching([
       '--lifetime',
       '6s',
@@ -114,7 +117,7 @@ describe('the command', () => {
     expect(err()).toContain('out\n')
     signal('SIGTERM')
     expect((await result).code).toBe(0)
-    // Its stdout is not the result.
+    // The command's stdout is not part of the result.
     expect((await result).out).not.toContain('out\n')
   }, 90_000)
 
@@ -125,7 +128,7 @@ describe('the command', () => {
     await other.untilStderr('ended with the signal SIGKILL')
   }, 60_000)
 
-  test('that dawdles runs alone, and once more for all that came meanwhile', async () => {
+  test('that takes long runs alone, and once more for all later changes', async () => {
     const command =
       'echo start $PURSER_SERIAL_NUMBER >> $LOG; until [ -e $LOG.go ]; do sleep 0.1; done; echo end >> $LOG'
     const { log, logLines, err, untilStderr } = await watching(['--lifetime', '6s', '--on-renew', command])
@@ -141,7 +144,7 @@ describe('the command', () => {
     expect(passedOver.slice(0, 2)).not.toContain(third)
   }, 120_000)
 
-  test('gets the signal that ends the watch, and is waited for', async () => {
+  test('gets the signal that ends the watch, and the watch waits for it', async () => {
     const command = `trap 'echo told >> $LOG; exit 3' TERM; echo up >> $LOG; while :; do sleep 1; done`
     const { logLines, signal, result } = await watching(['--on-renew', command])
     await until(() => expect(logLines()).toEqual(['up']))
@@ -200,7 +203,7 @@ test('renewals before and after an outage past the expiry: each set of files bel
   expect(watch.err()).not.toContain('ended with exit code')
 }, 180_000)
 
-test('roots that moved on are written without a renewal', async () => {
+test('changed roots are written without a renewal', async () => {
   const { out, untilStderr, logLines } = await watching(['--on-renew', 'echo $PURSER_CHANGED >> $LOG'])
   await until(() => expect(logLines()).toHaveLength(1))
   const before = await readFile(join(out, 'ca.crt'), 'utf8')
@@ -289,7 +292,7 @@ test('SIGHUP renews at once and writes every file; a directory that cannot be wr
 }, 90_000)
 
 describe('the process itself', () => {
-  test('shows no secret in arguments or environment, stays up by itself, and ends with 0 at SIGTERM', async () => {
+  test('shows no secret in arguments or environment, runs until SIGTERM, and ends with 0', async () => {
     const { out, log, token } = await prepare()
     const command =
       'mkdir $LOG; env > $LOG/env; tr "\\0" " " < /proc/$PPID/cmdline > $LOG/args; ps -eo args >> $LOG/args'

@@ -92,7 +92,7 @@ describe('exit codes', () => {
     expect(await readdir(out)).toEqual([])
   })
 
-  test('0 with a folder that a group may write in, after a warning', async () => {
+  test('0 with a folder that a group may write to, after a warning', async () => {
     const out = await folder()
     await chmod(out, 0o2775)
     const { code, err } = await run(['--out', out, '--proof-file', await proofFile()])
@@ -108,7 +108,7 @@ describe('exit codes', () => {
     expect(await readdir(out)).toEqual([])
   })
 
-  test('2 in a CI job that lacks a permission, with the lines that it lacks', async () => {
+  test('2 in a CI job without a permission, with the lines to add', async () => {
     const { code, err } = await run(['--out', await folder()], {
       GITHUB_ACTIONS: 'true',
       GITLAB_CI: 'true',
@@ -132,7 +132,7 @@ describe('exit codes', () => {
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('spiffe://example.org/join/by-hand') })
   })
 
-  test('3 when the server refuses, with what an operator types', async () => {
+  test('3 when the server refuses, with the command for an operator', async () => {
     const out = await folder()
     const { code, err } = await run(['--out', out, '--proof-file', await proofFile({ sub: 'nobody' })])
     expect({ code, err }).toEqual({ code: 3, err: expect.stringMatching(/attestation_failed.*purser explain req_/s) })
@@ -225,7 +225,7 @@ describe('files', () => {
       expect(stdout).not.toContain((await read(name)).slice(28, 60))
   })
 
-  test('replace what was there, links and wide modes included, and leave nothing beside', async () => {
+  test('replace existing files, links and wide modes included, and leave no other files', async () => {
     const [out, token] = [await folder(), await proofFile()]
     const victim = join(await folder(), 'victim')
     await writeFile(victim, 'untouched')
@@ -282,7 +282,7 @@ describe('files', () => {
   })
 })
 
-test('--output json is for programs: what was written, of whom, until when, and no secret', async () => {
+test('--output json is for programs: the files, the workload, the expiry, and no secret', async () => {
   const [out, token] = [await folder(), await proofFile()]
   const { code, out: stdout } = await run(['--out', out, '--proof-file', token, '--audience', 'payments', '-o', 'json'])
   expect(code).toBe(0)
@@ -304,7 +304,7 @@ test('a log key that is not pinned causes a warning on stderr', async () => {
   expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('trust on first use') })
 })
 
-test('a flag for the roots wins over both variables', async () => {
+test('a flag for the roots takes precedence over both variables', async () => {
   const [out, token] = [await folder(), await proofFile()]
   const sha256 = new X509Certificate(purser.roots).fingerprint256
   const argv = ['--out', out, '--proof-file', token, '--ca-sha256', sha256]

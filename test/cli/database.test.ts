@@ -32,7 +32,7 @@ describe('databases and leases on the command line', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it('take the password from a file or stdin, and show it nowhere', async () => {
+  it('read the password from a file or stdin, and show it nowhere', async () => {
     const definition = definitionFor(target, { admin: { username: target.admin.username } })
     const path = file('orders.json', JSON.stringify(definition))
     expect(await run(`database create orders --file ${path}`)).toMatchObject({ code: 3 })
@@ -63,7 +63,7 @@ describe('databases and leases on the command line', () => {
     }
   })
 
-  it('say what is wrong, rotate the administrator, and end leases', async () => {
+  it('report faults, rotate the administrator, and end leases', async () => {
     const checked = await run('database check orders')
     expect(checked).toMatchObject({ code: 0, out: expect.stringContaining('ok') })
     expect(checked.out).toContain('the server is reached, without TLS and unverified, and takes the credential')

@@ -1,6 +1,6 @@
 /**
- * The demo: its checks fail when what they check is wrong, and what it leaves to try works. test/package/demo.test.ts runs
- * it as people do.
+ * The demo: its checks fail on wrong behaviour, and the commands that it prints work. test/package/demo.test.ts runs
+ * it as users do.
  */
 import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
@@ -12,7 +12,7 @@ import { isJwtOf, spiffeIdOf } from '../../src/cli/demo/orders.ts'
 import { createStandIn } from '../../src/cli/stand-in.ts'
 import { cli, startCli } from '../support/cli.ts'
 
-// A whole server starts twice here, in seconds on a machine that does nothing else.
+// A whole server starts twice here, in seconds on an idle machine.
 vi.setConfig({ testTimeout: 90_000 })
 
 it.each([

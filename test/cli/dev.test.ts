@@ -1,4 +1,4 @@
-/** `purser dev`: what it prints works as it is printed, and works again after the next start. */
+/** `purser dev`: its printed commands work unchanged, also after the next start. */
 import { readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { cli } from '../support/cli.ts'
 import { type Dev, startDev } from '../support/dev.ts'
 import { runShell } from '../support/shell.ts'
 
-// A whole server starts in a test, in seconds on a machine that does nothing else.
+// A whole server starts in a test, in seconds on an idle machine.
 vi.setConfig({ testTimeout: 90_000 })
 
 let dev: Dev | undefined
@@ -58,7 +58,7 @@ it('prints what an operator needs: address, fingerprint and token', async () => 
   }
 })
 
-it('fits into 80 columns, and colours nothing that is no terminal', () => {
+it('fits into 80 columns, and uses colours only on a terminal', () => {
   const lines = (dev?.out ?? '').replaceAll(dev?.dataDir ?? '', './purser-data').split('\n')
   expect(lines.filter((line) => line.length > 80)).toEqual([])
   expect(dev?.out).not.toContain('\u001b')
@@ -77,7 +77,7 @@ it('Ctrl-C stops it', async () => {
   dev = undefined
 })
 
-it('starts again as it was, on another port where its own is taken', async () => {
+it('starts again with its state, on another port when its own is in use', async () => {
   if (!before) throw new Error('there is no earlier start')
   const { port } = new URL(before.url)
   const other = createServer()

@@ -1,4 +1,4 @@
-/** `purser doctor` on attestors that can't vouch for anybody: each is named in the first line. */
+/** `purser doctor` on broken attestors: each is named in the first line. */
 import { writeFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
@@ -49,7 +49,7 @@ async function issuerAt(port: number, more: Record<string, unknown> = {}): Promi
 
 const { jwk } = await createIssuer()
 
-/** Discovery and keys, as an issuer answers; `set` may spoil each reply. */
+/** Discovery and keys, as an issuer answers; `set` may corrupt each reply. */
 function issuerThat(set: (path: string) => { date?: Date; body?: string } = () => ({})): Promise<{ port: number }> {
   let port = 0
   const answer: RequestListener = (request, response) => {
@@ -67,7 +67,7 @@ function issuerThat(set: (path: string) => { date?: Date; body?: string } = () =
 }
 
 describe('an OIDC issuer', () => {
-  it('that answers as it should is all right', async () => {
+  it('with correct answers has no finding', async () => {
     const { port } = await issuerThat()
     const { out } = await diagnose(await issuerAt(port))
     expect(out).toMatch(/\nok +attestor +ci: works\n/)
@@ -91,7 +91,7 @@ describe('an OIDC issuer', () => {
     expect(port).toBeGreaterThan(0)
   })
 
-  it('whose keys are garbage, or none that can be used', async () => {
+  it('whose keys are garbage, or unusable', async () => {
     let body = 'swordfish'
     const { port } = await issuerThat((path) => (path === '/keys' ? { body } : {}))
     const set = await issuerAt(port)
@@ -110,7 +110,7 @@ describe('an OIDC issuer', () => {
     expect(out).toContain('add it to PURSER_FETCH_ALLOW')
   })
 
-  it('whose clock is elsewhere', async () => {
+  it('whose clock differs', async () => {
     let seconds = 90
     const { port } = await issuerThat(() => ({ date: new Date(Date.now() + seconds * 1000) }))
     const set = await issuerAt(port)
@@ -152,7 +152,7 @@ describe('a cluster', () => {
     await attestor({ name: 'prod', kind: 'kubernetes', issuer: kube.issuer, audience, verify, apiServer, keys })
   }
 
-  it('that reviews our tokens is all right', async () => {
+  it('that reviews our tokens has no finding', async () => {
     await cluster(undefined)
     expect((await diagnose(env)).out).toMatch(/\nok +attestor +prod: works\n/)
   })
@@ -187,7 +187,7 @@ describe('a workload entry', () => {
     await purser.knex('workload').where({ name: 'old', deleted_at: null }).update({ definition: rewritten })
   }
 
-  it('whose placeholder is a part of a segment is named, with what to do', async () => {
+  it('whose placeholder is a part of a segment is named, with the remedy', async () => {
     await entry({ spiffeId: 'spiffe://example.org/join/old-{join:token}' })
     const { code, out } = await diagnose(env)
     expect(code).toBe(0)
@@ -195,7 +195,7 @@ describe('a workload entry', () => {
     expect(out).toContain('purser workload get old > entry.json')
   })
 
-  it('that breaks no rule is all right', async () => {
+  it('that breaks no rule has no finding', async () => {
     await entry({})
     expect((await diagnose(env)).out).toMatch(/\nok +workload entry +all are valid\n/)
   })

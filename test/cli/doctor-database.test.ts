@@ -1,4 +1,4 @@
-/** `purser doctor` on a Postgres that is broken on purpose: each fault is named in the first line. */
+/** `purser doctor` on broken Postgres databases: each fault is named in the first line. */
 import { randomBytes } from 'node:crypto'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,11 +24,11 @@ import { startTestServer } from '../support/test-server.ts'
 import { cloneDatabase } from '../support/template.ts'
 import { startTransactionPooler } from '../support/transaction-pooler.ts'
 
-/** As the finding lists them. */
+/** In the format of the finding. */
 const allMissing = some(migrations.map(({ name }) => name))
 
 let place: Awaited<ReturnType<typeof createPlace>>
-/** A database in which a server was and stopped. */
+/** The database of a server that has stopped. */
 let whole: string
 
 beforeAll(async () => {
@@ -56,7 +56,7 @@ async function sql<Row extends object>(url: string, ...statements: string[]): Pr
   }
 }
 
-/** A copy of that database to be broken, with the settings of a server on it. */
+/** A copy of that database for faults, with the settings of a server on it. */
 async function copy(...statements: string[]): Promise<{ url: string; env: Env }> {
   const { url, drop } = await cloneDatabase(inject('postgres').url, nameOf(whole))
   onTestFinished(drop)
@@ -65,7 +65,7 @@ async function copy(...statements: string[]): Promise<{ url: string; env: Env }>
 }
 const envOf = (url: string): Env => ({ ...place.env(), PURSER_LISTEN: '127.0.0.1:0', DATABASE_URL: url })
 
-/** A role that has all that serving takes. */
+/** A role with all privileges that serving needs. */
 async function withRole(url: string, ...more: string[]): Promise<{ role: string; url: string }> {
   const role = `app_${randomBytes(5).toString('hex')}`
   await sql(
@@ -80,7 +80,7 @@ async function withRole(url: string, ...more: string[]): Promise<{ role: string;
   return { role, url: own.href }
 }
 
-describe('what keeps the database shut', () => {
+describe('an unreachable database', () => {
   it('no server answers, and the password is not printed', async () => {
     const { code, first, out, err } = await diagnose(envOf('postgres://purser:hunter2@127.0.0.1:1/purser'))
     expect([code, first]).toEqual([1, 'FAIL  database  127.0.0.1:1 cannot be reached (ECONNREFUSED)'])
@@ -108,7 +108,7 @@ describe('what keeps the database shut', () => {
   })
 })
 
-describe('a Postgres of its own', () => {
+describe('a Postgres of the test', () => {
   let own: Awaited<ReturnType<typeof startTestServer>>
   beforeAll(async () => {
     // Whoever isn't `postgres` needs a password here.
@@ -171,7 +171,7 @@ describe('the schema', () => {
     )
   })
 
-  it('newer in a way that this Purser still runs on is a note', async () => {
+  it('newer in a way that this Purser supports is a note', async () => {
     const { env } = await copy(future)
     const { code, out } = await diagnose(env)
     expect([code, out]).toEqual([0, expect.stringMatching(/note +schema +a newer Purser applied 003-future/)])
@@ -206,7 +206,7 @@ describe('the role', () => {
     expect(out).toContain(`grant insert on log_entry, claim to "${own.role}"`)
   })
 
-  it('that may not read the keys: what needs them is left out, by name', async () => {
+  it('that may not read the keys: the checks that need them are left out, by name', async () => {
     const { url, env } = await copy()
     const own = await withRole(url, 'revoke select on signing_key from ROLE')
     const { first, out } = await diagnose({ ...env, DATABASE_URL: own.url })
@@ -223,7 +223,7 @@ describe('the role', () => {
     expect(code).toBe(0)
   })
 
-  it('that owns the log, or is a superuser, is warned of', async () => {
+  it('that owns the log, or is a superuser, causes a warning', async () => {
     const { url, env } = await copy()
     const own = await withRole(url, 'alter table log_entry owner to ROLE')
     const { code, first } = await diagnose({ ...env, DATABASE_URL: own.url })
@@ -248,7 +248,7 @@ describe('the keys', () => {
     expect(out).toContain('start a server')
   })
 
-  it('the next of which is missing', async () => {
+  it('without the next one', async () => {
     const { env } = await copy(`update signing_key set retire_at = now() + interval '1 hour' where kind = 'issuing-ca'`)
     expect((await diagnose(env)).out).toMatch(/^warn +keys +the next issuing-ca is missing: it was due /m)
   })
@@ -256,7 +256,7 @@ describe('the keys', () => {
   const imported = `update signing_key set issuer_key_id = null, retire_at = now() + interval 'RETIRE', gone_at = now() + interval 'GONE' where kind = 'issuing-ca'`
   const ending = (retire: string, end: string): string => imported.replace('RETIRE', retire).replace('GONE', end)
 
-  it('of an imported chain that is over, or ends soon', async () => {
+  it('of an imported chain that has ended, or ends soon', async () => {
     const expired = await copy(ending('-2 hours', '-1 hour'))
     expect((await diagnose(expired.env)).first).toMatch(
       /^FAIL  keys  the imported issuing-ca has expired: the last one ended /,
@@ -279,9 +279,9 @@ describe('the keys', () => {
 })
 
 describe('the log', () => {
-  it('that is behind the head outside of the database', async () => {
+  it('that is behind the head outside the database', async () => {
     const { url, env } = await copy()
-    // The server goes on elsewhere, and what it left in the data directory is newer than this copy.
+    // The server continues elsewhere, and its head in the data directory is newer than this copy.
     const dataDir = folder()
     const head = await readFile(join(place.dataDir, 'log-head'), 'utf8')
     await writeFile(join(dataDir, 'log-head'), head, { mode: 0o600 })
@@ -301,7 +301,7 @@ describe('the log', () => {
     expect((await diagnose(gap.env)).first).toMatch(/^FAIL  log  entries are missing among the \d+ of epoch 1$/)
   })
 
-  it('whose outside copy can not be read', async () => {
+  it('whose outside copy cannot be read', async () => {
     const { env } = await copy()
     const { first } = await diagnose({ ...env, PURSER_LOG_HEAD_URL: 'https://127.0.0.1:1/head' })
     expect(first).toBe('FAIL  log  cannot read the head in PURSER_LOG_HEAD_URL (unreachable), which may be newer')
@@ -315,7 +315,7 @@ describe('the log', () => {
   })
 })
 
-it('a pooler that hands connections out by the transaction', async () => {
+it('a pooler in transaction mode', async () => {
   const { url, env } = await copy()
   const pooler = await startTransactionPooler(url)
   onTestFinished(pooler.stop)
@@ -358,7 +358,7 @@ describe('findings that no test database can cause', () => {
   const textsOf = (findings: { level: string; what: string }[]): string[] =>
     findings.map(({ level, what }) => `${level} ${what}`)
 
-  it('an old version, a standby, a role that only reads', () => {
+  it('an old version, a standby, a read-only role', () => {
     expect(judgeServer(facts)).toEqual([])
     const old = { ...facts, version: '13.9', versionNumber: 130_009, standby: true, readOnly: true }
     expect(textsOf(judgeServer(old))).toEqual([
@@ -387,7 +387,7 @@ describe('findings that no test database can cause', () => {
     expect(way('db.example.org/x?sslmode=no-verify', true)).toHaveLength(1)
   })
 
-  it('a far database, and clocks that differ', () => {
+  it('a distant database, and clocks that differ', () => {
     expect(judgeLatency(0.4)).toEqual([])
     expect(textsOf(judgeLatency(12))).toEqual(['note a round trip takes 12 ms'])
     expect(textsOf(judgeLatency(80))).toEqual(['warn a round trip takes 80 ms'])

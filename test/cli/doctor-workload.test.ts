@@ -1,4 +1,4 @@
-/** `purser doctor --as-workload` in places that are broken on purpose: each fault is named in the first line. */
+/** `purser doctor --as-workload` in broken environments: each fault is named in the first line. */
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ async function proofFile(claims: Record<string, unknown> = {}): Promise<string> 
   return path
 }
 
-/** The environment of a workload in whose place nothing is wrong, but for what `env` changes. */
+/** The environment of a workload without a fault, with the changes of `env`. */
 async function asWorkload(env: Env = {}, ...argv: string[]): Promise<Diagnosis> {
   const good = {
     PURSER_ADDR: purser.url,
@@ -42,7 +42,7 @@ const entries = async (): Promise<number> => {
   return (body.items as unknown[]).length
 }
 
-describe('where nothing is wrong', () => {
+describe('without a fault', () => {
   it('names the workload and the proof', async () => {
     const state = folder()
     const { code, out } = await asWorkload({ PURSER_STATE_DIR: state })
@@ -241,7 +241,7 @@ describe('the proof', () => {
     )
   })
 
-  it('is refused: with what an operator types', async () => {
+  it('is refused: with the command for an operator', async () => {
     const { code, first, out } = await asWorkload({ PURSER_PROOF_FILE: await proofFile({ sub: 'nobody' }) })
     expect([code, first]).toEqual([
       1,

@@ -1,4 +1,4 @@
-/** `purser doctor` on a server's host: settings, files and ports. Each set-up is broken on purpose, and named first. */
+/** `purser doctor` on a server's host: settings, files and ports. Each fault is named first. */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ import { startPurser } from '../support/purser.ts'
 const rootKeyOf = generateRootKey()
 
 describe('the configuration', () => {
-  it('is named fault by fault, and what hangs on it is left out', async () => {
+  it('is named fault by fault, and dependent checks are left out', async () => {
     const env = { ...settings(folder()), PURSER_TRUST_DOMAIN: 'Example Org', PURSER_WORKERS: '0' }
     const { code, first, out } = await diagnose(env)
     expect([code, first]).toEqual([1, expect.stringMatching(/^FAIL  configuration  PURSER_TRUST_DOMAIN: must be/)])
@@ -22,7 +22,7 @@ describe('the configuration', () => {
     expect(out).toMatch(/\nskipped +all other checks/)
   })
 
-  it('with an unknown name proposes the right name', async () => {
+  it('with an unknown name gets the right name', async () => {
     const { first } = await diagnose({ ...settings(folder()), PURSER_LISTN: '127.0.0.1:1' })
     expect(first).toBe('FAIL  configuration  PURSER_LISTN: is not a setting: did you mean PURSER_LISTEN?')
   })
@@ -54,7 +54,7 @@ describe('the root key', () => {
     expect(out).toContain(`\n         do   chmod 600 ${path}\n`)
   })
 
-  it('that is none', async () => {
+  it('that is malformed', async () => {
     const path = join(folder(), 'root-key')
     writeFileSync(path, 'swordfish\n', { mode: 0o600 })
     const { first, out } = await diagnose(withKey(path))
@@ -88,7 +88,7 @@ describe('the root key', () => {
 })
 
 describe('the data directory', () => {
-  it('that can not be written', async () => {
+  it('that cannot be written', async () => {
     const { code, first } = await diagnose(settings('/proc/1'))
     expect([code, first]).toEqual([
       1,
@@ -138,14 +138,14 @@ describe('the listener', () => {
     return `127.0.0.1:${(server.address() as AddressInfo).port}`
   }
 
-  it('whose port another program has', async () => {
+  it('whose port is in use by another program', async () => {
     const where = await takenBy('220 mail.example.org ESMTP\r\n')
     const { first, out } = await diagnose({ ...settings(folder()), PURSER_LISTEN: where })
     expect(first).toBe(`FAIL  listener  ${where} is in use by another program`)
     expect(out).toContain('ss -ltnp')
   })
 
-  it('on an address that is no address of this host', async () => {
+  it('on an address of another host', async () => {
     const { first } = await diagnose({ ...settings(folder()), PURSER_LISTEN: '192.0.2.1:8443' })
     expect(first).toMatch(/^FAIL  listener  cannot listen on 192\.0\.2\.1:8443 \(E\w+\)$/)
   })
@@ -192,14 +192,14 @@ describe('a certificate in files', () => {
     expect((await diagnose(env)).first).toContain(`FAIL  certificate  ${certFile} expired `)
   })
 
-  it('that is missing, or none', async () => {
+  it('that is missing, or malformed', async () => {
     const { env, certFile } = files('no PEM', identities.good.key)
     expect((await diagnose(env)).first).toBe(`FAIL  certificate  ${certFile} holds no PEM certificate`)
     const envWithoutFile = { ...env, PURSER_TLS_CERT_FILE: '/nonexistent' }
     expect((await diagnose(envWithoutFile)).first).toBe('FAIL  certificate  cannot read /nonexistent (ENOENT)')
   })
 
-  it('for other names than the public URL’s, and soon over: works, and is warned of', async () => {
+  it('for other names than the public URL’s, or near its end: works with a warning', async () => {
     const { env, certFile, keyFile } = files(identities.otherName.cert, identities.otherName.key)
     chmodSync(keyFile, 0o644)
     const { code, first, out } = await diagnose(env)
@@ -220,7 +220,7 @@ describe('on the embedded store', () => {
   })
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
-  it('all is well, for people and for programs, and nothing was changed', async () => {
+  it('without a fault, for people and for programs, and nothing was changed', async () => {
     const before = statSync(join(dataDir, 'log-head')).mtimeMs
     const { code, out } = await diagnose(settings(dataDir))
     expect(out).not.toMatch(/^(?:FAIL|warn|skipped)/m)
@@ -246,7 +246,7 @@ describe('on the embedded store', () => {
     )
   })
 
-  it('of another user is not opened, since this user would leave files in it', async () => {
+  it('of another user is not opened, because this user would leave files in it', async () => {
     const opened = await openForCheck(
       { dataDir, database: { kind: 'embedded', migrate: 'auto', failover: 'unchecked' } },
       4242,

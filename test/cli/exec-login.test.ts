@@ -1,4 +1,7 @@
-/** `purser exec --login` at a real OpenID provider: what a developer sees and gets, and every login that must fail. */
+/**
+ * `purser exec --login` at a real OpenID provider: the output and environment of a developer, and every login that
+ * must fail.
+ */
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -93,7 +96,7 @@ const revisionOf = async (name: string): Promise<string> => {
 
 const script = (home: string): string => `require('fs').writeFileSync('${home}/got', process.env.DB_PASSWORD)`
 
-test('anyone can see where to log in, and no other attestor', async () => {
+test('the login attestors are public, and no others', async () => {
   const { status, body } = await purser.call('GET', '/api/v1/logins')
   const login = { clientId: 'purser-cli', scopes: ['openid', 'groups'] }
   expect([status, body['items']]).toEqual([
@@ -133,7 +136,7 @@ test('a person of the group logs in once, and the process gets its secrets', asy
   })
 }, 30_000)
 
-describe('no command runs, and nothing is kept', () => {
+describe('no command runs, and nothing is stored', () => {
   test('for a person of another group, whose refusal is in the log', async () => {
     const { run, home } = await laptop()
     const { link, result } = run()
@@ -231,7 +234,7 @@ describe('an ID token of another login is not used', () => {
   })
 })
 
-test('an issuer that asks to slow down is asked less often', async () => {
+test('an issuer with slow_down is polled less often', async () => {
   const fake = await startFakeIssuer({ replies: ['authorization_pending', 'slow_down', 'access_denied'] })
   await purser.asAdmin('PUT', '/api/v1/attestors/fake', attestor('fake', fake), {
     'if-match': await revisionOf('fake'),

@@ -1,4 +1,6 @@
-/** `purser exec` with real commands: what they are given, what happens when it changes, and what nobody ever sees. */
+/**
+ * `purser exec` with real commands: their environment and files, the behaviour on changes, and that no secret leaks.
+ */
 import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -138,7 +140,7 @@ describe('the environment and files of the command', () => {
     expect(other.lines()).toEqual([])
   })
 
-  test('variables that change how programs run only by the name that the caller gives', async () => {
+  test('variables that change how programs run only by an explicit name', async () => {
     await put('prod/node', { options: '--title=named', 'tls-reject-unauthorized': '0' }, 0)
     await put('prod/ld', { preload: '/tmp/other.so' }, 0)
     for (const flag of ['prod/node', 'prod/ld', 'prod/node#options', 'prod/ld#preload']) {
@@ -199,7 +201,7 @@ describe('the environment and files of the command', () => {
     expect(done.err).not.toContain(canary)
   })
 
-  test('a command that is not there is 127, and what it exits with is the answer', async () => {
+  test('a missing command is 127, and the exit code of a command is the result', async () => {
     const { env } = await prepare()
     const missing = startCli(['exec', '--', '/nonexistent/command'], { env })
     expect((await missing.result).code).toBe(127)
@@ -208,7 +210,7 @@ describe('the environment and files of the command', () => {
   })
 })
 
-test('calls that come together cause one act, and calls during it cause another', async () => {
+test('simultaneous calls cause one act, and calls during it cause another', async () => {
   let acts = 0
   let release = (): void => undefined
   const act = coalesce(async () => {
@@ -227,7 +229,7 @@ test('calls that come together cause one act, and calls during it cause another'
 })
 
 describe('when it changes', () => {
-  test('the command is ended and started with the new version, acknowledged then', async () => {
+  test('the command is ended and started with the new version, which is acknowledged then', async () => {
     await put('prod/r/a', { v: `${canary}-1` }, 0)
     await put('prod/r/b', { v: `${canary}-1` }, 0)
     const { lines, err } = await exec(
@@ -274,7 +276,7 @@ describe('when it changes', () => {
     await vi.waitFor(async () => expect(await acked('prod/s')).toEqual([2]), patience)
   })
 
-  test('or nothing is done but new files, and nothing is acknowledged', async () => {
+  test('or only its files are new, and nothing is acknowledged', async () => {
     await put('prod/n', { v: '1' }, 0)
     const { err, lines } = await exec(
       ['--secret', 'prod/n=file:n', '--on-change', 'none'],
@@ -319,7 +321,7 @@ describe('when it changes', () => {
   })
 })
 
-test('as a process: signals pass, values are on no command line, and Purser may be away', async () => {
+test('as a process: signals are passed on, values are on no command line, and an outage of Purser has no effect', async () => {
   await put('prod/p', { v: canary }, 0)
   const { env, lines } = await prepare()
   const script = `process.on('SIGUSR1', () => ${logScript("'usr1'")}); process.on('SIGTERM', () => process.exit(7)); ${logScript("'up ' + process.env.P_V")}; ${stays}`

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { matchFromProof } from '../../src/cli/from-proof.ts'
 import { CliError } from '../../src/cli/io.ts'
 
-/** The signature is nobody's: what is read here is not verified. */
+/** The signature is invalid: the code under test does not verify it. */
 function tokenOf(claims: Record<string, unknown>): string {
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const text = `${part({ alg: 'RS256', kid: 'k' })}.${part(claims)}`
@@ -24,7 +24,7 @@ const pod = {
   },
 }
 
-describe('what an entry must ask for, by kind of attestor', () => {
+describe('required conditions of an entry, by kind of attestor', () => {
   it.each<[string, Partial<Attestor>, Record<string, unknown>, Record<string, string>]>([
     ['kubernetes', { kind: 'kubernetes' }, pod, { 'k8s:ns': 'prod', 'k8s:sa': 'web', 'k8s:sa-uid': 'sa-1' }],
     ['any issuer', {}, { sub: 'job:7', email: 'x@y' }, { 'oidc:sub': 'job:7' }],

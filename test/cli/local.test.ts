@@ -45,7 +45,7 @@ describe('root-key generate', () => {
 })
 
 describe('migrate', () => {
-  it('names what is missing, applies it, and is done then', async () => {
+  it('names missing migrations, applies them, and has nothing left to do', async () => {
     const { url, drop } = await emptyDatabase()
     onTestFinished(drop)
     const run = (...argv: string[]) => cli(['migrate', ...argv], { env: { DATABASE_URL: url } })
@@ -55,7 +55,7 @@ describe('migrate', () => {
     expect(await run()).toEqual({ code: 0, out: 'the schema is up to date\n', err: '' })
   })
 
-  it('ends with 5 where no database answers, without its password', async () => {
+  it('ends with 5 without a database, and does not print its password', async () => {
     const { code, err } = await cli(['migrate'], { env: { DATABASE_URL: 'postgres://a:hunter2@127.0.0.1:1/x' } })
     expect(code).toBe(5)
     expect(err).not.toContain('hunter2')
@@ -63,7 +63,7 @@ describe('migrate', () => {
 })
 
 describe('bootstrap --reissue', () => {
-  it('needs the root key, ends the earlier token, is recorded, and its token opens the door', async () => {
+  it('needs the root key, ends the earlier token, is recorded, and its token works', async () => {
     const first = await startPurser({ store: 'postgres', tls: true })
     onTestFinished(() => first.stop())
     const url = first.config.database.kind === 'postgres' ? first.config.database.url.reveal() : ''

@@ -1,4 +1,4 @@
-/** `purser log new-epoch` where a signed head says that the log has two histories. */
+/** `purser log new-epoch` when a signed head proves that the log has two histories. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

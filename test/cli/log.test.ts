@@ -1,4 +1,4 @@
-/** `purser log new-epoch`, on the host of a server that is not running. */
+/** `purser log new-epoch`, on the host of a stopped server. */
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -45,7 +45,7 @@ describe.each(bothStores)('log new-epoch (%s)', (store) => {
     expect(err).toMatch(store === 'embedded' ? /has this data directory open/ : /stop every replica/)
   })
 
-  it('does not guess at a head that it can not read', async () => {
+  it('does not guess a head that it cannot read', async () => {
     const file = join(place.dataDir, 'other-head')
     writeFileSync(file, 'no head\n')
     expect(await run([...reason, '--known', file])).toMatchObject({ code: 2, err: expect.stringContaining(file) })
@@ -75,7 +75,7 @@ describe.each(bothStores)('log new-epoch (%s)', (store) => {
     await purser.stop()
   })
 
-  it('may be said again, in JSON, and goes on from there', async () => {
+  it('may be repeated, in JSON, and continues', async () => {
     const { code, out } = await run(['--reason', 'again', '-o', 'json'])
     expect(code).toBe(0)
     expect(JSON.parse(out)).toMatchObject({

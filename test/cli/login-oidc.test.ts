@@ -1,4 +1,4 @@
-/** `purser login --oidc` and `--device` at a real OpenID provider, and redirects that must not count. */
+/** `purser login --oidc` and `--device` at a real OpenID provider, and redirects that must be ignored. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,7 +84,7 @@ test('--oidc: the browser returns to the command, and later commands have the se
   })
 }, 30_000)
 
-test('a redirect with another state is answered 400 and does not count, nor one without a code', async () => {
+test('a redirect with another state gets 400 and is ignored, as is one without a code', async () => {
   const { link, result } = await start('--oidc')
   const location = await redirectFor(link, 'ada')
   const foreign = new URL(location)
@@ -111,25 +111,25 @@ test.each([
   30_000,
 )
 
-test('a person without an operator is refused, and told what to do', async () => {
+test('a person without an operator is refused, with the remedy', async () => {
   const { link, result } = await start('--oidc')
   await follow(await redirectFor(link, 'bob'))
   expect(await result).toMatchObject({ code: 3, err: expect.stringContaining('ask an admin') })
 }, 30_000)
 
-test('after Ctrl-C nothing is kept', async () => {
+test('after Ctrl-C nothing is stored', async () => {
   const { result, interrupt } = await start('--oidc')
   interrupt()
   expect(await result).toMatchObject({ code: 1, err: expect.stringContaining('the login was cancelled') })
 }, 30_000)
 
-test('--device is refused where the provider returns no nonce', async () => {
+test('--device is refused when the provider returns no nonce', async () => {
   const { link, result } = await start('--device')
   await provider.visit(link, 'ada')
   expect(await result).toMatchObject({ code: 1, err: expect.stringContaining('returns no nonce for device codes') })
 }, 30_000)
 
-test('--device gives a session where it does', async () => {
+test('--device creates a session when it does', async () => {
   const provider = await startLoginProvider({ groups: { ada: ['operators'] }, deviceNonce: true })
   onTestFinished(() => provider.stop())
   const second = await startPurser({ tls: true, env: settingsFor(provider) })

@@ -34,7 +34,7 @@ const logIn = (more = ''): Promise<CommandResult> =>
   run(`login ada --addr ${purser.url} --ca-file ${ca(purser)}${more}`, `${password}\n`)
 
 describe('purser login', () => {
-  it('keeps the session where other users cannot read it, and later commands use it', async () => {
+  it('stores the session in a file that other users cannot read, and later commands use it', async () => {
     const result = await logIn()
     expect(result).toMatchObject({ code: 0, out: '' })
     expect(result.err).toMatch(/^logged in as ada in the role admin until .*; the context is 127\.0\.0\.1\n$/)
@@ -60,7 +60,7 @@ describe('purser login', () => {
     expect((await run('login', `${password}\n`)).code).toBe(0)
   })
 
-  it('is refused with a wrong password, and keeps nothing', async () => {
+  it('is refused with a wrong password, and stores nothing', async () => {
     const result = await run(`login ada --addr ${purser.url} --ca-file ${ca(purser)}`, 'seven swans on the leak\n')
     expect(result).toMatchObject({ code: 3, out: '' })
     expect(result.err).toContain('the login was refused')
@@ -68,7 +68,7 @@ describe('purser login', () => {
     expect(await run(`login ada --addr ${purser.url} --ca-file ${ca(purser)}`)).toMatchObject({ code: 2 })
   })
 
-  it('sends a session to its own server alone', async () => {
+  it('sends a session only to its own server', async () => {
     await logIn()
     const env = { PURSER_CA_FILE: ca(other) }
     const flag = await run(`operator list --addr ${other.url}`, '', env)
@@ -123,7 +123,7 @@ describe('purser operator password', () => {
     expect((await run('login', `${next}\n`)).code).toBe(0)
   })
 
-  it('says what is wrong with it, without showing it', async () => {
+  it('reports its faults without showing it', async () => {
     await logIn()
     const result = await run('operator password self', 'short one\n')
     expect(result).toMatchObject({ code: 3, err: expect.stringContaining('at least 12 characters') })

@@ -49,14 +49,14 @@ describe('purser operator', () => {
     expect([code, err]).toEqual([2, expect.stringContaining('admin, operator, auditor')])
   })
 
-  it('says why the last admin stays, and what to do', async () => {
+  it('explains why the last admin stays, with the remedy', async () => {
     const { code, err } = await line('operator disable admin')
     expect(code).toBe(3)
     expect(err).toContain('this would leave no enabled admin with a live admin token')
     expect(err).toContain('create a token for another admin first')
   })
 
-  it('applies what its own get shows', async () => {
+  it('applies the output of get', async () => {
     await line('operator create bea --role operator')
     const path = join(folder, 'bea.yaml')
     writeFileSync(path, (await line('operator get bea')).out)
@@ -69,7 +69,7 @@ describe('purser operator', () => {
 })
 
 describe('purser token', () => {
-  it('prints a token once to stdout, and what it is to stderr', async () => {
+  it('prints a token once to stdout, and its description to stderr', async () => {
     const { code, out, err } = await run([
       ...'token create --operator bea --role auditor --expires 24h'.split(' '),
       '--route',
@@ -90,7 +90,7 @@ describe('purser token', () => {
     expect(listing.out).not.toContain(out.trim())
   })
 
-  it('suggests the route that was meant', async () => {
+  it('suggests the nearest route', async () => {
     const { code, err } = await run(['token', 'create', '--route', 'GET /api/v1/workload'])
     expect([code, err]).toEqual([3, expect.stringContaining('did you mean GET /api/v1/workloads?')])
   })
@@ -110,7 +110,7 @@ describe('purser token', () => {
     expect((await line('whoami', second)).code).toBe(3)
   })
 
-  it('shows a role that the operator has no longer', async () => {
+  it('shows a role that the operator has lost', async () => {
     await line('operator create fay --role admin')
     const token = (await line('token create --operator fay')).out.trim()
     await line('operator replace fay --role auditor')

@@ -20,7 +20,7 @@ const file = (name: string, content: string): string => {
 const trusted = () => ({ PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem') })
 const run = (line: string, stdin?: string) =>
   cli(line.split(' '), { env: { ...trusted(), PURSER_API_TOKEN: purser.admin }, ...(stdin !== undefined && { stdin }) })
-/** Runs a line that must succeed, and answers its JSON. */
+/** Runs a command line that must succeed, and returns its JSON. */
 async function json(line: string, stdin?: string): Promise<Record<string, unknown>> {
   const { code, out, err } = await run(`${line} -o json`, stdin)
   expect({ code, line, err: code === 0 ? '' : err }).toEqual({ code: 0, line, err: '' })
@@ -45,7 +45,7 @@ describe('trust', () => {
   const list = (env: Record<string, string>) =>
     cli(['workload', 'list'], { env: { PURSER_ADDR: purser.url, PURSER_API_TOKEN: purser.admin, ...env } })
 
-  it('the roots of Node.js do not vouch for a Purser of its own CA, and the token stays here', async () => {
+  it('the roots of Node.js do not verify a Purser with its own CA, and the token is not sent', async () => {
     const before = purser.logs.length
     const { code, out, err } = await list({})
     expect({ code, out }).toEqual({ code: 5, out: '' })
@@ -53,7 +53,7 @@ describe('trust', () => {
     expect(purser.logs.slice(before).join('')).not.toContain('request')
   })
 
-  it('a fingerprint of the root is enough', async () => {
+  it('a fingerprint of the root suffices', async () => {
     const { fingerprint256 } = new X509Certificate(purser.roots)
     expect(await list({ PURSER_CA_SHA256: fingerprint256 })).toMatchObject({ code: 0 })
   })
@@ -64,7 +64,7 @@ describe('trust', () => {
     expect(err).toContain('fingerprint')
   })
 
-  it('a flag wins over the environment', async () => {
+  it('a flag takes precedence over the environment', async () => {
     const env = {
       PURSER_ADDR: 'https://127.0.0.1:1',
       PURSER_CA_SHA256: 'ab'.repeat(32),
@@ -87,7 +87,7 @@ describe('workload', () => {
     expect(await run('workload create none --attestor lab')).toMatchObject({ code: 2, out: '' })
   })
 
-  it("shows the server's refusal with its pointer, on stderr alone", async () => {
+  it("shows the server's refusal with its pointer, only on stderr", async () => {
     const { code, out, err } = await run(
       'workload create bad --attestor lab --match oidc:sub=x --spiffe-id spiffe://example.org/x',
     )
@@ -96,7 +96,7 @@ describe('workload', () => {
     expect(err).toMatch(/request: req_[0-9a-f]{32}\n$/)
   })
 
-  it('create fills in the SPIFFE ID, and grants what the options say', async () => {
+  it('create fills in the SPIFFE ID, and grants what the options name', async () => {
     const created = await json(
       'workload create web --attestor lab --match oidc:sub=web --dns web.lab,www.lab --audience payments --jwt-lifetime 5m --session 2h --reason first',
     )
@@ -154,7 +154,7 @@ describe('workload', () => {
     })
   })
 
-  it('create --from-proof refuses text that is no token, and does not print it', async () => {
+  it('create --from-proof refuses malformed text, and does not print it', async () => {
     const { code, err } = await run(`workload create x --attestor lab --from-proof ${file('no.jwt', 'hunter2')}`)
     expect(code).toBe(2)
     expect(err).not.toContain('hunter2')
@@ -261,11 +261,11 @@ describe('workload', () => {
     expect((await run('workload get seven')).code).toBe(3)
   })
 
-  it('a name can not lead to another path', async () => {
+  it('a name cannot lead to another path', async () => {
     expect((await run('workload get ../attestors')).code).toBe(3)
   })
 
-  it('a reason is in the log, whatever its script', async () => {
+  it('a reason is in the log, in any script', async () => {
     await cli(['workload', 'disable', 'stock', '--reason', 'größere Störung 役'], {
       env: { ...trusted(), PURSER_API_TOKEN: purser.admin },
     })
@@ -280,7 +280,7 @@ describe('attestor', () => {
     expect(created).toMatchObject({ kind: 'oidc', preset: 'github-actions', audience, spiffeIdPrefix: '/github/' })
   })
 
-  it('create shows what a server refuses', async () => {
+  it("create shows the server's refusal", async () => {
     const { code, err } = await run('attestor create again --preset github-actions --prefix /github/x/')
     expect(code).toBe(3)
     expect(err).toContain('/spiffeIdPrefix: ')
@@ -346,7 +346,7 @@ describe('explain', () => {
     expect(explained.out).toContain('oidc:sub=nobody')
   })
 
-  it('records why it was asked', async () => {
+  it('records its reason', async () => {
     await run('explain --attestor lab --selector oidc:sub=nobody --reason incident-42')
     const { text } = await purser.asAdmin('GET', '/api/v1/audit/entries?action=workload.explain&limit=1')
     expect(text).toContain('incident-42')
@@ -366,7 +366,7 @@ describe('join-token', () => {
     expect(err).not.toContain('purser_join_')
   })
 
-  it('of another kind of entry is refused', async () => {
+  it('is refused for another kind of entry', async () => {
     expect((await run('join-token create web')).err).toContain('/workload: ')
   })
 })
@@ -388,7 +388,7 @@ describe('revoke', () => {
     expect(again.out).toMatch(/^revoked nothing: nothing of it was valid /)
   })
 
-  it('names the block that it left, which is listed and released', async () => {
+  it('names its block, which is listed and released', async () => {
     const spiffeId = 'spiffe://example.org/lab/orders'
     const { out } = await run(`revoke --spiffe-id ${spiffeId} --because keyCompromise`)
     const id = /rev_[0-9a-f]+/.exec(out)?.[0] ?? ''
@@ -417,7 +417,7 @@ describe('keys', () => {
     expect(rotated.out).toMatch(/^replaced +issuing-ca +withdrawn /m)
   })
 
-  it('csr prints a request that openssl reads; import shows what is wrong with a chain', async () => {
+  it('csr prints a request that openssl reads; import shows the faults of a chain', async () => {
     const { code, out, err } = await run('keys csr')
     expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('keys import') })
     expect(openssl(['req', '-verify', '-noout'], out).ok).toBe(true)

@@ -9,11 +9,11 @@ import { createStyle, pairs, printable, show, table } from '../../src/cli/output
 import { refusalOf } from '../../src/cli/problem.ts'
 
 describe('printable', () => {
-  it('shows what would move a cursor, colour a line or turn the reading direction', () => {
+  it('escapes what would move a cursor, colour a line or change the text direction', () => {
     expect(printable('a\u001b[31mb\rc\u202ed\u2028e')).toBe('a\\u001b[31mb\\u000dc\\u202ed\\u2028e')
   })
 
-  it('leaves no control character of any text', () => {
+  it('leaves no control character in any text', () => {
     assert(
       property(string({ unit: 'binary' }), (text) => {
         expect(printable(text)).not.toMatch(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u)
@@ -21,7 +21,7 @@ describe('printable', () => {
     )
   })
 
-  it('leaves ordinary text of any script as it is', () => {
+  it('leaves ordinary text of any script unchanged', () => {
     expect(printable('spiffe://example.org/ns/prod — Größe 役')).toBe('spiffe://example.org/ns/prod — Größe 役')
   })
 })
@@ -61,7 +61,7 @@ describe('table', () => {
     )
   })
 
-  it('is nothing for no rows', () => {
+  it('is empty without rows', () => {
     expect(table([])).toBe('')
   })
 
@@ -103,7 +103,7 @@ describe('the message of a refusal', () => {
     expect(error.exitCode).toBe(exitCodes.refused)
   })
 
-  it('names the request once where that is what to do', () => {
+  it('names the request once when it is the remedy', () => {
     const { message } = refusalOf({ code: 'attestation_failed', title: 'No', requestId: 'req_1' }, 401)
     expect(message).toBe(
       'No (401 attestation_failed)\n  what to do: an operator sees the reason with: purser explain req_1',
@@ -124,7 +124,7 @@ describe('the message of a refusal', () => {
     expect(refusalOf({}, 502).message).toBe('The server refused (502 http_502)')
   })
 
-  it('can not write to the terminal by itself', () => {
+  it('cannot write to the terminal by itself', () => {
     expect(refusalOf({ title: 'a\u001b[2Jb' }, 400).message).not.toContain('\u001b')
   })
 })
@@ -178,7 +178,7 @@ describe('the text of an explanation', () => {
   })
 })
 
-it("the demo's screen counts what does not hold, and shows it", () => {
+it("the demo's screen counts failed checks, and shows them", () => {
   let out = ''
   const stdout = new Writable({
     write(chunk: Buffer, _, done) {

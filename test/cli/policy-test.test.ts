@@ -1,4 +1,4 @@
-/** `purser policy test`: what callers may have, and may not have, by the explanation of a real server. */
+/** `purser policy test`: what callers may and may not have, by the explanation of a real server. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -87,7 +87,7 @@ it('reports each test with its place, and ends with 1 if one fails', async () =>
   )
 })
 
-describe('what a caller may have', () => {
+describe('the grants of a caller', () => {
   it.each([
     ['everything that holds', { workload: 'web', spiffeId: 'spiffe://example.org/lab/web', outcome: 'granted' }, []],
     [
@@ -164,7 +164,7 @@ describe('a proof from a file', () => {
     expect(JSON.stringify(await readLog(purser))).not.toContain(token)
   })
 
-  it.each(['../outside.jwt', '/etc/passwd', 'link.jwt'])('is read from the folder alone: %s', async (tokenFile) => {
+  it.each(['../outside.jwt', '/etc/passwd', 'link.jwt'])('is read only from the folder: %s', async (tokenFile) => {
     writeFileSync(join(root, 'outside.jwt'), 'hunter2')
     symlinkSync('../outside.jwt', join(folder, 'link.jwt'))
     const { code, err } = await run([test({ tokenFile, expect: { workload: 'web' } })])

@@ -1,4 +1,7 @@
-/** `purser root-key rotate`: what it refuses, what opens the database afterwards, and that a crash leaves one of the two keys working. */
+/**
+ * `purser root-key rotate`: what it refuses, what opens the database afterwards, and that one of the two keys works
+ * after a crash.
+ */
 import { chmodSync, chownSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -41,7 +44,7 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
   })
   afterAll(() => place.remove())
 
-  it('does nothing beside a server, without a reason, or with a new key that others can read or that is none', async () => {
+  it('changes nothing beside a server, without a reason, or with a new key that others can read or that is malformed', async () => {
     const result = await run()
     expect([result.code === 0, result.out]).toEqual([false, ''])
     expect(result.err).toMatch(store === 'embedded' ? /has this data directory open/ : /stop every replica/)

@@ -1,4 +1,6 @@
-/** Which folders take files with secrets: those of one user, and with a warning those of a group or of one pod. */
+/**
+ * The folders that may hold files with secrets: those of one user, and with a warning those of a group or of one pod.
+ */
 import { expect, it } from 'vitest'
 import { judgeFolder, judgePrivateFolder } from '../../src/cli/secret-folder.ts'
 

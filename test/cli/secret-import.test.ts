@@ -1,4 +1,7 @@
-/** `purser secret import`: what is refused, what is taken over, and that running it again changes nothing. KV version 2 is a stand-in over real HTTP. */
+/**
+ * `purser secret import`: what it refuses, what it imports, and that a second run changes nothing. KV version 2 is a
+ * stand-in over real HTTP.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,7 +86,7 @@ describe('from KV version 2', () => {
     expect(err).toContain(words)
   })
 
-  it('asks why', async () => {
+  it('asks for a reason', async () => {
     const { code, err } = await cli(['secret', 'import', '--from-vault', vault.url], { env: env({ VAULT_TOKEN: 'x' }) })
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('--reason') })
     expect(vault.requests).toEqual([])
@@ -126,7 +129,7 @@ describe('from KV version 2', () => {
     overTls.secrets.set('tls/a', [{ data: { a: 1 } }])
     const stranger = await run(['--from-vault', overTls.url], { VAULT_TOKEN: overTls.token })
     expect([stranger.code, stranger.err]).toEqual([5, expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT')])
-    // Node warns of it, and is not heard here.
+    // Node warns of it, which the test ignores.
     process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
     const switchedOff = await run(['--from-vault', overTls.url], { VAULT_TOKEN: overTls.token }).finally(
       () => delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'],
@@ -211,7 +214,7 @@ describe('from KV version 2', () => {
     ])
   })
 
-  it('a value that JSON readers disagree on, or that is too large, is refused by name, and the others go on', async () => {
+  it('a value that JSON readers disagree on, or that is too large, is refused by name, and the others continue', async () => {
     vault.secrets.set('odd/large', [{ data: { a: canary.repeat(10_000) } }])
     vault.secrets.set('odd/ok', [{ data: { a: 1 } }])
     vault.secrets.set('odd/proto', [{ data: JSON.parse(`{ "__proto__": "${canary}" }`) as Record<string, unknown> }])
@@ -318,7 +321,7 @@ describe('from a file of environment variables', () => {
     expect(err).not.toContain('hunter2')
   })
 
-  it('asks where to', async () => {
+  it('asks for the target', async () => {
     expect((await run(['--from-env', file('x.env', 'A=1')])).err).toContain('--from-env needs --to')
   })
 })

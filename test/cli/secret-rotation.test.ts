@@ -81,7 +81,7 @@ describe('refused before anything is sent', () => {
     expect([code, out]).toEqual([2, ''])
   })
 
-  it('and by the server: with neither a policy nor a value there is nothing to rotate to', async () => {
+  it('and by the server: without a policy or a value', async () => {
     const { code, err } = await run('rotate prod/db')
     expect(code).toBe(3)
     expect(err).toContain('send data')
@@ -89,7 +89,7 @@ describe('refused before anything is sent', () => {
 })
 
 describe('a rotation', () => {
-  it('is set up, begun, watched, steered and seen to its end', async () => {
+  it('is set up, begun, watched, steered and completed', async () => {
     const policy = file(
       'policy.yaml',
       'rotator: { kind: generated, fields: { password: { length: 32, alphabet: alphanumeric } } }\ndeadlineSeconds: 600\nonDeadline: hold\n',
@@ -144,7 +144,7 @@ describe('a rotation', () => {
     expect((await run('rotation hold prod/db')).code).toBe(3)
   })
 
-  it('to a value of yours, and back', async () => {
+  it('to a supplied value, and back', async () => {
     await pods[0]?.fetch()
     await done('rotate prod/db --field password', `${canary}-2\n`)
     await pass(1)

@@ -1,4 +1,7 @@
-/** `purser secret` against a real server over TLS: what is refused first, then what it does, on pipes and on a terminal. */
+/**
+ * `purser secret` against a real server over TLS: first what it refuses, then what it does, on pipes and on a
+ * terminal.
+ */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,7 +71,7 @@ describe('a value on the command line is refused, and never repeated', () => {
   })
 })
 
-describe('what is no value is refused, and never repeated', () => {
+describe('an invalid value is refused, and never repeated', () => {
   it.each<[string, string[], string]>([
     ['no JSON', [], canary],
     ['half a JSON object', [], `{ "password": "${canary}"`],
@@ -87,7 +90,7 @@ describe('what is no value is refused, and never repeated', () => {
     expect(err).toContain('duplicate_name, line 3')
   })
 
-  it('bytes that are no text, from a file and from standard input', async () => {
+  it('bytes that are not UTF-8, from a file and from standard input', async () => {
     const bytes = file('bytes', Buffer.from([0xff, 0xfe, 0x00]))
     const fromFile = await run(['put', 'prod/none', '--file-field', `key=${bytes}`])
     expect([fromFile.code, fromFile.err]).toEqual([2, expect.stringContaining('base64')])
@@ -105,7 +108,7 @@ describe('what is no value is refused, and never repeated', () => {
     expect(err).toContain(words)
   })
 
-  it('nothing of all that was sent', async () => {
+  it('none of it was sent', async () => {
     expect((await run(['get', 'prod/none', ...reason])).err).toContain('404 not_found')
   })
 })
@@ -132,7 +135,7 @@ describe('put, patch and get', () => {
     expect(await done(['get', 'prod/db/password', '--version', '1', '--field', 'username', ...reason])).toBe('app')
   })
 
-  it('keeps the text of a member exactly, but for the line break that echo adds', async () => {
+  it('keeps the text of a member exactly, except for the line break that echo adds', async () => {
     await done(['put', 'prod/text', '--field', 'a'], ' two  words\t\n')
     expect(await done(['get', 'prod/text', '--field', 'a', ...reason])).toBe(' two  words\t')
     await done(['put', 'prod/text', '--field', 'a', '--newline'], 'kept\n')
@@ -145,7 +148,7 @@ describe('put, patch and get', () => {
     })
   })
 
-  it('writes into a file that is whole and private, and replaces what is there', async () => {
+  it('writes a complete, private file, and replaces an existing one', async () => {
     const out = file('value.json', 'old', 0o644)
     const { code, out: stdout, err } = await run(['get', 'prod/db/password', '--out', out, ...reason])
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
@@ -155,7 +158,7 @@ describe('put, patch and get', () => {
     expect(readdirSync(folder).filter((name) => name.includes('.new-'))).toEqual([])
   })
 
-  it('asks an operator why before anything is read, also on a pipe', async () => {
+  it('asks an operator for a reason before anything is read, also on a pipe', async () => {
     const before = (await readLog(purser)).length
     for (const reason of [[], ['--reason', ' ']]) {
       const { code, out, err } = await run(['get', 'prod/db/password', ...reason])
@@ -165,7 +168,7 @@ describe('put, patch and get', () => {
     expect((await readLog(purser)).length).toBe(before)
   })
 
-  it('of a member that is not there names those that are, and no value', async () => {
+  it('of a missing member names the existing ones, and no value', async () => {
     const { code, out, err } = await run(['get', 'prod/db/password', '--field', 'toString', ...reason])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain('its members are: password')
@@ -183,7 +186,7 @@ describe('put, patch and get', () => {
     expect(await done(['put', 'prod/db/password', '--version', '2'], '{ "password": "third" }')).toContain('version 3')
   })
 
-  it('an expiry is counted from now; the server refuses patch where there is nothing to change', async () => {
+  it('an expiry is counted from now; the server refuses patch without a change', async () => {
     await done(['put', 'prod/brief', '--expires', '1h'], '{ "a": 1 }')
     const { items } = JSON.parse(await done(['history', 'prod/brief', '-o', 'json'])) as {
       items: { expiresAt: string }[]
@@ -194,7 +197,7 @@ describe('put, patch and get', () => {
     expect((await run(['patch', 'prod/nowhere'], '{}')).err).toContain('create it with purser secret put')
   })
 
-  it('of as many members as a value may have, and no more', async () => {
+  it('accepts the maximum number of members, and no more', async () => {
     const { code, err } = await run(['put', 'prod/large', '--field', 'a'], 'x'.repeat(200 * 1024))
     expect(code).toBe(3)
     expect(err).toMatch(/413|too_large/)
@@ -256,7 +259,7 @@ describe('versions', () => {
     expect(outputs.join('')).not.toContain(canary)
   })
 
-  it('destroy asks what', async () => {
+  it('destroy asks which versions', async () => {
     for (const argv of [[], ['--all', '--versions', '1']]) {
       expect((await run(['destroy', 'prod/versions', ...argv])).err).toContain('--versions 1,2 or --all')
     }
@@ -284,12 +287,12 @@ describe('edit', () => {
     })
   const nothingLeft = () => expect(readdirSync(memory)).toEqual([])
 
-  it('asks for an editor, and why', async () => {
+  it('asks for an editor, and a reason', async () => {
     expect((await run(['edit', 'prod/edited', ...reason])).err).toContain('set VISUAL or EDITOR')
     expect((await edit('true', [])).err).toContain('--reason')
   })
 
-  it('makes a version of what was saved; the file was private, and is gone with all that lay beside it', async () => {
+  it('creates a version of the saved text; the private file and everything beside it are removed', async () => {
     await done(['put', 'prod/edited'], `{ "password": "${canary}" }`)
     const seen = join(folder, 'seen')
     const script = editor(
@@ -335,7 +338,7 @@ describe('edit', () => {
   })
 
   it.each(['SIGTERM', 'SIGHUP'] as const)(
-    'by %s: the editor ends, and the file is gone; ps never had the value',
+    'by %s: the editor ends, and the file is removed; ps never shows the value',
     async (signal) => {
       await done(['put', 'prod/signal'], `{ "password": "${canary}" }`)
       const wait = join(folder, `open-${signal}`)
@@ -396,7 +399,7 @@ describe('on a terminal', () => {
     expect(await done(['get', 'prod/typed', '--field', 'password', ...reason])).toBe(canary)
   })
 
-  it('a whole value is not typed', async () => {
+  it('a whole value cannot be typed', async () => {
     const { code, shown } = await onTerminal(['secret', 'put', 'prod/typed'], operator())
     expect(code).toBe(2)
     expect(shown).toContain('purser secret edit')

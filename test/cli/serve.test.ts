@@ -1,4 +1,4 @@
-/** `purser serve` as a process: a start that fails ends it, and leaves nothing behind that keeps others out. */
+/** `purser serve` as a process: a failed start ends it, and leaves nothing behind that blocks others. */
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -22,7 +22,7 @@ function folder(): string {
   return path
 }
 
-/** A port of 127.0.0.1 where somebody else listens. */
+/** A port of 127.0.0.1 where another process listens. */
 async function takenPort(): Promise<string> {
   const other = createServer()
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
@@ -47,7 +47,7 @@ const settings = (env: Record<string, string>): Record<string, string> => ({
 const serve = (env: Record<string, string>): PurserProcess =>
   spawnPurser(['serve'], settings({ PURSER_DATA_DIR: folder(), ...env }))
 
-describe('a root key in a folder that others may write in', () => {
+describe('a root key in a folder that others may write to', () => {
   async function withRootKey(mode: number): Promise<PurserProcess> {
     const [dir, dataDir] = [folder(), folder()]
     const path = join(dir, 'root-key')
@@ -57,13 +57,13 @@ describe('a root key in a folder that others may write in', () => {
     return serve({ PURSER_ROOT_KEY_FILE: path, PURSER_DATA_DIR: dataDir })
   }
 
-  it('is refused, with what to do', async () => {
+  it('is refused, with the remedy', async () => {
     const purser = await withRootKey(0o777)
     expect((await purser.ended).code).not.toBe(0)
     expect(purser.err()).toMatch(/other users may write in it \(mode 0777\)\. chown the folder, and chmod go-w it/)
   })
 
-  it('is taken with a warning where those others are a group, as on a Kubernetes volume with fsGroup', async () => {
+  it('is accepted with a warning for a group, as on a Kubernetes volume with fsGroup', async () => {
     const purser = await withRootKey(0o2775)
     const [line] = await purser.says('root-key.folder')
     expect(line).toMatchObject({
@@ -74,14 +74,14 @@ describe('a root key in a folder that others may write in', () => {
   })
 })
 
-describe('a start that fails', () => {
-  it.each(['1', '2'])('on a port that is taken ends the process, with %s worker(s) on Postgres', async (workers) => {
+describe('a failed start', () => {
+  it.each(['1', '2'])('on a port in use ends the process, with %s worker(s) on Postgres', async (workers) => {
     const purser = serve({ ...(await postgres()), PURSER_LISTEN: await takenPort(), PURSER_WORKERS: workers })
     expect(await purser.ended).toEqual({ code: 1, signal: null })
     expect(purser.err()).toMatch(/^purser: (listen|bind) EADDRINUSE/)
   })
 
-  it('on a port that is taken ends the process and frees the folder of the embedded store', async () => {
+  it('on a port in use ends the process and frees the folder of the embedded store', async () => {
     const dataDir = folder()
     await copyEmbedded(join(dataDir, 'db'))
     const purser = serve({ PURSER_DATA_DIR: dataDir, PURSER_LISTEN: await takenPort() })
@@ -95,22 +95,25 @@ describe('a start that fails', () => {
     ['operators', 'PURSER_ADMIN_LISTEN', '1'],
     ['metrics', 'PURSER_METRICS_LISTEN', '1'],
     ['metrics beside two workers', 'PURSER_METRICS_LISTEN', '2'],
-  ])('at the listener for %s closes those before it', async (_, name, workers) => {
+  ])('at the listener for %s closes the earlier ones', async (_, name, workers) => {
     const purser = serve({ ...(await postgres()), [name]: await takenPort(), PURSER_WORKERS: workers })
     expect(await purser.ended).toEqual({ code: 1, signal: null })
     expect(purser.err()).toContain('purser: listen EADDRINUSE')
   })
 
-  it.each(['1', '2'])('where no database answers in time ends with exit code 5, with %s worker(s)', async (workers) => {
-    const unreachable = 'postgres://purser:hunter2@127.0.0.1:1/x'
-    const env = { ...(await postgres()), DATABASE_URL: unreachable, PURSER_DATABASE_WAIT_SECONDS: '1' }
-    const purser = serve({ ...env, PURSER_WORKERS: workers })
-    expect((await purser.ended).code).toBe(5)
-    expect(purser.err()).toBe(
-      "purser: the database can't be reached (ECONNREFUSED): check DATABASE_URL, or run `purser doctor`\n",
-    )
-    expect(purser.out() + purser.err()).not.toContain('hunter2')
-  })
+  it.each(['1', '2'])(
+    'without an answer of the database in time ends with exit code 5, with %s worker(s)',
+    async (workers) => {
+      const unreachable = 'postgres://purser:hunter2@127.0.0.1:1/x'
+      const env = { ...(await postgres()), DATABASE_URL: unreachable, PURSER_DATABASE_WAIT_SECONDS: '1' }
+      const purser = serve({ ...env, PURSER_WORKERS: workers })
+      expect((await purser.ended).code).toBe(5)
+      expect(purser.err()).toBe(
+        "purser: the database can't be reached (ECONNREFUSED): check DATABASE_URL, or run `purser doctor`\n",
+      )
+      expect(purser.out() + purser.err()).not.toContain('hunter2')
+    },
+  )
 
   it('on a database that refuses a statement prints its message, and not the statement', async () => {
     const { DATABASE_URL: url = '', ...env } = await postgres()
@@ -123,7 +126,7 @@ describe('a start that fails', () => {
     expect(purser.out()).toMatch(/"step":"store".*"event":"server.start_failed"/)
   })
 
-  it('leaves no connection, lock or listener in a process that goes on', async () => {
+  it('leaves no connection, lock or listener in a surviving process', async () => {
     const store = await postgres()
     const dataDir = folder()
     const usedPort = await takenPort()
@@ -157,7 +160,7 @@ async function workersOf({ child }: PurserProcess): Promise<number[]> {
     .map(([, pid]) => Number(pid))
 }
 
-it('waits for a database that is away at its start', async () => {
+it('waits for a database that is down at its start', async () => {
   const own = await startTestServer()
   onTestFinished(() => own.stop())
   await own.stopHard()

@@ -1,4 +1,4 @@
-/** What a command line meets before any server does: help, wrong words, wrong settings. */
+/** The checks of a command line before any request: help, wrong words, wrong settings. */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -107,13 +107,13 @@ describe('settings of a client', () => {
     expect(err).toContain(words)
   })
 
-  it('5 where no server listens', async () => {
+  it('5 without a server', async () => {
     const { code, out, err } = await listWorkloads({ PURSER_API_TOKEN: 'x', PURSER_ADDR: 'https://127.0.0.1:1' })
     expect({ code, out }).toEqual({ code: 5, out: '' })
     expect(err).toContain('https://127.0.0.1:1')
   })
 
-  it('5 where the server does not use TLS', async () => {
+  it('5 for a server without TLS', async () => {
     const server = createServer((socket) => socket.end('hello\n'))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo

@@ -1,4 +1,4 @@
-/** `purser verify --bundle`: tokens and certificates that are wrong in one way each, and which check says so. */
+/** `purser verify --bundle`: tokens and certificates with one fault each, and the check that reports it. */
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import { SignJWT, exportJWK } from 'jose'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -27,7 +27,7 @@ const pemOf = ({ certificate }: { certificate: X509Certificate }): string => cer
 
 type Result = { verified: boolean; against: string; checks: { check: string; state: string; detail: string }[] }
 
-/** Runs it with the input in a file, and answers which checks failed. */
+/** Runs it with the input in a file, and returns the failed checks. */
 async function judge(input: string, bundle: string, more: string[] = []) {
   const file = scratch()
   const argv = ['verify', file('input', input), '--bundle', file('bundle', bundle), '-o', 'json', ...more]
@@ -63,7 +63,7 @@ describe('a JWT', () => {
       .sign(by)
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-  test('that verifies: every check is printed, and each skipped one', async () => {
+  test('that is valid: every check is printed, and each skipped one', async () => {
     const { failed, ok, skipped, result } = await judge(await sign(), bundle, ['--audience', 'other,payments'])
     expect(failed).toEqual([])
     expect(ok).toEqual(['form', 'key', 'signature', 'trust domain', 'claims', 'audience', 'times'])
@@ -137,7 +137,7 @@ describe('a JWT', () => {
     expect(failed).toEqual(['signature', 'trust domain', 'audience', 'times'])
   })
 
-  test('with roots alone, or roots that are silent about whose they are', async () => {
+  test('with roots alone, or roots without a trust domain', async () => {
     const { failed, skipped } = await judge(await sign(), pemOf(ca.root))
     expect(failed).toEqual(['key'])
     expect(skipped).toEqual(['issuer', 'audience', 'revocation'])
@@ -190,7 +190,7 @@ describe('a certificate', () => {
   const whole = (pem: string): string => pem + pemOf(ca.issuing)
   const privatePem = (object: KeyObject): string => String(object.export({ type: 'pkcs8', format: 'pem' }))
 
-  test('that verifies, with its key in the same file: every check is printed', async () => {
+  test('that is valid, with its key in the same file: every check is printed', async () => {
     const { failed, ok, skipped } = await judge(privatePem(key.privateKey) + whole(leaf()), pemOf(ca.root))
     expect(failed).toEqual([])
     expect(skipped).toEqual(['revocation'])
@@ -201,7 +201,7 @@ describe('a certificate', () => {
   test.each([
     ['RSA', rsaPair()],
     ['Ed25519', edPair()],
-  ])('of an %s key holds too', async (_, { publicKey }) => {
+  ])('of an %s key is valid too', async (_, { publicKey }) => {
     expect((await judge(whole(leaf({ spki: spkiOf(publicKey) })), pemOf(ca.root))).failed).toEqual([])
   })
 
@@ -308,7 +308,7 @@ describe('a certificate', () => {
   })
 })
 
-describe('what can not be judged at all ends with 2, and shows nothing of it', () => {
+describe('input that cannot be judged ends with 2, and nothing of it is printed', () => {
   const file = (): ReturnType<typeof scratch> => scratch()
   const bundleOf = (): string => file()('ca.pem', pemOf(ca.root))
 

@@ -42,7 +42,7 @@ describe('verify', () => {
   }
   const revoke = (body: object): Promise<unknown> => purser.asAdmin('POST', '/api/v1/revocations', body)
 
-  test('5 where the server is not there, and where it is another', async () => {
+  test('5 for an unreachable server, and for another one', async () => {
     const { jwt } = await lab.get()
     const result = await run(['verify', await put(jwt), '--addr', 'https://127.0.0.1:1'])
     expect(result).toMatchObject({ code: 5, out: '' })
@@ -50,7 +50,7 @@ describe('verify', () => {
     expect(other).toMatchObject({ code: 5, out: '' })
   })
 
-  test('a JWT that verifies, without a check of its revocation', async () => {
+  test('a valid JWT, without a check of its revocation', async () => {
     const { jwt } = await lab.get()
     const { code, out } = await run(['verify', '-'], server(), `${jwt}\n`)
     expect(code).toBe(0)
@@ -64,7 +64,7 @@ describe('verify', () => {
   test.each([
     ['an operator', asOperator],
     ['a workload', asWorkload],
-  ])('%s asks whether it was revoked', async (_, env) => {
+  ])('%s checks its revocation', async (_, env) => {
     const { jwt, jti, session } = await lab.get()
     const path = await put(`Authorization: Bearer ${jwt}\n`)
     const before = await run(['verify', path, '--audience', 'payments'], env())
@@ -84,7 +84,7 @@ describe('verify', () => {
     expect(out).toMatch(/- +revocation +could not be checked: .*401/)
   })
 
-  test('a join token is not spent on a question', async () => {
+  test('a join token is not spent on a check', async () => {
     const { jwt } = await lab.get()
     const join_ = join(dir, 'join')
     await writeFile(join_, `purser_join_${'a'.repeat(43)}`)
@@ -95,7 +95,7 @@ describe('verify', () => {
     })
   })
 
-  test('a token in the argument is judged, and warned of', async () => {
+  test('a token in the argument is judged, with a warning', async () => {
     const { jwt } = await lab.get()
     const { code, err } = await run(['verify', jwt])
     expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('other users of this machine can see') })
@@ -132,7 +132,7 @@ describe('verify', () => {
     expect(out).toMatch(/- +revocation +not checked: another check failed/)
   })
 
-  test('what `purser credentials` wrote, offline too', async () => {
+  test('the files of `purser credentials`, offline too', async () => {
     const out = join(dir, 'files')
     expect((await run(['credentials', '--out', out, '--audience', 'payments'], asWorkload())).code).toBe(0)
     for (const name of ['tls.pem', 'tls.crt', 'jwt-payments']) {
@@ -185,7 +185,7 @@ describe('whoami', () => {
     expect(err).toContain('PURSER_PROOF_FILE is not set')
   })
 
-  test('3 for whom Purser does not know', async () => {
+  test('3 for an unknown caller', async () => {
     const stranger = join(dir, 'stranger')
     await writeFile(stranger, await lab.issuer.token({ sub: 'nobody' }))
     const { code, err } = await run(['whoami', '--proof-file', stranger])
@@ -194,7 +194,7 @@ describe('whoami', () => {
     expect(badToken).toMatchObject({ code: 3, out: '' })
   })
 
-  test('a workload: SPIFFE ID, entry, session, facts, and by which proof', async () => {
+  test('a workload: SPIFFE ID, entry, session, facts, and the kind of proof', async () => {
     const { code, out, err } = await run(['whoami'], asWorkload())
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(/^workload +spiffe:\/\/example\.org\/lab\/web$/m)
@@ -208,7 +208,7 @@ describe('whoami', () => {
     expect(out).not.toContain(await readFile(proof, 'utf8'))
   })
 
-  test('an operator, where the token is set; which of both it is may be chosen', async () => {
+  test('an operator, when the token is set; an option chooses between both', async () => {
     const both = { ...asWorkload(), PURSER_API_TOKEN: purser.admin }
     const operator = await run(['whoami'], both)
     expect(operator.code).toBe(0)
@@ -279,7 +279,7 @@ describe('with a join token, which is bound at its use to a key', () => {
     expect(await readdir(state)).toEqual([])
   })
 
-  test('whoami and credentials --no-x509 refuse before anything is sent, and say what to do', async () => {
+  test('whoami and credentials --no-x509 refuse before anything is sent, with the remedy', async () => {
     const token = await joinToken()
     const env = { ...server(), PURSER_JOIN_TOKEN: token }
     const before = await issued()
