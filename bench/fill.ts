@@ -12,7 +12,7 @@ async function inChunks(client: Client, many: number, sql: string): Promise<void
 
 /**
  * The entries belong to the attestor of the bench, and none of them matches its workload. The secrets have sealed values
- * that nobody reads. The certificates were issued by the present key and end in an hour.
+ * that are never read. The certificates were issued by the present key and end in an hour.
  */
 export async function fillTables(url: string, { entries, secrets, revoked }: Size): Promise<void> {
   const client = new Client({ connectionString: url })

@@ -222,7 +222,7 @@ describe('comments', () => {
   const comments = ['src', 'sdk/src', 'test', 'bench', 'migrations'].flatMap((folder) =>
     readSources(folder).map(({ path, text }) => ({
       path,
-      // A comment that goes on in the next line is one text.
+      // A comment that continues in the next line is one text.
       text: text.replaceAll(/\n\s*(?:\*|\/\/) /g, ' ').match(/\/\*\*.*|\/\/ .*/g) ?? [],
     })),
   )

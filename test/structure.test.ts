@@ -155,7 +155,7 @@ describe('imports', () => {
   it.each([
     ['express', ['src/start/app.ts', 'src/http/']],
     ['knex', ['src/store/']],
-    // The demo's service has a pool, as any service of somebody else's.
+    // The demo's service has a pool, like any service outside Purser.
     ['pg', ['src/store/', 'src/secrets/databases/', 'src/cli/demo/']],
     ['@electric-sql/pglite', ['src/store/']],
     ['node-forge', ['src/keys/', 'src/issue/']],

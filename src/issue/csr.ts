@@ -12,7 +12,7 @@ export { CsrError, type CsrReason } from './csr-error.ts'
 /** All that a request contributes: its key. */
 export type CsrVerdict = { spki: Buffer; publicKey: KeyObject; publicKeySha256: string; keyType: KeyType }
 
-/** Told the SHA-256 of an SPKI in hex: a CA key, a blocked key. */
+/** Receives the SHA-256 of an SPKI in hex. Refuses CA keys and blocked keys. */
 export type RefuseKey = (publicKeySha256: string) => boolean
 
 const maxCsrBytes = 16_384

@@ -1,7 +1,7 @@
 /** When a credential ends: never after the session, the key that signs it, the entry's maximum, or the request. */
 import { refuse } from '../errors.ts'
 
-/** Nobody can use a credential that ends before its reply is read. */
+/** A credential that ends before its reply is read is useless. */
 const shortest = 5
 
 /**

@@ -246,7 +246,7 @@ describe('replies of a hostile cluster to a review', () => {
     ['a UID that is a list', set('status/user/uid', ['aaaaaaaa-0000-4000-8000-000000000001'])],
     ['no groups', set('status/user/groups', undefined)],
     ['groups of another namespace', groups('system:serviceaccounts', 'system:serviceaccounts:dev')],
-    ['groups of nobody', groups('system:authenticated')],
+    ['groups without a service account', groups('system:authenticated')],
     ['groups with a number', groups('system:serviceaccounts', 'system:serviceaccounts:prod', 1)],
     ['no extra facts', set(podKey, undefined)],
     ['extra facts as a list', set(podKey, [])],

@@ -143,7 +143,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     const { code, out } = await run(['backup', 'check'])
     expect(code).toBe(1)
     expect(out).toMatch(/^FAIL +values +1 do not decrypt: prod\/b$/m)
-    // Whoever guesses is turned away soon; here each guess is looked at.
+    // A limit would refuse most guesses, but each one is checked here.
     purser = await place.start(purser.admin, { PURSER_LIMIT_ADDRESS_PER_SECOND: '100000' })
   })
 
@@ -185,7 +185,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
 
 const kinds = ['at', 'api', 'join', 'boot']
 
-/** A column as text, and bytes as whoever has them would write them down. */
+/** A column as text, with the usual encodings of bytes. */
 function formsOf(value: unknown): string[] {
   if (Buffer.isBuffer(value))
     return (['hex', 'base64', 'base64url', 'latin1'] as const).map((form) => value.toString(form))

@@ -92,7 +92,7 @@ const count = (text: string, words: RegExp): number => [...text.matchAll(new Reg
 
 describe('a watch that never starts', () => {
   test.each([
-    ['5 where nobody answers', ['--addr', 'https://127.0.0.1:1'], 5],
+    ['5 without a server', ['--addr', 'https://127.0.0.1:1'], 5],
     ['2 without a proof', ['--proof-file', '/nonexistent'], 2],
     ['2 where there is nothing to ask for', ['--no-x509'], 2],
   ])('ends with %s, and writes nothing', async (_, argv, code) => {
@@ -139,7 +139,7 @@ describe('the command', () => {
     await until(() => expect(logLines().length).toBeGreaterThanOrEqual(4))
     const [first = '', second, third = '', fourth] = logLines()
     expect([second, fourth]).toEqual(['end', 'end'])
-    // The first set is told by stdout alone; of the others only the newest got a run of its own.
+    // The first set is only on stdout. Of the others, only the newest ran the command.
     expect(passedOver).not.toContain(first)
     expect(passedOver.slice(0, 2)).not.toContain(third)
   }, 120_000)
@@ -192,7 +192,7 @@ test('renewals before and after an outage past the expiry: each set of files bel
   for (const name of await readdir(watch.out)) expect((await stat(join(watch.out, name))).mode & 0o777).toBe(0o600)
   const names = ['ca.crt', 'jwt-payments', 'receipt.json', 'tls.crt', 'tls.key', 'tls.pem']
   expect((await readdir(watch.out)).sort()).toEqual(names)
-  // Of every set that the command was told of, the key is the certificate's and the serial number is what it was told.
+  // For every run of the command, the key fits the certificate, and the serial number is that of the variable.
   const sets = await readdir(watch.log)
   expect(sets.length).toBeGreaterThanOrEqual(4)
   for (const serial of sets) {

@@ -111,7 +111,7 @@ describe('an unreachable database', () => {
 describe('a Postgres of the test', () => {
   let own: Awaited<ReturnType<typeof startTestServer>>
   beforeAll(async () => {
-    // Whoever isn't `postgres` needs a password here.
+    // Every role except `postgres` needs a password here.
     const file = join('/tmp', `purser-hba-${randomBytes(5).toString('hex')}`)
     await writeFile(file, 'host all postgres 127.0.0.1/32 trust\nhost replication postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n') // prettier-ignore
     await chmod(file, 0o644)

@@ -311,7 +311,7 @@ describe('from a file of environment variables', () => {
     ['a name twice', `A=1\nB=2\nA=${canary}`, 'line 3: the name is used twice'],
     ['something behind', `A="1" ${canary}`, 'line 1: unexpected text'],
     ['an escape that is none', `A="\\d${canary}"`, 'use single quotes'],
-    ['a line that goes on', 'A=1\\\n2', 'needs double quotes'],
+    ['a continued line', 'A=1\\\n2', 'needs double quotes'],
     ['a value that some take for a comment', `A=1\nB=#${canary}`, 'line 2: # is ambiguous'],
     ['a comment that some take for a value', `A= # ${canary}`, 'line 1: # is ambiguous'],
   ])('%s is refused with its line, and not printed', async (_, text, words) => {

@@ -149,10 +149,10 @@ describe('verify', () => {
 describe('jwt', () => {
   test.each([
     ['2 without a proof', ['payments', '--proof-file', '/nonexistent'], 2, 'no_proof'],
-    ['2 for nobody', [''], 2, 'the audience is empty'],
+    ['2 without an audience', [''], 2, 'the audience is empty'],
     ['2 for a header in JSON', ['payments', '--header', '-o', 'json'], 2, 'give one'],
     ['3 for an audience that is not granted', ['elsewhere'], 3, 'not_granted'],
-    ['5 where nobody is there', ['payments', '--addr', 'https://127.0.0.1:1'], 5, 'unreachable'],
+    ['5 without a server', ['payments', '--addr', 'https://127.0.0.1:1'], 5, 'unreachable'],
   ])('ends with %s', async (_, argv, code, words) => {
     const result = await run(['jwt', ...argv], asWorkload())
     expect(result).toEqual({ code, out: '', err: expect.stringContaining(words) })

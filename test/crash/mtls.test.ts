@@ -189,7 +189,7 @@ it('an outage past the certificate’s end is reported within a second of it, an
     })
     await replica.start()
     await renewed
-    print('away past the end', { 'told after the end, ms': at - notAfter.getTime(), 'away ms': await reconnected })
+    print('away past the end', { 'reported after the end, ms': at - notAfter.getTime(), 'away ms': await reconnected })
     expect(purser.x509.notAfter.getTime()).toBeGreaterThan(Date.now())
   } finally {
     purser.close()

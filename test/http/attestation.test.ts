@@ -84,7 +84,7 @@ describe('a refused proof', () => {
     ['15: dots', () => '.'.repeat(16_000), 'proof_malformed'],
     ['no token at all', () => 'x', 'proof_malformed'],
     ['34: __proto__', () => signed(JSON.stringify(claims()).replace('{', '{"__proto__":{"sub":"web"},')), 'proof_malformed'],
-    ['somebody without an entry', () => signed(claims({ sub: 'stranger' })), 'no_workload'],
+    ['a workload without an entry', () => signed(claims({ sub: 'stranger' })), 'no_workload'],
   ] // prettier-ignore
 
   it.each(proofs)('%s: the same answer, the true reason in the log, and no credential', async (_, make, reason) => {

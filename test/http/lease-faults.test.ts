@@ -42,7 +42,7 @@ describe('leases, when something fails', () => {
         { grants: [] },
         {
           username,
-          verifier: await scramVerifier('not-used-by-anybody', randomBytes),
+          verifier: await scramVerifier('not-used', randomBytes),
           expiresAt: new Date(Date.now() + 600_000),
         },
       ),
@@ -73,7 +73,7 @@ describe('leases, when something fails', () => {
     expect(fault(answer)).toBe('503 unavailable /databases/0')
     expect(answer.body).not.toHaveProperty('accessToken')
     const [lease] = await openLeases()
-    // Nobody can tell whether a role was made: it is looked for until the database answers.
+    // It is unknown whether the role was created, so the job looks for it until the database answers.
     expect(lease).toMatchObject({ state: 'revoking', attempts: 1, last_error: expect.stringContaining('unreachable') })
     await target.start()
     await knex()('lease').update({ next_attempt_at: new Date(0) })
@@ -199,7 +199,7 @@ describe('leases, when something fails', () => {
     const ours = await prefix()
     const orphans = Array.from({ length: 5 }, () => ours + randomBytes(16).toString('hex'))
     for (const name of orphans) await makeRole(name)
-    const others = [`purser_00000000_${randomBytes(16).toString('hex')}`, `${ours}somebody`]
+    const others = [`purser_00000000_${randomBytes(16).toString('hex')}`, `${ours}other`]
     for (const name of others) await makeRole(name)
     const { role } = await shop.arrive()
     await sweepOrphans()

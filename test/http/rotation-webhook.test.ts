@@ -19,7 +19,7 @@ let target: Server
 let url: string
 let calls: { body: WebhookCall; text: string; signature: string }[]
 /** The target's reply. Default: a confirmation. */
-let answer: ((told: WebhookCall) => { status?: number; body: string }) | undefined
+let answer: ((call: WebhookCall) => { status?: number; body: string }) | undefined
 
 beforeEach(async () => {
   clock = createClock()
@@ -191,7 +191,7 @@ describe('a webhook', () => {
     const put = (more: object) => ask('putRotationPolicy', { name: 'prod/db', body: { rotator }, ifMatch: 1, ...more })
     expect(fault(await put({}))).toBe('400 invalid_request /header/Purser-Reason')
     expect((await put({ reason: 'a copy of the service' })).status).toBe(200)
-    // The same place as before was said why of already.
+    // The same URL needs no further reason.
     expect((await put({ ifMatch: 2 })).status).toBe(200)
     await rotate()
     await pass(0)

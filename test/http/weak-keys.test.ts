@@ -126,7 +126,7 @@ describe('a chain of an upstream CA', () => {
     const { root, signed } = upstreamCa(rootKey === undefined ? {} : { keyPem: rootKey, digest: '-sha256' })
     const { csr } = (await ask('createCaCsr', { body: {} })).body
     const chain = signed(String(csr), 'root', extensions, serial)
-    // OpenSSL made it and reads it, whatever it thinks of it.
+    // OpenSSL creates and reads it.
     expect(openssl(['x509', '-noout'], chain).ok).toBe(true)
     const answer = await ask('importCaChain', { body: { certificateChain: chain, trustBundle: root } })
     return `${fault(answer)}: ${String(answer.body['detail'])}`

@@ -110,7 +110,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
     await purser.asAdmin('PUT', '/api/v1/secrets/prod/many:metadata', { maxVersions: 2 }, { 'if-match': '"1"' })
     const [model] = await versionsOf(purser)
     if (!model) throw new Error('no row')
-    // Rows of their own that hold no value of anybody: what counts is how many there are.
+    // Rows without values, because only their number matters.
     const filler = Array.from({ length: 450 }, (_, n) => ({ ...model, version: 1000 + n, staged: true }))
     await put(purser, 'prod/other', { keep: 'me' }, 0)
     await purser.knex.batchInsert('secret_version', filler, 200)

@@ -101,7 +101,7 @@ describe('three replicas on one Postgres', () => {
         )
         .toEqual(paths.map(() => done))
     }
-    // Each target was told one value for each version, and never twice.
+    // Each target received one value for each version, and never twice.
     const calls = requests.map(({ path, version }) => `${path} ${version}`)
     expect(calls.toSorted()).toEqual(paths.flatMap((path) => [`${path} 2`, `${path} 3`]).toSorted())
   })
@@ -126,7 +126,7 @@ describe('an interrupted rotation', () => {
     const [first, second] = await replicas(clock, 2, { PURSER_FETCH_ALLOW: origin })
     if (!first || !second) throw new Error('none')
     await keep(first, 'prod/db', webhookPolicy(origin))
-    // As if the process that was told had died: while its target answers, its claim runs out and another one finishes.
+    // As if the calling process had died: while its target answers, its claim expires and another process completes.
     let isTaken = false
     meanwhile(async () => {
       if (isTaken) return

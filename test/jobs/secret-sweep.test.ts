@@ -77,7 +77,7 @@ describe.each(frontDoorStores)('the sweep of secrets on %s', (store) => {
       expect.objectContaining({ version: 2, destroyedAt: expect.any(String) }),
       expect.objectContaining({ version: 1, destroyedAt: expect.any(String) }),
     ])
-    // A path whose versions are all gone goes on where it was.
+    // A path without versions continues its version numbers.
     expect((await put('prod/b', 2)).body['version']).toBe(3)
   })
 

@@ -147,11 +147,11 @@ describe('large answers', () => {
   test('the limit itself passes, one byte more does not, with and without Content-Length', async () => {
     const server = await httpsServer(ids.good, (request, response) => {
       const body = Buffer.alloc(Number(request.headers['x-size']))
-      if (request.url === '/told') response.setHeader('content-length', body.length)
+      if (request.url === '/with-length') response.setHeader('content-length', body.length)
       response.write(body.subarray(0, 500))
       response.end(body.subarray(500))
     })
-    for (const path of ['/told', '/untold']) {
+    for (const path of ['/with-length', '/without-length']) {
       const size = (bytes: number) => options({ maxBytes: 1000, headers: { 'x-size': String(bytes) } })
       expect((await outbound.fetchBytes(urlOf(server.port, path), size(1000))).body.length).toBe(1000)
       expect((await failure(outbound.fetchBytes(urlOf(server.port, path), size(1001)))).code).toBe('too_large')

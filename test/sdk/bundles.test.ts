@@ -15,7 +15,7 @@ function create(hint: unknown = 300) {
     transport: {
       exchange() {
         state.reads++
-        if (state.away) return Promise.reject(new PurserError('unreachable', 'nobody is there'))
+        if (state.away) return Promise.reject(new PurserError('unreachable', 'no server'))
         const keys = [{ kty: 'EC', use: 'x509-svid', x5c: [x5c] }]
         const text = JSON.stringify({ keys, spiffe_sequence: 1, spiffe_refresh_hint: hint })
         return Promise.resolve({ status: 200, headers: {}, text, bytes: Buffer.from(text) })

@@ -43,7 +43,7 @@ async function connected(options: ConnectOptions = {}, env: Record<string, strin
   return connect({ env: environment(env), ...options })
 }
 
-/** Entries in the log: what the server has seen of anybody. */
+/** The number of entries in the log, which shows whether the server received a request. */
 const logSize = async (): Promise<number> => Number((await purser.call('GET', '/log/1/checkpoint')).text.split('\n')[1])
 
 describe('a proof', () => {

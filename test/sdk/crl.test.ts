@@ -152,7 +152,7 @@ describe('refuses a CRL', () => {
     ['a part of the list', () => sign(...head, numbered(extension('2.5.29.28', true, sequence([])))), 'critical'],
     ['a difference to another', () => sign(...head, numbered(extension('2.5.29.27', true, integer(1)))), 'critical'],
     ['two numbers', () => sign(...head, context(0, [sequence([crlNumber(1n), crlNumber(2n)])])), 'twice'],
-    // Certificate issuer: the entry is about somebody else's.
+    // Certificate issuer: the entry is about a certificate of another issuer.
     [
       'an entry of another issuer',
       () => sign(...head, entry(sequence([extension('2.5.29.29', true, sequence([]))])), numbered()),

@@ -73,7 +73,7 @@ test('is found free when its process was killed', async () => {
 
 test('is not taken when the holder cannot be determined', async () => {
   const dir = place()
-  // ELOOP to whoever connects; another user's socket says EACCES, but not to root.
+  // A connection fails with ELOOP. Another user's socket fails with EACCES, but not for root.
   symlinkSync('lock', join(dir, 'lock'))
   expect(await lockDirectory(dir)).toBeUndefined()
   expect(readdirSync(dir)).toEqual(['lock'])

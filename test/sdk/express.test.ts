@@ -143,7 +143,7 @@ describe('with more or less than one token', () => {
 describe('with an invalid token', () => {
   test.each([
     ['no JWT', 'x'],
-    ['for somebody else', token({ aud: ['ledger'] })],
+    ['for another audience', token({ aud: ['ledger'] })],
     ['over', token({ iat: 1, nbf: 1, exp: 2 })],
     ['of another trust domain', token({ sub: 'spiffe://evil.example/lab/web' })],
     ['unsigned', token().replace(/\.[^.]*$/, '.AAAA')],
@@ -178,7 +178,7 @@ describe('when the keys are unavailable', () => {
     [new PurserError('unreachable', 'away'), '5'],
     [new PurserError('timeout', 'slow'), '5'],
     [new PurserError('log_unavailable', 'busy', { status: 503, retryAfterSeconds: 17 }), '17'],
-    [new PurserError('untrusted_server', 'somebody else'), '5'],
+    [new PurserError('untrusted_server', 'another server'), '5'],
     [new PurserError('closed', 'closed'), '5'],
   ])('$code: 503 with Retry-After', async (error, seconds) => {
     const app = await startApp()

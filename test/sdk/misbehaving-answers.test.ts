@@ -87,7 +87,7 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
       const more = (): void => {
         if (response.destroyed) return
         sentBytes += 65_536
-        // In turns: a write that is taken at once calls back before anybody hears that the other side is gone.
+        // In separate turns: a write that completes at once calls back before the close event of the other side.
         response.write('x'.repeat(65_536), () => setImmediate(more))
       }
       response.writeHead(200)

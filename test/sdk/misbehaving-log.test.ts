@@ -84,7 +84,7 @@ describe('the state in PURSER_STATE_DIR', () => {
   test.each([
     ['is damaged', '{'],
     ['is of another shape', '{"v":2}'],
-    ['is signed by nobody known', JSON.stringify({ v: 1, vkeys: ['x'], checkpoint: createFakeLog().checkpoint() })],
+    ['is signed with an unknown key', JSON.stringify({ v: 1, vkeys: ['x'], checkpoint: createFakeLog().checkpoint() })],
   ])('%s: nothing is requested', async (_, text) => {
     const stateDir = await mkdtemp(join(tmpdir(), 'purser-state-'))
     onTestFinished(() => rm(stateDir, { recursive: true, force: true }))

@@ -56,7 +56,7 @@ const cases: Record<string, Case> = {
     code: 'bad_reply',
   },
   'issues for another key': { wrong: { leaf: { otherKey: true } }, code: 'bad_reply' },
-  'sends the chain of somebody else': {
+  'sends another chain': {
     wrong: { reply: (reply) => ({ ...reply, x509: { ...x509Of(reply), trustBundle: identities.wrongRoot.cert } }) },
     code: 'bad_reply',
   },
@@ -117,8 +117,8 @@ const cases: Record<string, Case> = {
     },
     code: 'attestation_failed',
   },
-  'is somebody else': { identity: identities.wrongRoot, code: 'untrusted_server' },
-  'is somebody else, with our root appended': { identity: identities.rootAppended, code: 'untrusted_server' },
+  'is another server': { identity: identities.wrongRoot, code: 'untrusted_server' },
+  'is another server, with our root appended': { identity: identities.rootAppended, code: 'untrusted_server' },
   'shows an expired chain': { identity: identities.expired, code: 'untrusted_server' },
 }
 

@@ -108,7 +108,7 @@ describe('when no source is found', () => {
       "EC2's metadata service is disabled (AWS_EC2_METADATA_DISABLED)",
     ],
     [
-      'a pod on EC2: the node is somebody else',
+      'a pod on EC2: the node is another workload',
       { AWS_EXECUTION_ENV: 'x', KUBERNETES_SERVICE_HOST: '10.0.0.1' },
       "in a pod, EC2's metadata service identifies the node: mount a projected token",
     ],

@@ -87,7 +87,7 @@ const connected = (lifeSeconds?: number) => {
   }
   const tls = createTls({ source, warn: () => undefined, now })
   const verifyJwt = (): never => expect.fail('no token of others comes here')
-  const noSecret = (): never => expect.fail('no secret is asked for here')
+  const noSecret = (): never => expect.fail('no secret is requested here')
   const secrets = { get: noSecret, watch: noSecret, ack: noSecret }
   const databases = { get: noSecret, watch: noSecret }
   const { close } = renewal
@@ -234,7 +234,7 @@ describe('while Purser is unreachable', () => {
     const purser = connected()
     failure = new PurserError('timeout', '')
     seconds = 200
-    // The renewal in the background is under way and goes on; what is asked comes at once.
+    // The background renewal continues, and the call returns at once.
     expect(await Promise.race([purser.jwt('payments'), settle()])).toBe('payments of second 0')
   })
 

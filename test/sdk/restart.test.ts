@@ -270,7 +270,7 @@ describe('a restart', () => {
     ;(await start({ proof })).close()
     rmSync(token)
     ;(await start({ proof })).close()
-    writeFileSync(token, 'not a token of anybody')
+    writeFileSync(token, 'not a token')
     ;(await start({ proof })).close()
     expect(outcomes(purser).slice(1)).toEqual([
       ['certificate', 200],
@@ -291,7 +291,7 @@ describe('a restart', () => {
     ['without its key', (text: string) => text.replace(/"privateKey":"[^"]+"/, '"privateKey":"none"')],
     ['without a certificate', (text: string) => text.replace(/-----BEGIN CERTIFICATE-----/g, '')],
     ['without a time', (text: string) => text.replace(/"renewAfter":"[^"]+"/, '"renewAfter":"soon"')],
-    ['of nobody', (text: string) => text.replace(/"session":\{[^}]+\}/, '"session":null')],
+    ['without a session', (text: string) => text.replace(/"session":\{[^}]+\}/, '"session":null')],
   ])('with a file that is %s warns and uses the proof', async (_, damage) => {
     const { purser, file, start, warnings } = place()
     ;(await start()).close()

@@ -45,7 +45,7 @@ function create() {
     nextCredentials: async () => ({ credentials: createCredentials(), by: 'certificate' }),
     transport: {
       async exchange() {
-        if (state.away) throw new PurserError('unreachable', 'nobody is there')
+        if (state.away) throw new PurserError('unreachable', 'no server')
         const text = JSON.stringify({ keys: state.bundle.map(x5c), spiffe_sequence: state.bundle.length })
         return { status: 200, headers: {}, text, bytes: Buffer.from(text) }
       },

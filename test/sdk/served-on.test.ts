@@ -43,7 +43,7 @@ async function place() {
 type Fake = Awaited<ReturnType<typeof startFake>>
 
 const others: [string, (fake: Fake) => void, string][] = [
-  ['somebody else', (fake) => void fake.show(identities.wrongRoot), 'untrusted_server'],
+  ['another server', (fake) => void fake.show(identities.wrongRoot), 'untrusted_server'],
   ['a page that says 404', (fake) => void (fake.state.wrong = { handle: status(404, '<html>') }), 'refused'],
   [
     'a Purser without the route',

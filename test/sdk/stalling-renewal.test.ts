@@ -46,7 +46,7 @@ async function startGate(port: number) {
 }
 
 async function connected(timeoutMs: number) {
-  // A session that goes on, so that it renews by certificate.
+  // The session continues, so the client renews by certificate.
   const wrong: Misbehaviour = {
     reply: (reply) => ({
       ...reply,

@@ -51,7 +51,7 @@ const ways: [string, (client: Workload, accept: Accept, port: number) => Promise
     },
   ],
   [
-    'agent(), told to trust anybody',
+    'agent(), with verification switched off',
     ({ tls }, accept, port) => {
       const agent = tls.agent({ accept })
       onTestFinished(() => agent.destroy())

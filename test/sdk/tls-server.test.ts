@@ -257,7 +257,7 @@ describe('resumption', () => {
   async function resume(port: number, between: () => void = () => undefined): Promise<boolean> {
     const options = { host: '127.0.0.1', port, ...careless(web), agent: undefined } as ConnectionOptions
     const first = connectTls(options)
-    // Ours gives one as well: it names a session that nobody keeps.
+    // Our server also sends a ticket, for a session that it does not store.
     const [session] = (await once(first, 'session')) as [Buffer]
     first.destroy()
     between()

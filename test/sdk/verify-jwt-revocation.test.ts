@@ -15,7 +15,7 @@ const answer = (body: unknown, status = 200): Answer => {
 }
 const yes = answer({ active: true })
 const no = answer({ active: false })
-const unreachable = new PurserError('unreachable', 'nobody is there')
+const unreachable = new PurserError('unreachable', 'no server')
 
 function createServer() {
   const state = {

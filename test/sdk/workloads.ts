@@ -83,9 +83,9 @@ export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
   become: (next: X509) => void
   /** The certificate ends, and is not renewed. */
   lapse: () => void
-  /** What its CRLs name; nobody hears of it by itself. */
+  /** The serial numbers in its CRLs. An addition notifies no listener. */
   revoked: Set<string>
-  /** They name this one, and whoever has open connections hears of it. */
+  /** Adds a serial number to the CRLs and notifies the listeners. */
   revoke: (serialNumber: string) => void
   close: () => void
 }

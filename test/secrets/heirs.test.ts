@@ -77,7 +77,7 @@ describe('objects of a role', () => {
     await lease(blue, async (client) => {
       await expect(client.query(`select yard.run('select 1')`)).rejects.toThrow(denied)
     })
-    // Whoever is granted the function runs it with their own rights.
+    // The function runs with the privileges of its caller.
     await target.sql('grant execute on function yard.run(text) to public')
     await lease(red, async (client) => {
       expect((await client.query(`select yard.run('select current_user::text') as name`)).rows).toEqual([

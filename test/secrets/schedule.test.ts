@@ -23,7 +23,7 @@ describe('next', () => {
     ['the day after that', berlin('30 2 * * *'), '2026-03-29T02:00:00Z', '2026-03-30T00:30:00.000Z'],
     ['an hour that comes twice: the first', berlin('30 2 * * *'), '2026-10-24T12:00:00Z', '2026-10-25T00:30:00.000Z'],
     ['and not the second', berlin('30 2 * * *'), '2026-10-25T00:30:00Z', '2026-10-26T01:30:00.000Z'],
-    ['intervals go on through it', berlin('*/30 * * * *'), '2026-10-25T00:30:00Z', '2026-10-25T01:00:00.000Z'],
+    ['intervals continue through it', berlin('*/30 * * * *'), '2026-10-25T00:30:00Z', '2026-10-25T01:00:00.000Z'],
     [
       'half an hour of shift',
       { cron: '15 2 * * *', timeZone: 'Australia/Lord_Howe' },

@@ -74,7 +74,7 @@ describe('a role at a target', () => {
         isDead ||= sql.includes('pg_terminate_backend')
         return isDead ? Promise.reject(new Error('died')) : session.run(sql, values)
       }
-      // As a process that is gone: nothing is said any more, and the connection ends.
+      // As after a crash of the process: no further statement, and the connection ends.
       const together: SqlSession['together'] = async (work) => {
         await session.run('begin')
         return work()

@@ -14,7 +14,7 @@ import { searchLog } from './search.ts'
 
 type Planned = Pick<ContainmentRow, 'subject' | 'since' | 'rotate' | 'epoch' | 'cut'>
 
-/** Live sessions that are asked for their grants: those of one workload entry mostly have the same. */
+/** Live sessions whose grants are read: those of one workload entry mostly have the same. */
 const maxSessions = 200
 
 /** @returns `created`: the API tokens that a contained one created */

@@ -7,7 +7,7 @@ import { type NamedLease, leaseOf } from './find.ts'
 
 /** @throws Refusal `conflict` for a lease that no attempt to revoke has failed for */
 export const abandonLease: ChangeAction<string, NamedLease> = async (context, tx, snapshot, id) => {
-  checkReason(context, 'must say why nobody will take the role away: it goes into the log')
+  checkReason(context, 'must say why the role will not be dropped: it goes into the log')
   const lease = await leaseOf(context, tx, snapshot, id)
   if (lease.state !== 'revoking' || lease.attempts === 0)
     throw refuse('conflict', { detail: `it is ${lease.state}: only what was tried to be revoked can be abandoned` })

@@ -17,7 +17,8 @@ export const createRevokeLease =
     const { caller, time: now } = context
     const { result: begun } = await begin(async (tx, snapshot) => {
       const lease = await leaseOf(context, tx, snapshot, id)
-      if (lease.state === 'abandoned') throw refuse('conflict', { detail: 'it was abandoned: nobody tries any more' })
+      if (lease.state === 'abandoned')
+        throw refuse('conflict', { detail: 'it was abandoned, so Purser no longer tries to drop its role' })
       const reason = caller.kind === 'operator' ? 'revoked' : 'given_up'
       const until = new Date(now.getTime() + maxAttemptMs)
       return {

@@ -41,7 +41,7 @@ export async function checkExistingRoles(session: SqlSession, prefix: string, gr
       : `grant each of them to ${grantee} WITH ADMIN OPTION`
   throw new TargetError(
     'not_permitted',
-    `${rows.length} roles were made by somebody else, who alone may take them away from PostgreSQL 16 on: ${remedy}`,
+    `another administrator created ${rows.length} roles, and from PostgreSQL 16 on only their creator may drop them: ${remedy}`,
   )
 }
 

@@ -37,7 +37,7 @@ const faultsByCode: [RegExp, TargetFault, string][] = [
   [/^(2BP01|2BP03|42710)$/, 'in_the_way', 'something in the database still depends on the role, or has its name'],
   [/^(08|57P|53300|25006)/, 'unreachable', 'the server takes no connection, or ended it'],
   [/^(57014|55P03)$/, 'failed', 'the server took too long'],
-  [/^(XX000|40P01|40001)$/, 'failed', 'somebody else changed the same at the same time'],
+  [/^(XX000|40P01|40001)$/, 'failed', 'another session changed the same object at the same time'],
   [/CERT|^ERR_TLS|^ERR_SSL|SIGNATURE|ISSUER|SELF_SIGNED/, 'untrusted', 'the server’s certificate is not one to trust'],
   [/^(E[A-Z_]+)$/, 'unreachable', 'the server can’t be reached'],
 ]

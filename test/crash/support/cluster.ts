@@ -126,7 +126,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       url: database?.url,
       asAdmin,
       async judge() {
-        if (!database) throw new Error('the embedded store is judged when nobody else has it open')
+        if (!database) throw new Error('stop the replica before the embedded store is judged')
         for (const replica of replicas) {
           evidence.faults.push(...replica.deaths, ...replica.complaints)
           if (!replica.running()) continue

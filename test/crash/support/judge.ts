@@ -129,7 +129,7 @@ export async function judge(knex: Knex, evidence: Evidence): Promise<Verdict> {
   const leaves = rows.map((row) => row.leaf)
   const roots = rootsAt(leaves, new Set(evidence.heads.keys()))
   for (const [size, root] of evidence.heads)
-    if (roots.get(size) !== root) problems.push(`the head of size ${size} that somebody saw is not this log's`)
+    if (roots.get(size) !== root) problems.push(`the head of size ${size} that a client saw is not this log's`)
 
   const tiles = tilesOf(leaves)
   const tileRows: { level: number; idx: string; hashes: Buffer }[] = await knex('log_tile').where({ epoch: 1 })

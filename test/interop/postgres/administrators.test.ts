@@ -235,7 +235,7 @@ it('a new administrator gets the statement that transfers the roles of an earlie
   await purser.asAdmin('PUT', '/api/v1/databases/first', body, headers)
   const problems = await wrong('first')
   const [version] = await target.sql<{ n: number }>(`select current_setting('server_version_num')::int as n`)
-  // Before, whoever may make roles may take away anybody's.
+  // Before PostgreSQL 16, CREATEROLE allowed dropping the roles of others.
   expect(problems).toHaveLength((version?.n ?? 0) >= 160000 ? 1 : 0)
   if (problems.length > 0) {
     expect(await revoke(role)).toBe('revoking')

@@ -65,7 +65,7 @@ async function sql(text: string, where = 'postgres'): Promise<Record<string, unk
   }
 }
 
-/** A line of the page, as somebody who follows it would run it. */
+/** Runs a line of the page, as a reader would. */
 async function asThePageSays(command: string): Promise<void> {
   const lines = (await readFile(page, 'utf8')).split('\n').map((line) => line.trim())
   const line = lines.find((line) => line.startsWith(`${command} `)) ?? `false # the page has no ${command}`

@@ -202,7 +202,7 @@ describe('synchronous fail-overs in a row', () => {
       await pair.sql(standby, 'select pg_promote()')
       ;[primary, standby] = [standby, await addStandby(standby)]
       purser = await start(on(primary), env)
-      // The new primary waits for nobody yet.
+      // The new primary has no synchronous standby yet.
       expect(await logCheck(purser)).toMatchObject({ ok: false, detail: expect.stringContaining('synchronous_standby_names') }) // prettier-ignore
       expect(await issueStatus(purser)).toBe(503)
       await waitForStandby(primary)

@@ -70,7 +70,7 @@ async function launch({ name, issuer: requestedIssuer, adminToken }: ControlPlan
 }
 
 function etcdFlags(folder: string): string[] {
-  // It listens on unix sockets only. The two addresses are required to look like ones; nobody dials them.
+  // It listens on unix sockets only. The two addresses are required to be well-formed. No client connects to them.
   const unusedAddress = 'http://127.0.0.1:1'
   return [
     '--name=only',

@@ -199,7 +199,7 @@ const introspect = (world: World, client: Client, token: string): Promise<Answer
   world.ask({ path: '/api/v1/introspect', body: { token }, client })
 
 const scripts: Record<string, Script> = {
-  async 'what is asked for, and what is not granted'(world) {
+  async 'requested parts, and parts that are not granted'(world) {
     const proof = { kind: 'jwt', token: await world.proof() }
     const { csr } = newRequest()
     return {
@@ -243,7 +243,7 @@ const scripts: Record<string, Script> = {
     return {
       renewed: await world.ask({ path: `${path}:renew`, client }),
       'given up': await world.ask({ path: `${path}:revoke`, client }),
-      'asked by nobody': await world.ask({ path: `${path}:renew` }),
+      'without a credential': await world.ask({ path: `${path}:renew` }),
     }
   },
 
@@ -271,7 +271,7 @@ const scripts: Record<string, Script> = {
       'a JWT': await introspect(world, next, first.jwt),
       'an access token': await introspect(world, next, issued(more).accessToken),
       'no token': await introspect(world, next, 'nothing'),
-      'asked by nobody': await world.ask({ path: '/api/v1/introspect', body: { token: first.jwt } }),
+      'without a credential': await world.ask({ path: '/api/v1/introspect', body: { token: first.jwt } }),
     }
   },
 
@@ -338,7 +338,7 @@ const scripts: Record<string, Script> = {
     }
   },
 
-  async 'what anybody may read'(world) {
+  async 'public documents'(world) {
     const { client } = await attest(world)
     const get = (path: string) => world.ask({ method: 'GET', path })
     const keyId = /\/crl\/(ca-[0-9a-f]{32})/.exec(

@@ -53,9 +53,9 @@ async function readAll(
     for (const [version, before] of versions) {
       const row = byVersion.get(`${path} ${version}`)
       const now = values.get(`${path} ${version}`)
-      if (!row) problems.push(`${path} version ${version} was given to somebody, and is not there`)
+      if (!row) problems.push(`${path} version ${version} was read by a client, and is missing`)
       else if (row.readable && JSON.stringify(now) !== before)
-        problems.push(`${path} version ${version} was given to somebody, and is another value now`)
+        problems.push(`${path} version ${version} was read by a client, and has another value now`)
     }
   }
   return { values, problems }
@@ -113,7 +113,7 @@ export async function judgeRoles({ target }: SecretLab, knex: Knex): Promise<str
   const roles = new Set(await rolesAt(target))
   const open: string[] = await knex('lease').whereNull('ended_at').pluck('username')
   return [
-    ...[...roles].filter((role) => !open.includes(role)).map((role) => `${role} is nobody's`),
+    ...[...roles].filter((role) => !open.includes(role)).map((role) => `${role} has no lease`),
     ...open.filter((role) => !roles.has(role)).map((role) => `${role} of an open lease is gone`),
   ]
 }
