@@ -110,7 +110,7 @@ describe('the listener under Purser’s own CA', () => {
     await ask('createRevocation', { body: { serialNumber: identity.serialNumber } })
     const after = await connection.get('/api/v1/credentials/self')
     expect([after.reused, after.status]).toEqual([true, 401])
-    // Who has no certificate that counts may still ask what anyone may.
+    // A caller without a valid certificate may still use public routes.
     expect((await connection.get('/bundle')).status).toBe(200)
   })
 
@@ -135,7 +135,7 @@ describe('the listener under Purser’s own CA', () => {
     await purser.runJobs()
     expect(rootsOnDisk()).not.toContain(old)
     await expect(client(undefined, old).get('/healthz')).rejects.toThrow(/certificate/)
-    // The chain that a new connection gets ends at the new root, and nothing of the old one is taken.
+    // The chain of a new connection ends at the new root, and the old one is refused.
     expect((await client(identity).get('/api/v1/credentials/self')).status).toBe(401)
     expect((await operator.get('/healthz')).reused).toBe(true)
   })

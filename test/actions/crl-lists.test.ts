@@ -159,7 +159,7 @@ describeBothStores('the list of a CRL', (open) => {
     await insert([revoked('a', 600)])
     const read = createLeafList(db, 'a')
     expect(entriesOf((await read(snapshotAt(first), at(0))).list, 'whole', at(0))).toHaveLength(1)
-    // Requests at the same time, the older last.
+    // Concurrent requests, the older last.
     const states = await Promise.all([read(snapshotAt(revision), at(0)), read(snapshotAt(first), at(0))])
     for (const state of states) expect(entriesOf(state.list, 'whole', at(0))).toHaveLength(2)
   })

@@ -159,7 +159,7 @@ describe('lease actions without HTTP', () => {
       actor: { kind: 'system' },
     })
     secondHand = 0
-    // A batch has 20 s, and its third role would be begun after 24.
+    // A batch has 20 s, and its third role would begin after 24.
     expect([...revoked].toSorted()).toEqual(ids.slice(0, 2).toSorted())
     const retried = { state: 'revoking', attempts: 1, lastError: 'failed: the server is slow' }
     expect(await rows()).toMatchObject([{ state: 'revoked' }, { state: 'revoked' }, retried, retried])

@@ -51,11 +51,11 @@ export const hs256 =
   (input: string): Buffer =>
     createHmac('sha256', secret).update(input).digest()
 
-/** A good RS256 token, but for what is changed. */
+/** A valid RS256 token, except for the changes. */
 export const token = (claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}): string =>
   craft({ alg: 'RS256', kid: 'r1', ...header }, plain(claims), rs256())
 
-/** From the text of a proof: what `attest.ts` does, once it knows whose it is. */
+/** From the text of a proof, as `attest.ts` does once it knows the attestor. */
 export const attestText = async (attestor: Attestor, text: string, at: Date): Promise<Attested> =>
   attestor.attest(readProofText(text), at)
 

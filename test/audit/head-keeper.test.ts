@@ -279,7 +279,7 @@ describe('a head object behind a URL', () => {
     status = 200
     await keeper.round()
     expect(process.log.closed()).toBeUndefined()
-    // Later failures are reported, but stop nothing.
+    // Later failures are reported, and stop nothing.
     status = 500
     await keeper.round()
     expect(process.log.closed()).toBeUndefined()

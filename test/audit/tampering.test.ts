@@ -215,7 +215,7 @@ describe.each(frontDoorStores)('a tampered log (%s)', (store) => {
     const { admin } = purser
     await purser.stop()
     await putBack()
-    // No external head is left, so the server continues to sign.
+    // No head outside the database is left, so the server continues to sign.
     await rm(join(place.dataDir, 'log-head'))
     purser = await place.start(admin, generous)
     const { size } = verifyReceipt(receipt, { vkeys: purser.vkeys }).checkpoint

@@ -30,7 +30,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
   beforeAll(async () => {
     place = await createPlace(store)
     purser = await place.start()
-    // Whichever server runs at the time.
+    // The server that runs at the time.
     lab = await createLab({ ...purser, call: (...args) => purser.call(...args) })
     await purser.asAdmin('POST', '/api/v1/workloads', {
       name: 'shop',
@@ -165,7 +165,7 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     const key = place.env()['PURSER_ROOT_KEY'] ?? ''
     expect(whole).not.toContain(key)
 
-    // What has a token's length is tried as each kind of token, too.
+    // Values of a token's length are tried as each kind of token, too.
     const tokens = [...words].flatMap((word) => [
       word,
       ...(/^[\w+/=-]{43,64}$/.test(word) ? kinds.map((kind) => `purser_${kind}_${word}`) : []),

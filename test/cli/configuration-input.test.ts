@@ -20,7 +20,7 @@ beforeEach(() => {
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 const write = (name: string, content: string | Buffer): void => writeFileSync(join(folder, name), content)
-/** Nothing listens here: a fault is found before anything is sent. */
+/** No server listens here: a fault is found before anything is sent. */
 const env = { PURSER_ADDR: 'https://127.0.0.1:1', PURSER_API_TOKEN: 'purser_api_x' }
 async function plan(...argv: string[]): Promise<{ code: number; err: string }> {
   const { code, out, err } = await cli(['plan', '-f', folder, ...argv], { env })

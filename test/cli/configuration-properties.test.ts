@@ -104,7 +104,7 @@ describe('the reader', () => {
   })
 })
 
-/** Carries the changes out. Items that go are removed from the end, so that the indexes of the earlier ones hold. */
+/** Applies the changes. Items are removed from the end, so that the indexes of the earlier ones stay. */
 function patched(value: unknown, changes: readonly MemberChange[]): unknown {
   const document = { root: structuredClone(value) }
   const isItemGone = (change: MemberChange): boolean => !('after' in change)

@@ -78,7 +78,7 @@ const namesIn = async (path: string): Promise<string[]> =>
   ((await purser.asAdmin('GET', `/api/v1/${path}?limit=200`)).body['items'] as { name?: string; path?: string }[]).map(
     ({ name, path: place }) => name ?? place ?? '',
   )
-/** What operators changed so far; the server has changes of its own. */
+/** The changes of operators so far; the server has changes of its own. */
 const writes = async (): Promise<number> =>
   (await readLog(purser)).filter(
     ({ actor, action, change }) => actor.kind === 'operator' && (change !== undefined || action.endsWith('.delete')),
@@ -216,7 +216,7 @@ describe('a configuration of every kind', () => {
       out: '0 created, 0 changed, 0 deleted, 0 unchanged\n',
     })
 
-    // The attestor stays while an entry of another uses it: the refusal names it, and what was done is listed.
+    // The attestor stays while an entry of another owner uses it: the refusal names it, and the completed steps are listed.
     const partly = await run('apply -f DIR --owner git:shop --prune --allow-empty')
     expect(partly.code).toBe(3)
     expect(partly.err).toContain('attestor lab (delete): ')

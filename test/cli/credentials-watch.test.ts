@@ -253,7 +253,7 @@ test('a forked log causes a warning, and both heads are written to a file', asyn
   const heads = JSON.parse(await readFile(join(out, 'log-fork.json'), 'utf8')) as Record<string, string>
   expect(heads.kept).toMatch(/^example\.org\/log\/1\n/)
   expect(heads.received).not.toBe(heads.kept)
-  // What came with it was thrown away.
+  // The credentials that came with it were discarded.
   expect(await readFile(join(out, 'receipt.json'), 'utf8')).toBe(receipt)
 }, 60_000)
 

@@ -113,7 +113,7 @@ describe('the server', () => {
     const { code, first, out } = await asWorkload({ PURSER_ADDR })
     expect([code, first]).toEqual([1, typeof words === 'string' ? words : expect.stringMatching(words)])
     expect(out).toMatch(/^skipped +attestation +not tried/m)
-    // What needs no server was looked at all the same.
+    // Checks that need no server still ran.
     expect(out).toMatch(/^ok +proof /m)
   })
 
@@ -207,7 +207,7 @@ describe('the proof', () => {
     const broken = await asWorkload({ PURSER_PROOF_FILE: undefined, PURSER_JOIN_TOKEN: 'swordfish' })
     expect(broken.first).toBe('FAIL  proof  PURSER_JOIN_TOKEN holds neither a JWT nor a join token (the environment)')
     expect(broken.out).not.toContain('swordfish')
-    // What comes first in the SDK's order is what is looked at.
+    // The first source in the SDK's order is checked.
     expect((await asWorkload({ PURSER_JOIN_TOKEN: 'swordfish' })).code).toBe(0)
   })
 

@@ -157,7 +157,7 @@ describe('the listener', () => {
     const env = { ...settings(purser.dataDir), PURSER_LISTEN: where, PURSER_ROOT_KEY: rootKeyOf }
     const { code, out, first } = await diagnose(env)
     expect([code, out]).toEqual([0, expect.stringMatching(/\nok +listener +Purser \S+ answers on \S+, and is ready\n/)])
-    // The embedded store is the server's alone: what is in it is left out, by name.
+    // Only the server may open the embedded store: checks of its contents are left out, by name.
     expect(first).toMatch(/^skipped  database  process \d+ has the embedded store open/)
 
     const other = { ...env, PURSER_DATA_DIR: folder(), PURSER_TRUST_DOMAIN: 'other.example' }

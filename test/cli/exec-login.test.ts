@@ -56,7 +56,7 @@ afterAll(async () => {
   await purser.stop()
 })
 
-/** A developer's laptop: a home of its own, and nothing that an orchestrator would have set. */
+/** A developer's laptop: its own home directory, and no variables of an orchestrator. */
 async function laptop() {
   const home = await mkdtemp(join(tmpdir(), 'purser-laptop-'))
   onTestFinished(() => rm(home, { recursive: true, force: true }))

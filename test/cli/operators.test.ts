@@ -26,7 +26,7 @@ async function json(line: string, stdin?: string): Promise<Record<string, unknow
   expect({ code, line, err: code === 0 ? '' : err }).toEqual({ code: 0, line, err: '' })
   return JSON.parse(out) as Record<string, unknown>
 }
-/** Where its output ends with. */
+/** The end of its output. */
 const log = expect.stringMatching(/log 1\/\d+\n$/)
 
 beforeAll(async () => {
@@ -198,7 +198,7 @@ describe('workload', () => {
       expect(await applied(`${noun} apply -f - --dry-run`, edited)).toEqual([next])
       expect(await applied(`${noun} apply -f -`, edited)).toEqual([next])
       expect(await applied(`${noun} apply -f -`, edited)).toEqual([`${name} unchanged ${revision + 1}`])
-      // What was read before is older, and still a definition.
+      // An earlier output of get is older, and still a definition.
       expect(await applied(`${noun} apply -f -`, out)).toEqual([`${name} replaced ${revision + 2}`])
     })
 

@@ -276,7 +276,7 @@ describe('versions', () => {
 })
 
 describe('edit', () => {
-  /** An editor that is a script: what it does to its file. */
+  /** An editor that is a script, with its effect on the file. */
   const editor = (name: string, body: string): string => file(name, `#!/bin/sh\n${body}\n`, 0o700)
   const edit = (script: string, more: string[] = reason, path = 'prod/edited') =>
     run(['edit', path, ...more], undefined, {

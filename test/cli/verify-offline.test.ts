@@ -126,7 +126,7 @@ describe('a JWT', () => {
     expect(out + err).not.toContain(token)
   })
 
-  /** Bits of the last character that stand for nothing. */
+  /** Unused bits of the last character. */
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const next = (character: string): string => alphabet[alphabet.indexOf(character) + 1] ?? ''
 
@@ -157,7 +157,7 @@ describe('a certificate', () => {
     spki?: Buffer
   }
   const svid = (uri: string) => subjectAltName({ uri, dns: ['web.lab'] }, true)
-  /** Two URIs, which nothing of ours can write. */
+  /** Two URIs, which our own code cannot write. */
   const twice = (uris: string[]) =>
     extension('2.5.29.17', true, sequence(uris.map((uri) => contextPrimitive(6, Buffer.from(uri)))))
 
@@ -283,7 +283,7 @@ describe('a certificate', () => {
 
   test('of a CA that may have no CA below it', async () => {
     const below = testCa(now)
-    // An issuing CA, pathLen 0, that signs as if it were a root.
+    // An issuing CA with pathLen 0 that signs like a root.
     const certificate = buildCertificate({
       serial: newSerial(),
       issuerName: ca.issuing.name,

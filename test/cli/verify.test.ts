@@ -290,7 +290,7 @@ describe('with a join token, which is bound at its use to a key', () => {
     expect(attestation).toMatchObject({ code: 2, out: '', err: expect.stringContaining('remove --no-x509') })
     expect(whoami.err + attestation.err).not.toContain(token)
     expect(await issued()).toEqual(before)
-    // The token is as good as it was.
+    // The token is still unused.
     expect((await run(['jwt', 'payments'], env)).code).toBe(0)
   })
 

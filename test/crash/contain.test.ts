@@ -31,7 +31,7 @@ const run = (line: string) => {
   return cli([...line.split(' '), '--reason', 'incident 42', '-o', 'json'], { env })
 }
 
-/** Attests without a pause until it was refused a few times: some of its requests are being decided at the cut. */
+/** Attests without a pause until it was refused a few times: some of its requests are pending at the cut. */
 async function knock(n: number): Promise<number> {
   let refused = 0
   while (refused < 5) {
@@ -85,7 +85,7 @@ it('is continued by another replica when the first is killed', async () => {
   const [first, second] = leak.cluster.replicas
   if (!first || !second) throw new Error('no replicas')
   const { knex } = leak.db
-  // A lock on its row holds the work up in the middle.
+  // A lock on its row stops the work in the middle.
   const began = leak.operate('POST', '/api/v1/containments', { match: { spiffeId: leaky } }, first)
   began.catch(() => undefined)
   let id = ''

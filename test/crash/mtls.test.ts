@@ -17,7 +17,7 @@ import { print, countFor } from './support/print.ts'
 const seconds = countFor('PURSER_CRASH_MTLS_SECONDS', 300)
 const pairs = countFor('PURSER_CRASH_MTLS_PAIRS', 25)
 const awayMs = countFor('PURSER_CRASH_MTLS_AWAY_MS', 30_000)
-/** Lifetime in seconds of certificates and tokens. They are renewed after about ten seconds, and outlast the absence. */
+/** Lifetime in seconds of certificates and tokens. They are renewed after about ten seconds, and outlast the outage. */
 const lifetimeSeconds = 60
 const renewAt = 0.165
 

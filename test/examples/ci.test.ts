@@ -53,7 +53,7 @@ beforeAll(async () => {
   purser = await startPurser({ tls: true })
   github = await createIssuer('https://token.actions.githubusercontent.com', 'g1', 'RS256')
   gitlab = await createIssuer('https://gitlab.com', 'l1', 'RS256')
-  // As a checkout with its dependencies installed: the SDK is where Node looks for it.
+  // A checkout with its dependencies installed: Node finds the SDK.
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
   writeFileSync(join(folder, 'ca.pem'), identities.ca)
 })
@@ -62,7 +62,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** The job's last command in a checkout of its own, with nothing else in its environment. */
+/** The job's last command in its own checkout, with nothing else in its environment. */
 async function runJob(example: string, command: string, env: Env): Promise<{ code: number; out: string; err: string }> {
   writeFileSync(join(folder, 'deploy.mjs'), readFileSync(place(`${example}/deploy.mjs`)))
   const child = spawn('sh', ['-c', command], {
@@ -84,7 +84,7 @@ async function runJob(example: string, command: string, env: Env): Promise<{ cod
   return { code, out, err }
 }
 
-/** What the job's environment gives, with the placeholders of this deployment filled in. */
+/** The variables of the job, with the placeholders of this deployment filled in. */
 function filledIn(env: Env, deployUrl: string): Env {
   const values: Env = {
     PURSER_ADDR: purser.url,
@@ -98,7 +98,7 @@ function filledIn(env: Env, deployUrl: string): Env {
   }
 }
 
-/** The API that is deployed to: it sees the job's JWT. */
+/** The API of the deployment, which receives the job's JWT. */
 async function deployApi() {
   const { port, seen } = await httpServer((_, response) => response.end())
   return {

@@ -37,6 +37,6 @@ it('refuses a workload that it does not accept', async () => {
     cwd: root,
   })
   expect(code).not.toBe(0)
-  // The workload orders has no token for itself; without one it would be cut off at the connection.
+  // The workload orders gets no token for itself; without a token its connection would be cut.
   expect(err).toMatch(/not_granted|socket hang up|ECONNRESET/)
 })

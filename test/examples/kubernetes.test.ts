@@ -73,7 +73,7 @@ it("mounts a token for Purser at the SDK's path, and none for the cluster's API"
   expect(chooseProof(undefined, nowhere).dismissed).toContain(`${path} does not exist`)
   expect(mountOf(tokenVolume.name).readOnly).toBe(true)
   expect(token.audience).toBe(audience)
-  // The kubelet makes none that is shorter.
+  // The kubelet accepts no shorter lifetime.
   expect(token.expirationSeconds).toBeGreaterThanOrEqual(600)
   expect(account.automountServiceAccountToken).toBe(false)
 })
@@ -91,7 +91,7 @@ it('keeps its state in a memory volume', () => {
   expect(mountOf(volume.name).mountPath).toBe(env.PURSER_STATE_DIR)
 })
 
-/** What the kubelet writes for this pod (contract: section 2). */
+/** The files that the kubelet writes for this pod (contract: section 2). */
 const kubeletToken = (account: string): Promise<string> =>
   cluster.token({
     aud: [token.audience],
@@ -107,7 +107,7 @@ const kubeletToken = (account: string): Promise<string> =>
 it('is admitted by the commands of the README, and no other account is', async () => {
   const operator = { PURSER_ADDR: purser.url, PURSER_CA_FILE: join(purser.dataDir, 'ca.pem'), PURSER_API_TOKEN: purser.admin } // prettier-ignore
   const [inCluster = [], workload = [], byKeys = []] = commandsIn(page)
-  // Where the tests run in no cluster, that is all that is wrong with the command.
+  // Outside a cluster, this is the command's only error.
   const { err: outside } = await cli(
     inCluster.map((name) => (name === 'prod-eu' ? 'here' : name)),
     { env: operator },

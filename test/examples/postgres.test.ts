@@ -35,7 +35,7 @@ const environment = async (name: string): Promise<Record<string, string>> => ({
   ...(parseEnv(await readFile(join(dev.dataDir, `dev/${name}.env`), 'utf8')) as Record<string, string>),
 })
 
-/** A Postgres that is this workload, set up as the README says. */
+/** A Postgres that is this workload, configured as the README says. */
 async function startAs(name: string): Promise<OwnPostgres> {
   const out = join(dir, name)
   const fetched = await cli(['credentials', '--out', out], { env: await environment(name) })
@@ -55,7 +55,7 @@ async function startAs(name: string): Promise<OwnPostgres> {
     },
   })
   const ca = await readFile(join(out, 'ca.crt'), 'utf8')
-  // As an administrator with a certificate of the trust domain; which host it is on doesn't matter to a SPIFFE ID.
+  // An administrator with a certificate of the trust domain. The host does not matter to a SPIFFE ID.
   const [cert, key] = await Promise.all(['tls.crt', 'tls.key'].map((file) => readFile(join(out, file), 'utf8')))
   const ssl = { ca, checkServerIdentity: () => undefined, ...(cert && { cert }), ...(key && { key }) }
   const admin = new Client({ connectionString: server.url, ssl })

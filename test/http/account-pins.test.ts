@@ -56,7 +56,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
   })
 
   const now = () => Math.floor(Date.now() / 1000)
-  /** A token made at a time of the test's, by default a minute from now: after whatever was seen before. */
+  /** A token from a time of the test's choice, by default a minute from now, after every earlier one. */
   const token = (uid: number, options: TokenOptions = {}): string =>
     kube.token({ sa, saUid: uidOf(uid), at: now() + 50, pod: { name: 'p', uid: `bbbbbbbb-0000-4000-8000-${String(round * 10 + uid).padStart(12, '0')}` }, ...options }) // prettier-ignore
   const present = (proofToken: string): Promise<Answer> =>
@@ -143,7 +143,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
       expect(await reasonOf(answer)).toBe('identity_changed')
     }
     expect(await about('identity.change')).toHaveLength(1)
-    // Who was replaced is gone, whatever the entry says.
+    // The replaced account stays refused, whatever the entry says.
     expect(await reasonOf(await present(token(1, { ns: 'pinned' })))).toBe('identity_superseded')
   })
 
@@ -152,7 +152,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     expect(fault(await present(token(2, { ns: 'named' })))).toBe('200 ')
     const stranger = await present(token(3, { ns: 'named' }))
     expect(await reasonOf(stranger)).toBe('no_workload')
-    // It replaced the account all the same: what the older one had is over.
+    // It replaced the account all the same: the credentials of the older one have ended.
     expect(await about('identity.change')).toHaveLength(2)
     expect(await reasonOf(await present(token(2, { ns: 'named' })))).toBe('identity_superseded')
   })
@@ -174,7 +174,7 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
     for (const [n, answer] of answers.entries()) {
       if (n % 2 === 1 && answer.status === 200) expect(fault(await identityOf(answer))).toBe('401 unauthenticated')
     }
-    // After the change's place in the log nothing was issued to the older one.
+    // After the index of the change nothing was issued to the older one.
     const log = await readLog(purser)
     const change = log.findIndex((e) => e.action === 'identity.change' && e.resource?.name === `east/prod/${sa}`)
     const later = log.slice(change).filter((e) => e.outcome === 'granted' && e.issued && e.actor.selectors?.['k8s:sa'] === sa) // prettier-ignore

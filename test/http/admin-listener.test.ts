@@ -38,7 +38,7 @@ describe('the listener of workloads, when operators have their own', () => {
     async (method, path) => {
       const reply = await askAt(purser.url, method, path, purser.admin)
       const problem = (await reply.json()) as { code: string }
-      // A body is judged before its caller.
+      // A body is validated before its caller.
       expect([reply.status, problem.code]).toEqual(
         reply.status === 401 ? [401, 'token_type'] : [expect.toBeOneOf([400, 415]), expect.not.stringMatching(/^$/)],
       )

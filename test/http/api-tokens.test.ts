@@ -129,7 +129,7 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
       expect(inherited.body.routes).toEqual([...routes].sort())
       const fewer = await ask('createToken', { body: { routes: ['GET /api/v1/workloads'] }, token })
       expect(fewer.body.routes).toEqual(['GET /api/v1/workloads'])
-      // The wider token of the same operator, by way of its replacement.
+      // The wider token of the same operator, by its replacement.
       const answer = await ask('replaceToken', { name: tokens[role]?.id ?? '', token })
       expect(fault(answer)).toBe('403 forbidden /path/id')
       expect(fault(await ask('whoAmI', { token: tokenOf(role) }))).toBe('200 ')

@@ -226,7 +226,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
       resource: { name: 'lab' },
       detail: { ok: true },
     })
-    // Nothing answers there: the check says so, and is itself no failure.
+    // No server answers there: the check reports it, and the request itself succeeds.
     const unreachableIssuer = attestor('away', { issuer: 'https://issuer.invalid', keys: { discovery: true } })
     await ask('createAttestor', { body: unreachableIssuer })
     const unreachable = await ask('checkAttestor', { name: 'away' })

@@ -48,7 +48,7 @@ async function macKey(db: Parameters<typeof readHead>[0]) {
   return createKeys(keyring).signing({ keys: new Map(rows.map((row) => [row.id, row])) }, 'mac', new Date()).key
 }
 
-/** Rewrites the rows as the version before wrote them, and takes the migration back. */
+/** Rewrites the rows in the format of the previous version, and undoes the migration. */
 async function takeBack(): Promise<void> {
   const db = openPostgres({ url: database.url })
   const key = await macKey(db.knex)

@@ -76,7 +76,7 @@ describe('on Postgres', () => {
       const attestor = { name: 'lab', kind: 'oidc', issuer: 'https://lab.example', audience, keys: { discovery: true } }
       change = purser.call('POST', '/api/v1/attestors', attestor, { token: purser.admin })
       void change.finally(() => (isSettled = true))
-      // It has its turn, and waits for the head.
+      // It holds the turn, and waits for the head lock.
       await expect.poll(() => other.knex('pg_stat_activity').whereRaw(waitsForLock).select('pid')).not.toEqual([])
       const answers = await tryMany(purser, 100)
       expect(isSettled).toBe(false)

@@ -96,7 +96,7 @@ describe.each(frontDoorStores)('bounds (%s)', (store) => {
         jwts: [{ audience: ['payments'] }],
       })
     expect((await request()).status).toBe(200)
-    // As if the rules at its write had let it through.
+    // Simulates rules at the write that had accepted it.
     const narrower = JSON.stringify({ ...bound, audiences: [] })
     await purser.knex.transaction(async (tx) => {
       const [{ revision }] = await tx('log_head').increment('revision', 1).returning('revision')
@@ -190,7 +190,7 @@ describe.each(frontDoorStores)('bounds (%s)', (store) => {
     const replaced = await ask('replaceToken', { name: created.id, token: created.token })
     expect(replaced.body).toMatchObject({ bound: { secretPrefix: 'prod/shop/web/' } })
     expect(await list(String(replaced.body.token))).toEqual([])
-    // What the operator may no longer have, no token of it has.
+    // No token of an operator exceeds what the operator may do.
     const wide = await account(ask, 'wide', 'operator')
     expect(await list(wide.token)).not.toEqual([])
     await ask('replaceOperator', { name: 'wide', body: { name: 'wide', role: 'operator', bound: {} }, ifMatch: 1 })

@@ -69,7 +69,7 @@ async function useEverything(): Promise<void> {
   await purser.call('GET', '/api/v1/credentials/self', undefined, { token: access })
 }
 
-/** Every place of a request that takes text, with a secret in it. */
+/** Every text of a request, with a secret in it. */
 async function sendEverywhere(secret: string): Promise<void> {
   const [line] = secret.split('\n')
   const text = String(line?.startsWith('-----') ? secret.replaceAll('\n', ' ') : line)
@@ -104,7 +104,7 @@ async function sendEverywhere(secret: string): Promise<void> {
     const body = JSON.stringify({ proof: { kind: 'jwt', token: 'a.b.c' } })
     const postHeaders = ['Content-Type: application/json', `Content-Length: ${body.length}`, `${header}: ${text}`]
     replies.push((await ask(purser.url, 'POST /api/v1/credentials HTTP/1.1', postHeaders, body)).text)
-    // An operator's reason is kept, as words.
+    // An operator's reason is stored as text.
     const deleteHeaders = [`Authorization: Bearer ${purser.admin}`, 'If-Match: "1"', `${header}: ${text}`]
     replies.push((await ask(purser.url, 'DELETE /api/v1/workloads/nobody HTTP/1.1', deleteHeaders)).text)
   }
@@ -144,7 +144,7 @@ describe('secrets', () => {
       expect(text.length, place).toBeGreaterThan(1_000)
       for (const [name, part] of secrets) expect(text.includes(part), `${name} in ${place}`).toBe(false)
     }
-    // What was masked says so, and was not simply lost.
+    // The mask is visible, so the text was not simply lost.
     expect(places['the log']).toContain('"userAgent":"[masked]"')
     expect(places['the log']).toContain('"note":"[masked]"')
   })

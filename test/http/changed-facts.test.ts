@@ -49,7 +49,7 @@ const workload = (name: string, match: object, spiffeId: string) =>
 type Instance = Svid & { token: string; instance: string }
 let count = 0
 
-/** Attests as an instance, of which the orchestrator says that tag. */
+/** Attests as an instance with this tag. */
 async function attest(tag: string, instance = `instance-${count++}`, at = purser, more: object = {}): Promise<Answer> {
   const token = await issuer.token({ sub: 'vm', jti: instance, tag })
   const attestation = { proof: { kind: 'jwt', token }, x509: { csr: request.csr }, accessToken: {}, ...more }

@@ -43,7 +43,7 @@ describe('GET /crl/{keyId}', () => {
     return BigInt(`0x${hex}`)
   }
 
-  /** As a verifier that reads CRLs of the leaf, or of the whole chain, sees it. */
+  /** The verdict of a verifier that reads the CRL of the leaf, or those of the whole chain. */
   async function verify(credentials: IssuedCredentials, depth: '-crl_check' | '-crl_check_all'): Promise<string> {
     const file = scratch()
     const [issuing, root] = [await active('issuing-ca'), await active('root-ca')]

@@ -67,7 +67,7 @@ async function startWorkloads() {
   const url = purser.config.database.kind === 'postgres' ? purser.config.database.url.reveal() : ''
   const other = openPostgres({ url })
   onTestFinished(() => other.close())
-  /** Runs while nothing can be appended. */
+  /** Runs while no entry can be appended. */
   const whileHeld = (work: () => Promise<unknown>): Promise<unknown> =>
     other.knex.transaction(async (tx) => {
       await tx.raw('set local idle_in_transaction_session_timeout = 0')
@@ -106,7 +106,7 @@ it('a workload with endless changes leaves room in the queue for operators and o
   expect(refused.map(({ status, body }) => [status, body.code])).toEqual(
     Array.from({ length: 10 }, () => [503, 'log_unavailable']),
   )
-  // The first ends the session; the others have none any more.
+  // The first ends the session; the others find no session.
   expect(statusesOf(await all).filter((status) => status === 204)).toHaveLength(1)
   expect(statusesOf(await others)).toEqual([204, 201])
 }, 120_000)

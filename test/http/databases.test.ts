@@ -67,7 +67,7 @@ describe('databases', () => {
     expect((await ask('replaceDatabase', { name: 'life', body: replacement, ifMatch: 7 })).status).toBe(412)
     const replaced = await ask('replaceDatabase', { name: 'life', body: replacement, ifMatch: 1 })
     expect([replaced.status, replaced.body['defaultLifetimeSeconds'], replaced.body['revision']]).toEqual([200, 60, 2])
-    // The credential was sealed anew for its revision: it still opens the database.
+    // The credential was sealed again for its revision: it still opens the database.
     expect((await ask('checkDatabase', { name: 'life' })).body['ok']).toBe(true)
     for (const more of [{ host: 'localhost' }, { port: 5433 }, { tls: {} }]) {
       const answer = await ask('replaceDatabase', { name: 'life', body: { ...replacement, ...more }, ifMatch: 2 })
@@ -157,7 +157,7 @@ describe('databases', () => {
       const answer = await ask('rotateDatabaseAdmin', { name: 'orders' })
       expect(answer.body['revision']).toBe(4)
       const after = await stagedRow()
-      // As it was when the server had the new one already: the old as current, the new one staged.
+      // The state when the server had the new one already: the old as current, the new one staged.
       await purser.knex('database').where({ name: 'orders' }).update({
         revision: 3,
         wrapping_key_id: before.wrapping_key_id,

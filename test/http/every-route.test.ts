@@ -33,7 +33,7 @@ const namedRoutes = routes.map((route) => [nameOf(route), route] as const)
 const lineOf = ({ method, path }: Pick<Route, 'method' | 'path'>): string => `${method} ${pathOf(path)} HTTP/1.1`
 const bearer = (): string => `Authorization: Bearer ${purser.admin}`
 
-/** What every answer carries: content that is named, an id to ask an operator with, and nothing for a browser to use. */
+/** The headers of every answer: a content type, a request id, and nothing for a browser to use. */
 function isProblem(answer: RawAnswer | undefined, status: number, code: string): void {
   expect(answer).toMatchObject({ status, code })
   expect(answer?.headers.get('content-type')).toBe('application/problem+json')

@@ -42,7 +42,7 @@ afterAll(() => purser.stop())
 const list = (...headers: string[]): Promise<RawAnswer> => ask(purser.url, 'GET /api/v1/workloads HTTP/1.1', headers)
 const bearing = (token: string): Promise<RawAnswer> => list(`Authorization: Bearer ${token}`)
 
-/** Refused with one of the codes, recorded once as a stranger's request, and not echoed. */
+/** Refused with one of the codes, recorded once as an anonymous request, and not echoed. */
 async function turnedAway(answer: RawAnswer, ...codes: string[]): Promise<void> {
   expect(codes).toContain(answer.code)
   expect(answer.text).not.toContain('purser_')

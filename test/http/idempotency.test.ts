@@ -24,7 +24,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
   afterAll(() => purser.stop())
 
   it.each(['', 'two words', 'é', 'a'.repeat(129)])('refuses the key %j', async (idempotencyKey) => {
-    // An empty header is no key for fetch, which leaves it in place: the door judges it like any other.
+    // An empty header is not a key for fetch, which leaves it in place: the server validates it like any other.
     const answer = await ask('createWorkload', { body: workload('never'), idempotencyKey })
     expect(fault(answer)).toBe('400 invalid_request /header/Idempotency-Key')
   })
@@ -46,7 +46,7 @@ describe.each(frontDoorStores)('Idempotency-Key (%s)', (store) => {
     const digests: Buffer[] = await purser.knex('idempotency').pluck('request')
     const text = canonicalize(body)
     const guess = createHash('sha256').update(text).digest('hex')
-    // The client's key may be as easily guessed: "1", or the name of what is made.
+    // The client's key may be as easy to guess: "1", or the name of the new object.
     const informedGuess = createHmac('sha256', idempotencyKey).update(text).digest('hex')
     expect(digests.length).toBeGreaterThan(0)
     for (const bytes of digests) expect([guess, informedGuess]).not.toContain(Buffer.from(bytes).toString('hex'))

@@ -49,7 +49,7 @@ describe('leases', () => {
     const [role] = body['databases'] as { lease: string; username: string }[]
     await shop.purser.knex('log_head').update({ issuing: false })
     await expect.poll(async () => (await shop.purser.call('GET', '/readyz')).status).toBe(503)
-    // Ends the runs that began before.
+    // Waits for the end of earlier runs.
     await shop.purser.runJobs()
     await shop.purser
       .knex('lease')
@@ -79,7 +79,7 @@ describe('leases', () => {
     } finally {
       vi.useRealTimers()
     }
-    // Jobs that failed rest for a while, and then the clock is right again.
+    // Failed jobs pause for a while, and then the clock is right again.
     await shop.purser
       .knex('lease')
       .where({ id: role?.lease })

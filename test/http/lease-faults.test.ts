@@ -145,7 +145,7 @@ describe('leases, when something fails', () => {
       'after it was given out, with its session never seen again',
       async () => {
         await makeRole((await strandLease({ state: 'active' })).username)
-        // What no event tells is found by the look at all leases: once a minute, and with a change like this one.
+        // Without an event the periodic check of all leases finds it: once a minute, and with a change like this one.
         await shop.purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'another' }))
       },
     ],
@@ -301,7 +301,7 @@ describe('leases, when something fails', () => {
   })
 
   it('issues nothing whose intent was undone meanwhile', async () => {
-    // The sweep of a replica whose clock runs ahead: the append finds the lease in no state to be given out.
+    // The sweep of a replica whose clock is ahead: the append finds the lease in a state that cannot be issued.
     const taking = setInterval(() => {
       void knex()('lease')
         .where({ state: 'intended' })

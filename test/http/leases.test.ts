@@ -77,7 +77,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
       expect(fault(answer)).toBe(expected)
       expect(answer.body).not.toHaveProperty('databases')
     }
-    // A second database whose grants can't be given: the role in the first goes again.
+    // A second database whose grants fail: the role in the first is dropped again.
     await shop.purser.asAdmin(
       'POST',
       '/api/v1/databases',
@@ -129,7 +129,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
     const [role] = body['databases'] as { lease: string }[]
     const take = (from: number) =>
       admin('POST', '/api/v1/log:redact', { epoch, from, to: from + 1, rule: 'a week' }, { 'purser-reason': 'test' })
-    // The intent is the entry before.
+    // The previous entry is the intent.
     expect([fault(await take(Number(index))), fault(await take(Number(index) - 1))]).toEqual(
       Array(2).fill('409 in_use'),
     )
@@ -214,7 +214,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
       'shop',
       (token: string) => shop.purser.call('DELETE', '/api/v1/credentials/self', undefined, { token }),
     ],
-    // A revoked workload stays out.
+    // A revoked workload stays refused.
     ['is revoked', 'ended', (_: string, session: string) => admin('POST', '/api/v1/revocations', { session })],
     ['is of an entry that was disabled', 'shop', () => admin('POST', '/api/v1/workloads/shop:disable')],
   ])('end when their session %s', async (_, sub, act) => {

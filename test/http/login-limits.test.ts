@@ -80,7 +80,7 @@ describe('guesses of a password', () => {
     expect(fault(await logIn(purser, { operator: 'ada', password }, { from: '192.0.2.9' }))).toBe('201 ')
     hashes.instant = true
     await guess('ada', 31, address)
-    // The address is also that of others, who guess other names.
+    // Other users, who guess other names, share the address.
     await guess('nobody', 11, () => '192.0.2.9')
     hashes.instant = false
     expect(fault(await logIn(purser, { operator: 'ada', password }, { from: '192.0.2.9' }))).toBe('201 ')
@@ -126,7 +126,7 @@ describe('500 logins at once', () => {
     expect(hashes.max).toBe(2)
     expect(hashes.count).toBeLessThanOrEqual(500)
     expect(statuses(answers).filter((status) => status === 401).length).toBe(hashes.count)
-    // Two hashes of 64 MiB, and what 500 requests take.
+    // Two hashes of 64 MiB, and the memory of 500 requests.
     expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024)
   })
 })

@@ -129,7 +129,7 @@ describe('a login', () => {
       expires_at: new Date(Date.now() + 3_600_000),
     }))
     await purser.knex('api_token').insert(rows)
-    // A change of any policy lets the servers see the rows.
+    // A change of any policy makes the servers read the rows.
     const [head]: { revision: string }[] = await purser.knex('log_head').select('revision')
     await purser
       .knex('api_token')

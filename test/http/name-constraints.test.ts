@@ -70,7 +70,7 @@ function verify(chain: string): { ok: boolean; output: string } {
   return openssl(['verify', '-x509_strict', ...roots], leaf)
 }
 
-/** A leaf of our issuing key, past every rule of Purser's. */
+/** A leaf of our issuing key that violates Purser's rules. */
 async function forged(trustDomain: string, dnsNames: string[]): Promise<string> {
   const ca = await openIssuingCa(purser)
   const { nameConstraints, ...unlimited } = ca.issuer

@@ -28,7 +28,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     await registerLab(purser, issuer)
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     for (let n = 0; n < 8; n++) {
-      // A change of policy in the middle of what is redacted.
+      // A change of policy in the middle of the redacted range.
       if (n === 2) await purser.asAdmin('PUT', '/api/v1/secrets/prod/other', { data: { n } }, { 'if-match': '"0"' })
       const proof = { kind: 'jwt', token: await issuer.token() }
       const answer = await purser.call('POST', '/api/v1/credentials', { proof, x509: { csr: createCsr(privateKey) } })
@@ -139,7 +139,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     const report = await verifyExport(await exported(), { vkeys, receipts })
     expect([report.problems, report.redacted]).toEqual([[], 6])
     expect(report.proved.join('\n')).toContain('each of the 6 redacted entries is covered')
-    // Where the entry that covers it lies outside of the export's range, it comes along with its proof.
+    // When the covering entry lies outside the export's range, the export includes it with its proof.
     const part = await verifyExport(await exported(`?from=${from + 3}&to=${from + 5}`), { vkeys })
     expect([part.problems, part.redacted]).toEqual([[], 2])
   })
@@ -179,7 +179,7 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
     const report = await verifyExport(await exported(), { vkeys: purser.vkeys })
     expect(report.problems).toMatchObject([{ code: 'redaction_not_covered', epoch: 1, index: from + 2 }])
     expect(report.proved.join('\n')).not.toContain('covered by a redaction entry')
-    // A row of the database that says so is no entry of the log.
+    // A row of the database with that claim is not an entry of the log.
     await asOwner(
       `insert into log_redaction (id, epoch, from_idx, to_idx, runs, entry_epoch, entry_idx)
        select gen_random_uuid(), epoch, ${from + 2}, ${from + 3}, int8multirange(int8range(${from + 2}, ${from + 3})), entry_epoch, entry_idx

@@ -99,7 +99,7 @@ test('anonymous callers with many addresses share one limit', () => {
     ).filter((a) => a === 'record').length
   expect(flood()).toBe(30)
   const due = dueSummaries({ all: true })
-  // A thousand separate ones, and one for all others.
+  // A thousand separate limits, and one for all others.
   expect(due).toHaveLength(1_001)
   expect(due.reduce((sum, s) => sum + s.count, 0)).toBe(4_970)
   expect(due.at(-1)).toMatchObject({ addressPrefix: '*', reason: 'no_workload', count: 3_970 })

@@ -59,7 +59,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     ]) {
       expect(fault(await revoke(body))).toBe('404 not_found')
     }
-    // A SPIFFE ID is a name that may come: there is nothing yet, and that is no fault.
+    // A SPIFFE ID may be used later, so revoking an unused one is no fault.
     expect((await revoked({ spiffeId: 'spiffe://example.org/lab/nobody' })).counts).toEqual(zeroCounts)
   })
 
@@ -122,7 +122,7 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
     expect((await lab.ask(instance)).body.code).toBe('attestation_failed')
     const reasons = (await readLog(purser)).map((entry) => entry.reason)
     expect(reasons.at(-1)).toBe('blocked')
-    // Found again by each of its names, for auditors.
+    // Auditors find it by each of its names.
     const search = await ask('searchEntries', { query: { serialNumber: first.serialNumber } })
     expect((search.body.items as { entry: { action: string } }[]).map((item) => item.entry.action)).toContain(
       'revocation.create',

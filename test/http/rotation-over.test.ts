@@ -49,7 +49,7 @@ describe('a live version that was deleted', () => {
     expect(refused.body['detail']).toContain('undelete')
     await pass(2)
     expect((await read(name)).status).toBe(404)
-    // What is supplied copies nothing.
+    // A supplied value copies no members.
     expect((await rotate(name, { data: { password: 'mine', host: 'new' } })).status).toBe(202)
     await pass(2)
     expect((await read(name)).body['data']).toEqual({ password: 'mine', host: 'new' })

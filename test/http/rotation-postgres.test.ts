@@ -108,7 +108,7 @@ describe('the postgres rotator', () => {
   })
 
   it('keeps the old role until its consumer has switched, and then ends it with its connections', async () => {
-    // What came before was no role of the policy, and opens nothing: it has ended.
+    // The earlier value was not a role of the policy, and works no more: it has ended.
     await pass(120)
     expect(await state()).toBe('retired')
     const before = await fetched()
@@ -119,7 +119,7 @@ describe('the postgres rotator', () => {
     await pass(1)
     expect(await state()).toBe('waiting')
     expect((await open.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-    // Elsewhere there is no such role: it would be said to be closed.
+    // The other server has no such role, which would count as closed.
     const replacement = definitionFor(target, { host: 'localhost' })
     expect(fault(await ask('replaceDatabase', { name: 'orders', body: replacement, ifMatch: 1 }))).toBe('409 in_use')
     const after = await fetched()
@@ -207,7 +207,7 @@ describe('the postgres rotator', () => {
     await pod.fetch('foreign')
     await pass(60)
     expect((await now()).state).toBe('retired')
-    // A process died at the first attempt of a rotation that cannot be set: the next attempt fails it for good.
+    // A process died at the first attempt of a rotation that cannot be set: the next attempt fails it permanently.
     expect((await ask('rotateSecret', { name, body: {} })).status).toBe(202)
     const definition = purser.knex.raw(`jsonb_set(definition, '{rotator,roles}', '["else_a", "else_b"]')`)
     await purser.knex('rotation').where({ state: 'pending' }).update({ definition, attempts: 1 })
@@ -232,7 +232,7 @@ describe('the postgres rotator', () => {
     expect(fault(await ask('replaceDatabase', { name: 'second', body: replaced, ifMatch: 1 }))).toBe(
       '422 impossible /admin/username',
     )
-    // Its own policy may be written again, and what another one claimed is free once that secret is destroyed.
+    // Its own policy may be written again, and the claim of another one is free once that secret is destroyed.
     expect((await put('prod/made', { roles: ['orders_c', 'orders_d'], create: true }, 1)).status).toBe(200)
     const destroyed = await ask('destroySecret', { name: 'prod/made', body: { all: true }, reason: 'no longer used' })
     expect(destroyed.status, destroyed.text).toBe(204)

@@ -156,7 +156,7 @@ describe('a webhook', () => {
     const { body } = await steer({ do: 'cancel' })
     expect(body['rotation']).toMatchObject({ state: 'pending', undoing: true })
     expect(fault(await steer({ do: 'cancel' }))).toBe('409 conflict')
-    // That fails too, and is seen; then it doesn't.
+    // That fails too, with a visible error; the next attempt succeeds.
     await pass(0)
     expect(await rotation()).toMatchObject({ state: 'pending', lastError: 'bad_status: the server answered 503' })
     answer = undefined
@@ -208,14 +208,14 @@ describe('a webhook', () => {
     expect(calls.map(({ body }) => body.data.password)).toEqual(['supplied'])
   })
 
-  /** A pod holds a version before the live one, and nothing waits for it any more. */
+  /** A pod holds a version before the live one, and no rotation waits for it any more. */
   async function leaveBehind(): Promise<void> {
     const pod = await startPod()
     await pod.fetch()
     await rotate()
     await pass(0)
     await pod.fetch()
-    // Over without the consumer, and without its version having been retired: the operator cancelled back and forth.
+    // Ended without the consumer, and without its version having been retired: the operator cancelled twice.
     await ask('rollBackSecret', { name: 'prod/db', body: { toVersion: 1 } })
     await pass(0)
     await steer({ do: 'excuse', session: pod.session })

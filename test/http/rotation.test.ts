@@ -41,7 +41,7 @@ const fetchAll = async (pods: readonly Pod[]): Promise<number[]> => {
   return statuses
 }
 
-/** Time passes, and every job has looked. Twice: what one run makes due, the next one does. */
+/** Advances the clock and runs every job twice, because one run makes work due for the next. */
 async function pass(seconds: number): Promise<void> {
   clock.advance(seconds)
   for (let n = 0; n < 3; n++) {
@@ -100,7 +100,7 @@ describe('a value that was rolled back to', () => {
     await moves.fetch()
     await pass(20)
     expect(await state()).toBe('retired')
-    // Version 3 is the value of version 1, which still opens what it opened.
+    // Version 3 has the value of version 1, which still works.
     expect((await readOld(stays, 1)).status).toBe(200)
     expect((await readOld(stays, 2)).status).toBe(404)
 
@@ -315,7 +315,7 @@ describe('twenty live consumers, two of them stuck', () => {
     await pass(1)
     await old?.fetch('db?version=3')
     expect(old?.held()).toEqual({ version: 3, data: { password: 'first-password' } })
-    // Those that moved hold the withdrawn version; the other stuck one has held the right value all the time.
+    // Those that switched hold the withdrawn version; the other stuck one has held the right value all the time.
     expect([(await view())['waitingFor'], await state()]).toEqual([18, 'waiting'])
     await fetchAll(pods.slice(2))
     await pass(20)

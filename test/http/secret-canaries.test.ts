@@ -35,9 +35,9 @@ let purser: TestPurser
 let issuer: Issuer
 let dataDir = ''
 const began = Date.now()
-/** Replies that are no read of a value by who may have it. */
+/** Replies other than permitted reads of a value. */
 const replies: string[] = []
-/** What Postgres logged: every statement with its parameters. */
+/** The log of Postgres: every statement with its parameters. */
 const statements: string[] = []
 
 beforeAll(async () => {
@@ -131,7 +131,7 @@ async function useEach(): Promise<void> {
   })
 }
 
-/** Every rotation made its value the live one, and ended. */
+/** Every rotation set its value live, and completed. */
 async function expectRotated(): Promise<void> {
   for (let tries = 0; tries < 60; tries++) {
     await purser.runJobs()
@@ -142,7 +142,7 @@ async function expectRotated(): Promise<void> {
   throw new Error('rotations did not end')
 }
 
-/** Each value, sent by mistake in each place, as an operator, as a workload and as a stranger. */
+/** Each value, sent by mistake in each place, as an operator, as a workload and as an anonymous caller. */
 async function mistypeEach(): Promise<void> {
   const attested = await purser.call('POST', '/api/v1/credentials', { proof: await proof(), accessToken: {} })
   const { token } = attested.body['accessToken'] as { token: string }
@@ -213,7 +213,7 @@ async function mistypeEach(): Promise<void> {
   }
 }
 
-/** How the bytes hold one of them: not at all. */
+/** The needles in these bytes: none are expected. */
 const findNeedles = (bytes: Buffer): string[] =>
   needles.filter(([, needle]) => bytes.includes(needle)).map(([encoding]) => encoding)
 

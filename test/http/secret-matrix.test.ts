@@ -22,7 +22,7 @@ const paths = numbers.map((n) => {
 type Action = 'read' | 'list' | 'watch'
 type Declared = { paths: string[]; actions: Action[] }
 
-/** Every kind of pattern, alone and together; some entries have nothing, or only what doesn't exist. */
+/** Every kind of pattern, alone and combined; some entries grant nothing, or only missing paths. */
 function grantsOf(n: number): Declared[] {
   const own = `team-${n % 5}`
   const kinds: Declared[][] = [
@@ -94,7 +94,7 @@ const attest = async (n: number, request: object) =>
     ...request,
   })
 
-/** The paths of the values that came, each checked to be its own. */
+/** The paths of the returned values, each checked to have its own value. */
 function pathsOf(body: Record<string, unknown>): string[] {
   const values = (body['secrets'] ?? []) as { path: string; data: { path: string } }[]
   for (const value of values) expect(value.data.path).toBe(value.path)

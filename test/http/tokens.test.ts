@@ -174,7 +174,7 @@ describe('a token that is revoked while its request waits for the log', () => {
   })
   afterAll(() => purser.stop())
 
-  /** Holds the head lock, lets the request run into it, revokes the token under the lock, and lets go. */
+  /** Holds the head lock, lets the request wait for it, revokes the token under the lock, and releases the lock. */
   async function revokedMeanwhile(request: (token: string) => Promise<Answer>): Promise<Answer> {
     const { token, id } = await insertToken(purser, 'admin', { first_used_at: new Date() })
     await expect.poll(async () => (await ask('listWorkloads', { token })).status, { timeout: 5000 }).toBe(200)
@@ -229,7 +229,7 @@ describe('the first use of a token', () => {
     const uses = [purser, purser, replica, replica].map((at) =>
       at.call('GET', '/api/v1/workloads', undefined, { token }),
     )
-    // All of them are being recorded, and wait for the head.
+    // All of them are being recorded, and wait for the head lock.
     await expect.poll(() => waiters(purser.knex), { timeout: 1500 }).toBe(4)
     await tx.commit()
     expect((await Promise.all(uses)).map((answer) => answer.status)).toEqual([200, 200, 200, 200])

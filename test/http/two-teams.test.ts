@@ -111,7 +111,7 @@ function renamed(value: unknown, member: string, names: Names): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, renamed(inner, key, names)]))
 }
 
-/** Names of the same forms that nothing has. */
+/** Names of the same forms that no object has. */
 function ghostsOf({ names, word }: Team): Names {
   const ghost = 'ghost' + word.slice(5)
   const hex = (text: string): string => text.replaceAll(/[0-9a-f]{16,}/g, (run) => randomBytes(run.length).toString('hex').slice(0, run.length)) // prettier-ignore
@@ -148,7 +148,7 @@ describe('two teams', () => {
     await target?.stop()
   })
 
-  /** A watch sends for as long as it is read: the first events are enough. */
+  /** A watch sends for as long as it is read: the first events suffice. */
   async function send({ method, path, body }: Request, token: string) {
     const abort = AbortSignal.timeout(path.startsWith('/api/v1/watch') ? 1_500 : 60_000)
     const response = await fetch(purser.url + path, {
@@ -172,7 +172,7 @@ describe('two teams', () => {
     return { status: response.status, text }
   }
 
-  /** Everything that is stored of a team, but for when its tokens were used. */
+  /** Everything that is stored of a team, except when its tokens were used. */
   async function stateOf({ marks }: Team): Promise<string[]> {
     const tables = ['attestor', 'workload', 'database', 'operator', 'api_token', 'secret', 'secret_version', 'lease', 'session', 'block', 'containment', 'rotation', 'rotation_policy'] // prettier-ignore
     const rows: string[] = []
@@ -243,7 +243,7 @@ describe('two teams', () => {
   })
 })
 
-/** Without what differs between any two requests, and with the names of the request as if they were one. */
+/** Without the parts that differ between any two requests, and with the names of the request replaced by one. */
 const plain = (text: string, names: Names): string =>
   Object.values(names)
     .filter((value) => value.length > 3)

@@ -21,7 +21,7 @@ const ours = [...ca(',pathlen:0'), 'subjectAltName=URI:spiffe://example.org']
 const fingerprint = (pem: string): string => new X509Certificate(pem).fingerprint256
 
 describe('an issuing CA of an upstream CA', () => {
-  // What openssl makes is valid from its own second on.
+  // openssl's certificates are valid from the second of their creation.
   const clock = createClock(new Date(Date.now() + 60_000))
   let purser: TestPurser
   let ask: Ask
@@ -48,7 +48,7 @@ describe('an issuing CA of an upstream CA', () => {
   const list = async (): Promise<Key[]> => (await ask('listKeys', { query: { limit: '200' } })).body.items as Key[]
   const stateOf = async (id: string): Promise<string | undefined> => (await list()).find((key) => key.id === id)?.state
 
-  /** How many issuing keys were made under a root of our own. */
+  /** The number of issuing keys under a root of our own. */
   const ownCas = async (): Promise<number> =>
     (await readLog(purser)).filter((entry) => entry.action === 'key.create' && entry.resource?.name === 'issuing-ca')
       .length
@@ -115,7 +115,7 @@ describe('an issuing CA of an upstream CA', () => {
     ]
     const args = ['verify', '-x509_strict', ...at, ...roots, ...crls, file('leaf.pem', credentials.leaf)]
     expect(openssl(args).output).toContain('OK')
-    // Our own root leaves with the last certificate under it, and no issuing key of ours follows.
+    // Our own root is removed with the last certificate under it, and no issuing key of ours follows.
     await passes(9 * day)
     expect(rootsIn(await bundleOf(purser))).toEqual([fingerprint(company.root)])
     expect(
@@ -162,7 +162,7 @@ describe('an issuing CA of an upstream CA', () => {
     await take(short.signed(csr, 'root', ours), short.root)
     await passes(day)
     const before = await ownCas()
-    // 50 days from openssl, 19 of which have gone; it signs until a day before.
+    // openssl's 50 days, 19 of which have passed; it signs until a day before the end.
     await passes(28 * day)
     expect(purser.logs.join('')).toContain('key.chain_ends')
     await lab.get()

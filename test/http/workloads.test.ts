@@ -111,7 +111,7 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     })
   })
 
-  /** Writes a definition that an older version accepted: past the server, and with the next revision. */
+  /** Writes a definition that an older version accepted: directly to the database, with the next revision. */
   async function writePolicy(name: string, definition: { spiffeId?: string }): Promise<void> {
     const changed = Number((await purser.knex('log_head').first('revision')).revision) + 1
     await purser

@@ -74,7 +74,7 @@ async function buildOnce(peer: Peer, say: (line: string) => void): Promise<strin
   say(`${title}: fetching modules`)
   const packages = await fetchModules(source)
   await mkdir(folder, { recursive: true })
-  // Built beside its place and then renamed, so that a build that was broken off is never taken for a whole one.
+  // Built beside its final path and then renamed, so that an interrupted build is never taken as complete.
   const unfinished = `${binary}.${process.pid}`
   let compiled = 0
   const ticker = setInterval(
@@ -115,7 +115,7 @@ function moduleHash(source: string, ldflags: string): string {
   return hash.digest('hex').slice(0, 12)
 }
 
-// What Go says when the modules are out of reach, or when it is older than they ask for and can't get a newer self.
+// Go's messages when the modules are unreachable, or when it is too old and cannot get a newer version.
 // A wrong checksum is not among them: that must fail.
 const OUT_OF_REACH = new RegExp(
   [
@@ -125,7 +125,7 @@ const OUT_OF_REACH = new RegExp(
   ].join('|'),
 )
 
-/** Loads every package once, which downloads what the module cache lacks; answers how many there are. */
+/** Loads every package once, which downloads what the module cache lacks; returns their number. */
 async function fetchModules(source: string): Promise<number> {
   const run = await go(source, ['list', '-mod=readonly', '-deps', '.'], 15 * MINUTE)
   if (run.code === 0) return run.stdout.trim().split('\n').length
@@ -143,7 +143,7 @@ interface Run {
 
 function go(cwd: string, args: readonly string[], timeout: number, onErrorLine?: () => void): Promise<Run> {
   return new Promise((resolve, reject) => {
-    // A go.work or a GOFLAGS of the caller's must not change what is built.
+    // A go.work or a GOFLAGS of the caller must not change the build.
     const env = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '' }
     const child = spawn('go', args, { cwd, env, timeout, stdio: ['ignore', 'pipe', 'pipe'] })
     let stdout = ''

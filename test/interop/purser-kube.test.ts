@@ -165,7 +165,7 @@ describe('a recreated service account', () => {
     expect(fault(await identityOf(old))).toBe('200 ')
     await east.deleteServiceAccount(ns, sa)
     const { uid } = await east.createServiceAccount(ns, sa)
-    // A token made within the second in which we met the older account might be one of before.
+    // A token from the second in which the older account was first seen could belong to the older account.
     await new Promise((resolve) => setTimeout(resolve, 1500))
     const pod2 = await east.createPod({ ns, name: `${sa}-2`, sa })
     await eventually(async () => {

@@ -23,7 +23,7 @@ function leaf(kind: 'server' | 'svid', names: string[] = [], end = 600) {
   return { key: privateKey.export({ type: 'pkcs8', format: 'pem' }), cert: issued.pem + ca.issuing.pem }
 }
 
-/** What the server saw of the client, after a handshake in which both sides verified. */
+/** What the server received from the client, after a handshake in which both sides verified. */
 async function handshake(server: ReturnType<typeof leaf>, client: ReturnType<typeof leaf>, host: string) {
   const listener = tls.createServer({ ...server, ca: ca.root.pem, requestCert: true, rejectUnauthorized: true })
   onTestFinished(() => void listener.close())

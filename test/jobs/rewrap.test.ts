@@ -126,7 +126,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
     for (let n = 0; n < 5; n++) await purser.runJobs()
     stop.abort()
     await writer
-    // The filler was copied to places that its data key isn't bound to.
+    // The filler was copied to rows that its data key is not bound to.
     const remaining = (await versionsOf(purser)).filter(
       (row) => row.wrapping_key_id !== null && row.wrapping_key_id !== id,
     )
@@ -151,7 +151,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
       randomBytes,
       log: { info: () => undefined, warn: () => undefined },
       snapshots: { current: () => ({ instanceId: head.instance_id }) as Snapshot },
-      // What the entry says is the recorder's affair, and tested with the others.
+      // The contents of the entry belong to the recorder, and are tested there.
       recorder: {
         change: (_, run) =>
           purser.knex.transaction(async (tx) => {
@@ -166,7 +166,7 @@ describe.each(frontDoorStores)('on %s', (store) => {
     await due.run()
     expect(await count()).toBe(1)
     await put(purser, 'prod/a', { n: 2 }, 2)
-    // What was destroyed was wrapped all the same.
+    // Destroyed versions count as wrapped.
     await purser.asAdmin('POST', '/api/v1/secrets/prod/a:destroy', { versions: [1, 2] })
     await due.run()
     await due.run()

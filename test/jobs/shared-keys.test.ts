@@ -30,7 +30,7 @@ describe.each(frontDoorStores)('a key with certificates of several workloads (%s
     await purser.runJobs()
     return (await readLog(purser)).filter((entry) => entry.action === 'key.shared')
   }
-  /** The lab's one CSR, for a workload. */
+  /** The lab's one CSR, for the named workload. */
   const certify = (sub: string) => lab.get({ sub }, { jwts: [], accessToken: undefined })
 
   it('causes no alert while one workload uses it, in however many certificates', async () => {

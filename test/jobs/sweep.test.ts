@@ -112,7 +112,7 @@ describeBothStores('the sweep', (open) => {
     const clock = createClock()
     clock.advance(100 * day)
     const job = sweep({ db, now: clock.now, snapshots: { forgetEnded: () => undefined } })
-    // Two replicas at once take nothing twice and leave nothing.
+    // Two concurrent replicas delete every row once.
     await Promise.all([job.run(), job.run()])
     await job.run()
     expect(new Set(Object.values(await rows()))).toEqual(new Set([0]))

@@ -268,7 +268,7 @@ describe('numbers', () => {
 
 describe('the same value as JSON.parse', () => {
   const open: JsonLimits = { maxDepth: 1e6, maxMembers: 1e6, largeIntegers: 'round' }
-  // Blanks at every place where the grammar has them, but not inside strings.
+  // Blanks at every position where the grammar allows them, but not inside strings.
   const spaced = (text: string) =>
     text.replace(/"(?:[^"\\]|\\.)*"|[,:[\]{}]/g, (token) => (token.length > 1 ? token : ` ${token}\r\n\t`))
   const escapedAll = (text: string) =>

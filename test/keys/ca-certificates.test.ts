@@ -128,12 +128,12 @@ describe('a serial', () => {
       draw(n % 61)
       return serialFrom(draw(16))
     })
-    // Not looked at as they are made: a later one must not change what an earlier one holds.
+    // Checked only afterwards: a later one must not change the bytes of an earlier one.
     expect(new Set(serials.map((serial) => serial.length))).toEqual(new Set([16]))
     expect(new Set(serials.map((serial) => serial.toString('hex'))).size).toBe(serials.length)
     const firsts = new Set(serials.map((serial) => serial[0]!))
     expect([firsts.size, Math.min(...firsts), Math.max(...firsts)]).toEqual([127, 0x01, 0x7f])
-    // Every byte is drawn: one that stood still would show here.
+    // Every byte is drawn: a constant one would be visible here.
     for (let at = 1; at < 16; at++) expect(new Set(serials.map((serial) => serial[at]!)).size).toBe(256)
   })
 

@@ -71,7 +71,7 @@ describe('faults', () => {
 
   test('a missed rotation still publishes for the whole time, while the last key lasts', () => {
     const rows = firstKeys()
-    // Retired at 1000, gone at 1300: at 1050 there is time left, at 1250 there is not.
+    // Retired at 1000, removed at 1300: at 1050 there is time left, at 1250 there is not.
     expect(
       actions(rows, at(1050)).find((action) => action.do === 'make' && action.kind === 'issuing-ca'),
     ).toMatchObject({
@@ -145,7 +145,7 @@ test('an older log key ends after its overlap, and never the only one', () => {
   expect(logs([before, { ...old, toSize: 9 }, next], at(100))).toEqual([])
 })
 
-/** Carries a plan out as the job does, without certificates. */
+/** Carries out a plan as the job does, without certificates. */
 function carryOut(rows: KeyRow[], now: Date): void {
   for (const action of actions(rows, now)) {
     if (action.do !== 'make') continue
@@ -173,7 +173,7 @@ test('whenever the job runs: a key always signs, after its publication, and stay
         for (const kind of ['issuing-ca', ...jwt] as const) {
           const max = kind === 'issuing-ca' ? lifetimes.max.x509 : lifetimes.max.jwt
           const key = signingKey(known, kind, at(now))
-          // The job may have been away for longer than the last key lives: then there is none until it runs.
+          // The job may have paused for longer than the last key lives: then there is none until it runs.
           if (!key) continue
           if (key.createdAt > start) {
             const published = (key.activeAt.getTime() - key.createdAt.getTime()) / 1000

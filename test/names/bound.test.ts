@@ -36,7 +36,7 @@ const bound: fc.Arbitrary<Bound> = fc
   )
 const maybe = fc.option(bound, { nil: undefined })
 
-/** What a bound permits of a sample of names. */
+/** The names of a sample that a bound permits. */
 const permitted = (own: Bound | undefined, names: readonly string[]): string[] =>
   names.flatMap((name) => [
     ...(hasAttestor(own, name) ? [`attestor ${name}`] : []),

@@ -12,7 +12,7 @@ const fact = fc.oneof(value, fc.uniqueArray(value, { minLength: 1, maxLength: 3 
 const facts: fc.Arbitrary<Selectors> = fc
   .dictionary(fc.constantFrom(...keys), fact, { noNullPrototype: true })
   .map((record) => createSelectors(Object.entries(record)))
-/** Entries that are added, and those of them that are deleted again. */
+/** Added entries, and those of them that are deleted again. */
 const entries = fc.array(fc.record({ match, isDeleted: fc.boolean() }), { maxLength: 40 })
 
 type Entry = { match: Match; isDeleted: boolean }

@@ -23,7 +23,7 @@ describe('no SPIFFE ID', () => {
     `${td}/`, `${td}//`, `${td}//a`, `${td}/a/`, `${td}/a//b`, `${td}/.`, `${td}/..`, `${td}/a/.`, `${td}/a/..`, `${td}/a/../b`, `${td}/./a`, `${td}/../a`, `${td}/a/./b`,
     // Percent-encoding
     `${td}/%61`, `${td}/%2e%2e`, `${td}/%2E%2E/b`, `${td}/a%2fb`, `${td}/a%00`, `${td}/%`, `${td}/a%25`,
-    // What belongs to other URLs
+    // Characters of other URLs
     `${td}/a?`, `${td}/a?b=c`, `${td}/a#`, `${td}/a#b`, `${td}/a;b`, `${td}/a;x=1/b`, `${td}/a:b`, `${td}/a@b`, `${td}/a+b`, `${td}/a~b`, `${td}/a=b`, `${td}/a&b`, `${td}/a,b`, `${td}/a*`, `${td}/*`, `${td}/{k8s:ns}`, `${td}/a\\b`, `${td}/a"b`, `${td}/a'b`, `${td}/a|b`,
     // Characters that are stripped or folded elsewhere
     `${td}/a b`, `${td}/a\tb`, `${td}/a\nb`, `${td}/a\n`, `\n${td}/a`, `${td}/a\r`, `${td}/a `, `${td}/a\u0000`, `${td}/é`, `${td}/e\u0301`, `${td}/\u212a`, `${td}/\u017f`, `${td}/а`, `${td}/ａ`, `${td}/a\u202e`, `${td}/a\u200b`, `${td}/a\u2028`, `${td}/\ud800`, `${td}/a／b`, `${td}/․․`,

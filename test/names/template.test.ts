@@ -161,7 +161,7 @@ describe('a fact becomes one literal segment or is refused, whatever it contains
     fc.assert(
       fc.property(value, (text) => {
         const selectors: Selectors = { 'k8s:ns': text }
-        // `expect` takes longer than what it would check here.
+        // `expect` takes longer than this check.
         if (codeOf(() => render(spiffe, selectors)) === 'accepted') {
           plain++
           assert(hasSegments(parseSpiffeId(render(spiffe, selectors)), ['prod-eu', 'a', text, 'b']))

@@ -155,7 +155,7 @@ describe('the packed files', () => {
     expect(paths).toEqual(expect.arrayContaining([code.slice(2), types.slice(2)]))
   })
 
-  // A package may load itself by its name. Its optional peers are installed beside its source only.
+  // A package may import itself by its name. Its optional peers are installed only beside its source.
   const load = (type: string, code: string) =>
     run(process.execPath, [`--input-type=${type}`, '--no-warnings', '-e', code], { cwd: join(root, 'sdk') })
 
@@ -218,7 +218,7 @@ describe('the packages', () => {
     await writeFile(join(dir, file), code)
     const module = resolution === 'bundler' ? 'esnext' : 'nodenext'
     const argv = ['--noEmit', '--strict', '--target', 'es2023', '--module', module, '--moduleResolution', resolution]
-    // As a user who has Node's types: nothing of this project's is in reach.
+    // As a user with Node's types: no types of this project are in reach.
     const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'node']
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     const { stdout } = await run(process.execPath, [tsc, ...argv, ...types, file], { cwd: dir })
@@ -237,7 +237,7 @@ describe('the packages', () => {
   ])('pass %s without findings', async (_, script, options, words) => {
     const path = join(tools, script)
     expect(existsSync(path), 'npm ci --prefix test/tools installs it').toBe(true)
-    // It ends with 1 where it complains.
+    // It ends with 1 on a finding.
     const { stdout } = await run(process.execPath, [path, tarball, ...options], { cwd: dir })
     expect(stdout).toContain(words)
   })

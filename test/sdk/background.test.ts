@@ -37,7 +37,7 @@ async function run(
   return { child, hung, ended }
 }
 
-/** Longer than this test may take: what ends the program is not that something gave up. */
+/** Longer than this test may take, so no timeout ends the program. */
 const timeoutMs = 3_600_000
 
 test.each([

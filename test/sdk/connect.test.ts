@@ -80,7 +80,7 @@ describe('a proof', () => {
   })
 
   test('that is found nowhere: the error names what was tried', async () => {
-    // On a cloud's machine the test must not ask that cloud.
+    // On a machine of a cloud the test must not call that cloud.
     const nowhere = { AWS_EC2_METADATA_DISABLED: 'true', METADATA_SERVER_DETECTION: 'none' }
     const error = await failing(connected({}, { PURSER_PROOF_FILE: undefined, ...nowhere }))
     expect(error.code).toBe('no_proof')

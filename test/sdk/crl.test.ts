@@ -123,7 +123,7 @@ describe('refuses a CRL', () => {
     assert(property(uint8Array({ maxLength: 64 }), (noise) => void refuse(Buffer.from(noise))))
   })
 
-  /** Signed as it should be, whatever is in it. */
+  /** Signed correctly, with any contents. */
   const sign = (...inside: Asn1[]): Buffer => {
     const tbs = toDer(sequence(inside))
     const { algorithm, sign: by } = ca.issuing.signer

@@ -81,7 +81,7 @@ async function replaceRole(purser: Purser): Promise<DatabaseRole> {
   expect(renewed.lease).toBe(role.lease)
   return purser.databases.get('capped', { fresh: true })
 }
-/** Moves the end of a role into the past, at Purser. */
+/** Moves the end of a role into the past, in the database of Purser. */
 const expire = async ({ lease }: DatabaseRole): Promise<unknown> =>
   shop.purser
     .knex('lease')
@@ -110,7 +110,7 @@ async function reasonOf(role: DatabaseRole): Promise<unknown> {
   }, patience)
   return (await shop.lease(role.lease))['reason']
 }
-/** A promise, and the function that fulfils it. */
+/** A promise, and the function that resolves it. */
 const gate = () => {
   let open = (): void => undefined
   const opened = new Promise<void>((resolve) => (open = resolve))
@@ -239,7 +239,7 @@ describe('a role', () => {
     if (!role) throw new Error('the watch delivered no role')
     const end = role.expiresAt.getTime()
     await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(end + 500), patience)
-    // Never renewed: its end is the one that it came with.
+    // Never renewed: it keeps its first end.
     expect((await shop.lease(role.lease))['expires_at']).toEqual(role.expiresAt)
     expect((await purser.databases.get('brief')).lease).not.toBe(role.lease)
   })

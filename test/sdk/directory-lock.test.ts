@@ -29,7 +29,7 @@ setInterval(() => {}, 1000)`
   await once(child, 'close')
 }
 
-/** What a process leaves that is killed as it holds a socket of this name. */
+/** What a killed process leaves when it holds a socket of this name. */
 async function leave(dir: string, name: string): Promise<void> {
   const program = `require('net').createServer().listen(${JSON.stringify(join(dir, name))}, () => process.kill(process.pid, 'SIGKILL'))`
   await once(spawn(process.execPath, ['-e', program]), 'close')

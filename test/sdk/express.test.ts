@@ -30,7 +30,7 @@ const listening = async (server: SocketServer): Promise<number> => {
   return (server.address() as AddressInfo).port
 }
 
-/** A service whose one route answers with the identity that it was given; `passed` counts who reached it. */
+/** A service whose one route answers with the identity; `passed` counts the requests that reached it. */
 function createApp(options: IdentityOptions = { audience: 'payments' }, revocation?: Revocation) {
   const verifier = createVerifier(revocation)
   const state = { passed: 0, refused: [] as PurserError[], faults: [] as unknown[], verifier }
@@ -68,7 +68,7 @@ async function startApp(options?: IdentityOptions, revocation?: Revocation) {
   })
 }
 
-/** What every refusal looks like: a problem that says nothing of its reason, and nothing for caches. */
+/** The common form of every refusal: a problem without its reason, and not cacheable. */
 function expectRefusal(reply: Reply, status: number, challenge: string | undefined): void {
   expect(reply.headers['www-authenticate']).toBe(challenge)
   expect(reply.headers['content-type']).toBe('application/problem+json')
@@ -277,7 +277,7 @@ describe('over mutual TLS', () => {
       return read(response)
     }
     expect((await ask()).body).toMatchObject({ by: 'mtls', spiffeId: idOf('web') })
-    // The service's clock is this one's, and the client of the test goes by its own.
+    // The service has this process's clock, and the client of the test its own.
     const real = Date.now
     vi.spyOn(Date, 'now').mockImplementation(() => real() + 3_600_000)
     onTestFinished(() => void vi.restoreAllMocks())
@@ -315,7 +315,7 @@ describe('over mutual TLS', () => {
 
   test('a connection outside purser.tls has no peer, whatever certificate it presents', async () => {
     const app = await startApp({})
-    // 401 would have to say how to authenticate, and there is no way to over this connection.
+    // 401 would have to say how to authenticate, which is impossible over this connection.
     expectRefusal(await app.ask({ headers: [bearer(token())] }), 403, undefined)
     expect(app.refused[0]?.code).toBe('unauthenticated')
   })
@@ -328,7 +328,7 @@ test.each<[IdentityOptions]>([
   [{ audience: ['payments', ''] }],
   [{ audience: 'payments', accept: 'web' }],
   [{ audience: 'payments', accept: 'spiffe://other.example/*' }],
-  // Each of these would let in the whole trust domain, and was meant to let in one.
+  // Each of these would accept the whole trust domain, and was meant to accept one workload.
   [{ audience: 'payments', accepts: idOf('web') } as IdentityOptions],
   [{ audience: 'payments', Accept: idOf('web') } as IdentityOptions],
   [{ audience: 'payments', accept: undefined } as unknown as IdentityOptions],

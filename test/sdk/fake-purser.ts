@@ -205,6 +205,6 @@ function issue(
 /** SHA-256 of the fakes' root, as a client pins it. */
 export const rootFingerprint = new X509Certificate(identities.ca.root.pem).fingerprint256
 export const rootPem = identities.ca.root.pem
-/** Of a private key in PEM, to compare with a certificate's. */
+/** Of a private key in PEM, for comparison with a certificate's. */
 export const publicOf = (privateKey: string): string =>
   String(createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }))

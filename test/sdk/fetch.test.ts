@@ -44,7 +44,7 @@ async function startService(handle: Handle = ok) {
   return state
 }
 
-/** Tokens are `first`, and after that `second`, `third`, as they are replaced. */
+/** The tokens in order are `first`, `second` and `third`. */
 function createCaller(origins: readonly string[], more: { fetch?: typeof fetch } = {}) {
   const names = ['first', 'second', 'third', 'fourth']
   const state = { seconds: 0, audiences: [] as string[], renewed: 0, failure: undefined as PurserError | undefined }

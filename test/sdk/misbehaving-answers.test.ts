@@ -94,7 +94,7 @@ describe.each(['/api/v1/server', '/api/v1/credentials'])('at %s', (path) => {
       more()
     })
     expect((await failingAt({ handle })).code).toBe('too_large')
-    // What both sides' buffers hold beyond what was read, and no more.
+    // The contents of both sides' buffers beyond what was read, and no more.
     expect(sentBytes).toBeLessThan(32 * 1024 * 1024)
   })
 

@@ -138,7 +138,7 @@ describe("the log's key", () => {
     const purser = await connect({ ...optionsFor(fake), logKey: [], onWarning: (warning) => warnings.push(warning) })
     expect(warnings).toEqual([expect.stringContaining(`PURSER_LOG_KEY=${vkey}`)])
     expect(purser.chosen.find(({ about }) => about === 'log key')?.chosen).toContain('trust on first use')
-    // For life: a key that the server says later counts for nothing.
+    // For the life of the process: a key that the server sends later is ignored.
     fake.state.log = createFakeLog()
     expect((await failing(purser.jwt('b'))).code).toBe('receipt_invalid')
   })

@@ -117,7 +117,7 @@ describe('a true receipt for other credentials', () => {
     expect(error.message).toContain('older than this request')
     purser.close()
 
-    // A client that has seen nothing yet tells by the entry.
+    // A client without earlier tokens detects it by the entry.
     const second = await failing(connect(optionsFor(fake)))
     expect(second.code).toBe('receipt_mismatch')
   })

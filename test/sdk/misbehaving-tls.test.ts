@@ -45,7 +45,7 @@ describe('PURSER_CA_SHA256', () => {
     const fake = await startFake({ identity: identities.rootAppended })
     const error = await refused({ ...byPrint, addr: fake.url })
     expect(error.code).toBe('untrusted_server')
-    // The look at the chain, then the verification that failed.
+    // First the check of the chain, then the failed verification.
     expect(fake.state.connections).toBe(2)
     await sawNothing(fake)
   })
@@ -66,7 +66,7 @@ describe('PURSER_CA_SHA256', () => {
       socket.on('error', () => undefined)
       socket.on('data', (data) => seen.push(data.toString('latin1')))
     })
-    // Before the server itself takes the connection.
+    // Before the server itself gets the connection.
     server.prependListener('connection', () => {
       connections++
       if (connections === 2) server.setSecureContext(identities.rootAppended)

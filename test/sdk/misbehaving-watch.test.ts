@@ -84,7 +84,7 @@ const secretEvent = (version: number): string =>
 const good = (response: ServerResponse, version: number): void =>
   void stream(response).write(`${secretEvent(version)}event: synced\nid: 1.${version}\ndata: {"complete":true}\n\n`)
 
-/** Bad the first time; then as it should be. Answers what the watch said. */
+/** Broken the first time, then correct. Returns the events of the watch. */
 async function recovers(bad: (response: ServerResponse) => void) {
   const errors: string[] = []
   const { purser, state } = await place((response, nth) => {

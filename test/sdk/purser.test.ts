@@ -95,7 +95,7 @@ const connected = (lifeSeconds?: number) => {
   return createPurser(parts)
 }
 
-/** What was begun in the background is done. */
+/** Waits for started background work. */
 const settle = (): Promise<void> => new Promise((done) => setImmediate(done))
 
 test('a valid JWT is returned at once, and renewed in the background from half of its lifetime', async () => {

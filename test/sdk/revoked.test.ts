@@ -18,13 +18,13 @@ const leafBy = (by: TestCa, url = `${purser}/crl/key_issuing`): X509Certificate 
   leafOf(issue(by, undefined, { crlUrl: url }))
 const serialOf = (certificate: X509Certificate): Buffer => Buffer.from(certificate.serialNumber, 'hex')
 
-/** For a machine that is busy; what never comes still fails. */
+/** Long enough for a busy machine; a missing event still fails. */
 const patience = { timeout: 30_000 }
 
-/** What is served, by path; nothing is 404. */
+/** The served CRLs by path; a missing one is 404. */
 let served: Record<string, Buffer | PurserError>
 let paths: string[]
-/** Paths that were answered with 304. */
+/** The paths that were answered with 304. */
 let notModified: string[]
 const tagOf = (der: Buffer): string => `W/"${hash('sha256', der)}"`
 let seconds: number
@@ -213,7 +213,7 @@ describe('a shard', () => {
 })
 
 describe('a CRL', () => {
-  /** With one that names `leaf`, known already. */
+  /** A client with a CRL that names `leaf`. */
   async function createWithCrl() {
     const leaf = leafBy(ca)
     served['/crl/key_issuing'] = crlOf(ca.issuing, 5, [leaf])

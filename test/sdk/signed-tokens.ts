@@ -55,7 +55,7 @@ export const token = (claims: Json = {}, more: Json = {}): string =>
 export function createVerifier(revocation: Revocation = async () => undefined) {
   const state = {
     bundle: bundleOf([jwk(pairs.ec, 'e1'), jwk(pairs.rsa, 'r1')]),
-    /** What the next refresh brings. */
+    /** The result of the next refresh. */
     next: undefined as ReturnType<typeof bundleOf> | Error | undefined,
     seconds: start + 10,
     refreshes: 0,

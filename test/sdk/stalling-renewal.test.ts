@@ -90,12 +90,12 @@ test('a connection that opens too late does not present a certificate that was s
   const renewed = client.renew().catch((error: unknown) => error)
   await arrives(() => gate.waiting.length > 0)
   await pass(25)
-  // Given up when it was too late, rather than at the end of its own time; the proof waits in its place.
+  // Aborted once it was too late, before its own timeout; the proof waits in its place.
   await arrives(() => gate.waiting.length > 1)
   gate.open()
   await renewed
   await client.renew()
-  // What was presented in the 50 s before is none of this test's concern.
+  // Certificates that were presented in the 50 s before do not concern this test.
   expect(presented().slice(before)[0]).not.toBe('x509')
 })
 

@@ -70,7 +70,7 @@ const ways: [string, (client: Workload, accept: Accept, port: number) => Promise
 ]
 
 describe.each(ways)('%s', (_, go) => {
-  // It warns of this at the first connection.
+  // Node warns of this at the first connection.
   beforeEach(() => void (process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'))
   afterEach(() => void delete process.env.NODE_TLS_REJECT_UNAUTHORIZED)
 
@@ -160,12 +160,12 @@ describe('a TLS session that a Node agent cached is not offered: the peer would 
   test('where the agent is made with these options', async () => {
     const { port } = await serve(issue(ca, idOf('server')))
     const { session, ...rest } = usual().tls.client({ accept: idOf('server') })
-    // Without that one option it would be, or this test could not tell.
+    // Without that option it would be offered, so this test can detect it.
     expect(await askTwice(new Agent({ keepAlive: false, ...rest }), {}, port)).toEqual([false, true])
     expect(await askTwice(new Agent({ keepAlive: false, ...rest, session }), {}, port)).toEqual([false, false])
   })
 
-  // Newer versions of Node offer none by themselves where a request has a checkServerIdentity of its own.
+  // Newer versions of Node offer no session for requests with their own checkServerIdentity.
   test('where each request is', async () => {
     const { port } = await serve(issue(ca, idOf('server')))
     const options = usual().tls.client({ accept: idOf('server') })
@@ -179,7 +179,7 @@ test('connections of a Node agent are not shared between callers that accept dif
   const agent = new Agent({ keepAlive: true })
   onTestFinished(() => agent.destroy())
   const ask = (accept: Accept) => get({ port, agent, ...tls.client({ accept }) })
-  // Newer versions of Node keep none where a request has a checkServerIdentity of its own: this is about the others.
+  // Newer versions of Node cache none for requests with their own checkServerIdentity: this concerns the others.
   await ask(idOf('server'))
   await ask(idOf('server'))
   await expect(ask(idOf('db'))).rejects.toMatchObject({ code: 'bad_peer' })

@@ -54,7 +54,7 @@ const byDispatcher = (client: Workload): Ask => {
   }
 }
 
-/** Node's own fetch takes it too. */
+/** Node's own fetch accepts it too. */
 const byFetch = (client: Workload): Ask => {
   const dispatcher = createDispatcher(client, { accept: idOf('server') })
   onTestFinished(() => dispatcher.destroy())

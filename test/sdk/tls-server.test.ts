@@ -94,7 +94,7 @@ describe('is cut off before any handler runs', () => {
   ])('%s', async (_, client) => {
     const { port, onEvent } = await serve(usual())
     expect(await failure({ port, ...client })).toBeInstanceOf(Error)
-    // The server still serves, and has seen nothing.
+    // The server still serves, and its handler did not run.
     expect(onEvent).not.toHaveBeenCalled()
     expect(await get({ port, ...careless(web) })).toMatchObject({ status: 200 })
   })
@@ -253,7 +253,7 @@ describe.each([
 })
 
 describe('resumption', () => {
-  /** What a server gives to be resumed with, and whether it takes it. */
+  /** The session that a server offers for resumption, and whether it accepts it. */
   async function resume(port: number, between: () => void = () => undefined): Promise<boolean> {
     const options = { host: '127.0.0.1', port, ...careless(web), agent: undefined } as ConnectionOptions
     const first = connectTls(options)

@@ -70,7 +70,7 @@ test('an open connection outlives its certificates; the next one is refused', as
   expect(count).toBe(1)
 })
 
-/** In another process: this one has the server. */
+/** In another process, because this one has the server. */
 const sClient = (args: string[], input: string): Promise<string> =>
   new Promise((resolve) => {
     const child = execFile('openssl', ['s_client', ...args], (_, stdout, stderr) => resolve(stdout + stderr))

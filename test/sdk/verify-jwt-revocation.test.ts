@@ -290,7 +290,7 @@ describe('a clock that is set', () => {
   })
 })
 
-/** The whole client: nothing between it and the clock is the test's own. */
+/** The whole client with real parts, except for the clock. */
 test('a clock that is set back does not switch revocation off', async () => {
   vi.useFakeTimers({ toFake: ['Date', 'performance'] })
   onTestFinished(() => void vi.useRealTimers())

@@ -363,7 +363,7 @@ describe('keys', () => {
   })
 })
 
-// Each of these would let in the whole trust domain, or a revoked token, and was meant not to.
+// Each of these would accept the whole trust domain or a revoked token, by mistake.
 test.each([
   [{ accepts: 'spiffe://example.org/lab/web' }],
   [{ accept: undefined }],

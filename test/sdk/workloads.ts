@@ -21,7 +21,7 @@ import { type TestCa, ecPair, newSerial, secondsFrom, spkiOf, testCa } from '../
 
 export const idOf = (name: string): string => `spiffe://example.org/lab/${name}`
 
-/** Long ago enough that what it issued may be over. */
+/** Old enough to have issued certificates that have ended. */
 export const createCa = (trustDomain = 'example.org'): TestCa => testCa(secondsFrom(new Date(), -7200), { trustDomain })
 
 export type IssueOptions = {
@@ -29,14 +29,14 @@ export type IssueOptions = {
   dnsNames?: string[]
   notBefore?: Date
   notAfter?: Date
-  /** What its holder trusts. */
+  /** The roots that its holder trusts. */
   roots?: string
   crlUrl?: string
   isCa?: boolean
   usage?: ReturnType<typeof keyUsage>
 }
 
-/** As `purser.x509` would be, and with a wish, as it never would. */
+/** As `purser.x509`; with options also as it never is. */
 export function issue(ca: TestCa, spiffeId = idOf('web'), options: IssueOptions = {}): X509 {
   const { privateKey, publicKey } = ecPair()
   const { uris = [spiffeId], dnsNames = [], roots = ca.root.pem, isCa = false, crlUrl } = options
@@ -79,9 +79,9 @@ export function issue(ca: TestCa, spiffeId = idOf('web'), options: IssueOptions 
 export type Workload = Pick<Purser, 'tls' | 'on' | 'x509'> & {
   source: IdentitySource
   warnings: string[]
-  /** A new certificate, or other roots, from now on. */
+  /** Sets a new certificate or other roots from now on. */
   become: (next: X509) => void
-  /** The certificate ends, and is not renewed. */
+  /** Ends the certificate without a renewal. */
   lapse: () => void
   /** The serial numbers in its CRLs. An addition notifies no listener. */
   revoked: Set<string>

@@ -45,7 +45,7 @@ describe('refused recipes', () => {
         (characters, length) => {
           const fields = { p: { length, characters: characters.join('') } }
           const enough = characters.length ** length >= 2 ** 128
-          // As BigInt: floats don't hold 2^128 exactly.
+          // As BigInt, because floats cannot represent 2^128 exactly.
           const exactly = BigInt(characters.length) ** BigInt(length) >= 2n ** 128n
           expect(checkFields(fields, '').length === 0).toBe(exactly)
           expect(enough || !exactly).toBe(true)
@@ -71,7 +71,7 @@ describe('passwords', () => {
   })
 
   it('use every character equally: bytes beyond the last whole multiple are drawn again', async () => {
-    // 0 to 255 in turn, again and again: with a plain remainder, the first characters would come more often.
+    // 0 to 255 in turn, repeatedly: with a plain remainder, the first characters would be more frequent.
     let next = 0
     const inTurn = (size: number): Buffer => Buffer.from(Array.from({ length: size }, () => next++ % 256))
     const characters = printable.slice(0, 62).join('')

@@ -67,7 +67,7 @@ describe('next', () => {
           hourCycle: 'h23',
         })
         const expected = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`
-        // The one exception is the hour that the clocks skip, in spring.
+        // The one exception is the hour that the clocks skip in spring.
         const offsetsDiffer =
           new Set(
             [-3, 3].map(

@@ -35,7 +35,7 @@ export function sdkImport(): string {
     target: 'node20',
     packages: 'external',
   })
-  // For the packages that it imports.
+  // Resolves the packages that it imports.
   symlinkSync(join(sdk, '../node_modules'), join(outdir, 'node_modules'))
   const files = entries.map(({ specifier, name }) => [specifier, pathToFileURL(join(outdir, `${name}.mjs`)).href])
   writeFileSync(

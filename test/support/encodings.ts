@@ -44,7 +44,7 @@ export function encodingsOf(text: string): Map<string, Buffer> {
   return needles
 }
 
-/** Unkeyed hashes of the whole text, by which a guess can be confirmed. */
+/** Unkeyed hashes of the whole text, which can confirm a guess. */
 export const hashesOf = (text: string): Buffer[] =>
   (['md5', 'sha1', 'sha256', 'sha512'] as const).flatMap((algorithm) => {
     const bytes = hash(algorithm, text, 'buffer')

@@ -55,9 +55,9 @@ export async function startKubeStandIn({
   const seen: Seen[] = []
   const sockets = new Set<Socket>()
   const state = {
-    /** Says no to tokens of these pods and accounts, as after their deletion. */
+    /** Refuses tokens of these pods and accounts, as after their deletion. */
     gone: new Set<string>(),
-    /** Makes the answer to a review. */
+    /** Creates the answer to a review. */
     answer: (review: Review): unknown => review,
     /** Answers in place of everything else. */
     instead: undefined as ((path: string, response: ServerResponse) => boolean) | undefined,

@@ -21,7 +21,7 @@ export function opensslOutput(args: string[], input = ''): string {
   return stdout
 }
 
-/** A folder that goes away with the test, and a way to put a file in it. */
+/** A folder that is removed with the test, and a function that writes a file into it. */
 export function scratch(): (name: string, content?: string | Buffer) => string {
   const folder = mkdtempSync(join(tmpdir(), 'purser-test-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))

@@ -40,7 +40,7 @@ export function createAsk(purser: Pick<TestPurser, 'call' | 'admin'>): Ask {
   }
 }
 
-/** What went wrong, in short: status, code, and where. */
+/** The refusal in short: status, code, and pointer. */
 export const fault = ({ status, body }: Answer): string => {
   const errors = (body.errors ?? []) as { pointer: string }[]
   return [status, body.code, ...errors.map((error) => error.pointer)].join(' ')
@@ -57,7 +57,7 @@ export async function entryOf(purser: Pick<TestPurser, 'knex'>, answer: Answer):
   return (await readLog(purser)).find((entry) => entry.requestId === id)
 }
 
-/** All entries of one request: exactly one, where all is well. */
+/** All entries of one request; without a fault exactly one. */
 export async function entriesOf(purser: Pick<TestPurser, 'knex'>, requestId: unknown): Promise<LogEntry[]> {
   return (await readLog(purser)).filter((entry) => entry.requestId === requestId)
 }

@@ -1,4 +1,4 @@
-/** The issuing CA of a running server, opened with its root key as an intruder on its host would. */
+/** The issuing CA of a running server, opened with its root key as an intruder on its host could. */
 import { type OpenCa, createKeys } from '../../src/keys/keys.ts'
 import { openKeyring } from '../../src/keys/keyring.ts'
 import { openRootKey } from '../../src/keys/root-key.ts'

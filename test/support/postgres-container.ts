@@ -29,7 +29,7 @@ async function findImage(): Promise<string | undefined> {
 /** Undefined when there is no engine, no image, or no answer within five seconds. */
 export async function startContainer(): Promise<TestPostgres | undefined> {
   if (!(await engineMayAnswer())) return undefined
-  // Its reaper is an image of its own, which would be pulled.
+  // Its reaper has an image of its own, which would be pulled.
   process.env['TESTCONTAINERS_RYUK_DISABLED'] ??= 'true'
   const ending = new AbortController()
   const image = await Promise.race([

@@ -42,7 +42,7 @@ export async function sharedDirectory(name: string, fill: (directory: string) =>
   return path
 }
 
-/** Copies what is in a directory, with its owners and modes. `cp` of node:fs takes twenty times the CPU time. */
+/** Copies the contents of a directory, with owners and modes. `cp` of node:fs takes twenty times the CPU time. */
 export async function copyDirectory(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true })
   await run('cp', ['-a', `${from}/.`, to])

@@ -44,7 +44,7 @@ function databaseUrl(url: string, name: string): string {
   return other.href
 }
 
-/** Drops it under its users, if it is there. */
+/** Drops it together with its connections, if it exists. */
 async function dropDatabase(url: string, name: string): Promise<void> {
   await administer(url, `drop database if exists ${name} with (force)`)
 }
@@ -78,7 +78,7 @@ export async function makeTemplate(url: string): Promise<{ name: string; version
   return { name, version: row?.version ?? '', drop }
 }
 
-/** A clone of the template under a name of its own. */
+/** A clone of the template with its own name. */
 export async function cloneDatabase(
   url: string,
   template: string,

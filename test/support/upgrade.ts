@@ -42,7 +42,7 @@ const read = (name: string): string => readFileSync(new URL(`../fixtures/upgrade
 
 export const facts: Facts = JSON.parse(read('facts.json'))
 
-/** A token of the fixture's cluster or laboratory that holds at that time. */
+/** A token of the fixture's cluster or laboratory that is valid at that time. */
 export async function oldProof(claims: Record<string, unknown>, now: Date): Promise<{ kind: 'jwt'; token: string }> {
   const [lab] = facts.testOnlyIssuers
   const by = facts.testOnlyIssuers.find(({ issuer }) => issuer === claims['iss']) ?? lab
@@ -55,13 +55,13 @@ export async function oldProof(claims: Record<string, unknown>, now: Date): Prom
 
 export type OldDatabase = {
   url: string
-  /** Of a server and of verbs on its host. */
+  /** The environment of a server and of commands on its host. */
   env: Record<string, string>
   start(now?: () => Date): Promise<TestPurser>
   drop(): Promise<void>
 }
 
-/** @param target where the databases of the fixture are now: a target's address is not in a dump */
+/** @param target where the databases of the fixture are now, because a dump does not contain a target's address */
 export async function loadOldDatabase(target: Pick<TargetServer, 'host' | 'port'>): Promise<OldDatabase> {
   const { url: server } = inject('postgres')
   const name = `purser_upgrade_${randomBytes(6).toString('hex')}`
@@ -95,7 +95,7 @@ export async function loadOldDatabase(target: Pick<TargetServer, 'host' | 'port'
   }
 }
 
-/** The roles that the older server made at its target. */
+/** The roles that the older server created at its target. */
 export async function makeOldRoles(target: TargetServer): Promise<void> {
   for (const statement of ownerSql) await target.sql(statement)
   await target.sql(read('target.sql'))

@@ -90,7 +90,7 @@ const smallPrimes = Array.from({ length: 700 }, (_, i) => i + 2).filter((n) => {
   return true
 })
 
-/** As the library behind CVE-2017-15361 makes primes of 1,024 bits: `k * M + (65537^a mod M)`, M a product of 126 primes. */
+/** Like the library behind CVE-2017-15361, generates primes of 1,024 bits: `k * M + (65537^a mod M)`, M a product of 126 primes. */
 function rocaPrime(): bigint {
   const product = smallPrimes.slice(0, 126).reduce((all, prime) => all * BigInt(prime), 1n)
   const top = 3n << 1022n
@@ -104,7 +104,7 @@ function rocaPrime(): bigint {
 
 export const rocaRsa = (): WeakRsa => ofPrimes(rocaPrime(), rocaPrime())
 
-/** A private key of two different primes, as OpenSSL takes it. */
+/** A private key of two different primes, in the format of OpenSSL. */
 export function rocaPrivateKey(): KeyObject {
   const [p, q] = [rocaPrime(), rocaPrime()]
   const d = inverse(e, (p - 1n) * (q - 1n))

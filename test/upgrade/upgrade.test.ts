@@ -88,7 +88,7 @@ async function upgraded(lateSeconds?: number): Promise<Upgraded> {
 
 async function expectLogVerifies(purser: TestPurser): Promise<void> {
   const lines = (await purser.asAdmin('GET', '/api/v1/audit/export')).text.split('\n')
-  // The head of the last night and the keys of then, as an auditor has them.
+  // The head of the last night and its keys, as an auditor stored them.
   const report = await verifyExport(lines, {
     vkeys: facts.vkeys,
     checkpoints: [...facts.heads, facts.logHead],
@@ -176,7 +176,7 @@ describe('the present server at the time of the fixture', () => {
   it('waits for the consumers of a rotation, and completes it when they have switched', async () => {
     await purser.runJobs()
     for (const name of ['db', 'alert', 'supplied']) expect((await rotationOf(purser, name)).state).toBe('waiting')
-    // One has not moved; one left, and its entry's `holdSeconds` are not over.
+    // One has not switched; one left, and the `holdSeconds` of its entry have not passed.
     const { waitingFor } = (await purser.asAdmin('GET', `${path('db')}:rotation`)).body
     expect(waitingFor).toBe(2)
     expect([await canLogIn(upgrade, 'orders_a'), await canLogIn(upgrade, 'orders_b')]).toEqual([true, true])
@@ -190,7 +190,7 @@ describe('the present server at the time of the fixture', () => {
       })
       .toEqual(['retired', 'retired', 'retired'])
     expect([await canLogIn(upgrade, 'orders_a'), await canLogIn(upgrade, 'orders_b')]).toEqual([false, true])
-    // A policy of then begins the next one.
+    // A policy of the fixture begins the next one.
     const next = await purser.asAdmin('POST', `${path('alert')}:rotate`, {})
     expect(next.status).toBe(202)
   })

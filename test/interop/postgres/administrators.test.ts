@@ -91,11 +91,11 @@ const ended = (client: Client): Promise<unknown> => new Promise((resolve) => cli
 const run = async (lines: readonly string[]): Promise<void> => {
   for (const line of lines) await target.sql(line)
 }
-/** What a person would copy from a finding into psql. */
+/** The statement that a person would copy from a finding into psql. */
 const remedies = (details: readonly string[]): string[] =>
   details.flatMap((detail) => (/: ((?:grant|alter) .*)$/s.exec(detail)?.[1] ?? '').split('; ')).filter(Boolean)
 
-/** Roles, who is in whom, and who may what. */
+/** Roles, memberships and privileges. */
 const catalog = () =>
   target.sql(
     `select 'role' as what, rolname::text as a, (rolsuper, rolcreaterole, rolcanlogin)::text as b from pg_roles

@@ -45,7 +45,7 @@ async function endWaits(ender: Ender): Promise<number> {
   return rowCount ?? 0
 }
 
-/** Ends each wait until the reply has come; answers how many. */
+/** Cancels each wait until the reply arrives; returns their number. */
 async function endWaitsUntil(reply: Promise<Answer>, ender: Ender): Promise<number> {
   const state = { replied: false, ended: 0 }
   void reply.then(() => (state.replied = true))

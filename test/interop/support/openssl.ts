@@ -24,7 +24,7 @@ export function createAuthority(folder: string, name: string): Authority {
   const newKey = (file: string) =>
     run('genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', at(file))
 
-  // A configuration of its own, since each distribution's adds other extensions.
+  // A configuration of its own, because each distribution's adds other extensions.
   const sections = ['[req]', 'distinguished_name=dn', '[dn]', '[ca]', 'default_ca=only', '[only]']
   const crl = [`database=${at('index')}`, 'default_md=sha256', 'default_crl_days=1', 'crl_extensions=crl']
   const crlExtensions = ['[crl]', 'authorityKeyIdentifier=keyid']

@@ -121,13 +121,13 @@ function inMemory(): World {
   }
 }
 
-/** Members of which only the kind is the same. */
+/** Members of which only the type is equal. */
 const kindsOnly = new Set(['entry', 'nonce', 'proof', 'title', 'name', 'detail', 'attestor', 'version', 'selectors'])
 const numbersOnly = new Set(['index', 'exp', 'iat', 'nbf', 'spiffe_sequence'])
-/** Lists of which it is chance how long they are. */
+/** Lists of random length. */
 const sets = new Set(['keys', 'consistency', 'logKeys'])
 
-/** Everything that is there, with what is random replaced by its form. */
+/** The whole value, with random parts replaced by their form. */
 function formOf(value: unknown, name = ''): unknown {
   if (kindsOnly.has(name) || (numbersOnly.has(name) && typeof value === 'number')) return typeof value
   if (typeof value === 'string') return name === 'workload' ? typeof value : formOfText(value)
@@ -181,14 +181,14 @@ const issued = ({ body, text }: Answer) => {
   }
 }
 
-/** Each part of the script answers what it saw, by the name of the step. */
+/** Each part of the script returns its replies, by the name of the step. */
 type Script = (world: World) => Promise<Record<string, Answer>>
 
 const x509 = { kind: 'x509' }
 const jwts = [{ audience: ['payments'] }]
 const self = '/api/v1/credentials/self'
 
-/** An instance of its own, with everything. */
+/** An instance of its own, with every credential. */
 async function attest(world: World, claims?: Record<string, unknown>) {
   const request = newRequest()
   const proof = { kind: 'jwt', token: await world.proof(claims) }

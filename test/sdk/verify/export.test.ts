@@ -36,7 +36,7 @@ const swap = (lines: readonly Line[], a: number, b: number) => {
 }
 const rename = (line: ExportEntry) => ({ ...line, entry: line.entry.replace('req_1_', 'req_9_') })
 
-/** Changes an entry and every hash that depends on it in the export, but for what is signed. */
+/** Changes an entry and every hash that depends on it in the export, except the signed ones. */
 function editDeeply(lines: readonly Line[], index: number, { root = true } = {}): Line[] {
   const changed = edit(lines, index, rename)
   const line = changed[placeOf(changed, index)]
@@ -117,7 +117,7 @@ describe('an unchanged export', () => {
   })
 })
 
-/** The tamperings that must be found, each with what names it. The log has 600 entries, and one receipt was kept. */
+/** The tamperings that must be found, each with its finding. The log has 600 entries, and one receipt was stored. */
 const tampered: [string, Line[], string[]][] = [
   ['one letter of an entry is changed', edit(whole, 300, rename), ['entry_mismatch 300']],
   ['the first entry is changed', edit(whole, 0, rename), ['entry_mismatch 0']],
@@ -269,7 +269,7 @@ describe('tampering is found and named when', () => {
     expect(report.problems.map(brief)).toEqual(['fork [302, 304)'])
     const byHead = await verify(fork.lines(), { vkeys, checkpoints: [log.checkpoint(303)] })
     expect(byHead.problems.map(brief)).toEqual(['fork [0, 303)'])
-    // A head from before the fork can't tell.
+    // A head from before the fork cannot detect it.
     expect((await verify(fork.lines(), { vkeys, checkpoints: [log.checkpoint(302)] })).ok).toBe(true)
   })
 
@@ -426,7 +426,7 @@ describe('redaction', () => {
     const forged = { ...some.outside(350), index: 351 }
     const report = await verify([...some.lines(0, 320, indexes), forged], { vkeys: some.vkeys })
     expect(report.problems.map(brief)).toEqual(['redaction_not_covered [10, 300)', 'entry_mismatch 351'])
-    // Nor by one that comes as the second line of an index.
+    // Nor by one that is the second line of an index.
     const twice = some.lines(0, 320, indexes)
     twice.splice(placeOf(twice, 310) + 1, 0, { ...some.entryAt(350), index: 310 })
     const again = await verify(twice, { vkeys: some.vkeys })

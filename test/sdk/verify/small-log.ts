@@ -66,7 +66,7 @@ export function makeLog({
     return { ...entryAt(index), proof }
   }
 
-  /** An entry that lies outside of the exported range. */
+  /** An entry outside the exported range. */
   const outside = (index: number): ExportEntry => ({
     ...entryAt(index),
     inclusion: inclusion(index).map(base64),
