@@ -28,17 +28,22 @@ export const token = (alg: Alg = 'ES256'): Promise<string> => {
 
 export const newCsr = (): string => createCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 
-export type What = 'x509' | 'jwt' | 'both'
+export type Credentials = 'x509' | 'jwt' | 'both'
 
 /** Creates whole HTTP requests. `fresh`: each has its own key; otherwise all share one CSR. */
-export async function makeRequests(count: number, what: What, fresh: boolean, alg: Alg): Promise<string[]> {
+export async function makeRequests(
+  count: number,
+  credentials: Credentials,
+  fresh: boolean,
+  alg: Alg,
+): Promise<string[]> {
   const csr = newCsr()
   const requests: string[] = []
   for (let n = 0; n < count; n++) {
     const body = {
       proof: { kind: 'jwt', token: await token(alg) },
-      ...(what !== 'jwt' && { x509: { csr: fresh ? newCsr() : csr } }),
-      ...(what !== 'x509' && { jwts: [{ audience: ['payments'] }] }),
+      ...(credentials !== 'jwt' && { x509: { csr: fresh ? newCsr() : csr } }),
+      ...(credentials !== 'x509' && { jwts: [{ audience: ['payments'] }] }),
     }
     requests.push(httpRequest('POST', '/api/v1/credentials', body))
   }

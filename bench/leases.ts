@@ -103,7 +103,7 @@ try {
   await timed('all jobs once', () => purser.runJobs())
 
   printTitle(`${many} active leases, each of a session`)
-  await fillLeases(purser.knex, { many, over: false })
+  await fillLeases(purser.knex, { many, withDue: false })
   await measureBeside('beside the job', forSeconds(seconds))
   await timed('all jobs once', () => purser.runJobs())
   await lists()
@@ -124,7 +124,7 @@ try {
   })
 
   printTitle(`${many} more, a third of them over`)
-  await fillLeases(purser.knex, { many, over: true })
+  await fillLeases(purser.knex, { many, withDue: true })
   const remaining = () => purser.knex('lease').whereIn('state', ['intended', 'revoking']).orWhere('expires_at', '<', new Date()).whereNull('ended_at').count({ n: '*' }) // prettier-ignore
   let [last, at] = [Number.NaN, performance.now()]
   const began = performance.now()

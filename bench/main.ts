@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { startOwnPostgres } from '../test/support/postgres.ts'
 import { bareExpress, signingRate } from './ceilings.ts'
 import { startup } from './startup.ts'
-import { type Alg, type What, makeRequests } from './issuing.ts'
+import { type Alg, type Credentials, makeRequests } from './issuing.ts'
 import { logBench } from './log/main.ts'
 import { storage } from './log/storage.ts'
 import { comparePair } from './pairs.ts'
@@ -44,7 +44,7 @@ type Case = {
   workers: number
   tls: boolean
   connections: number
-  what: What
+  credentials: Credentials
   fresh: boolean
   alg: Alg
 }
@@ -58,11 +58,16 @@ function allCases(): Case[] {
     workers,
     tls: true,
     connections: 64,
-    what: 'x509',
+    credentials: 'x509',
     fresh: false,
     alg: 'ES256',
   }
-  const main: Case[] = [full, { ...full, alg: 'RS256' }, { ...full, what: 'jwt' }, { ...full, what: 'both' }]
+  const main: Case[] = [
+    full,
+    { ...full, alg: 'RS256' },
+    { ...full, credentials: 'jwt' },
+    { ...full, credentials: 'both' },
+  ]
   if (flags.quick) return [...main, { ...full, store: 'embedded', workers: 1 }]
   return [
     ...main,
@@ -70,9 +75,14 @@ function allCases(): Case[] {
     { ...full, tls: false },
     { ...full, fresh: true },
     ...[1, 16].flatMap((connections) =>
-      (['x509', 'jwt', 'both'] as const).map((what) => ({ ...full, connections, what })),
+      (['x509', 'jwt', 'both'] as const).map((credentials) => ({ ...full, connections, credentials })),
     ),
-    ...(['x509', 'jwt', 'both'] as const).map((what) => ({ ...full, store: 'embedded' as const, workers: 1, what })),
+    ...(['x509', 'jwt', 'both'] as const).map((credentials) => ({
+      ...full,
+      store: 'embedded' as const,
+      workers: 1,
+      credentials,
+    })),
     { ...full, store: 'embedded', workers: 1, connections: 1 },
     { ...full, store: 'embedded', workers: 1, tls: false },
   ]
@@ -104,16 +114,16 @@ async function issuances(group: Case[], postgres?: Awaited<ReturnType<typeof sta
   const { workers, tls } = first
   await serving({ workers, tls, ...profile, ...(postgres && { postgres }) }, async ({ measure }) => {
     for (const testCase of group) {
-      const { what, fresh, alg, connections } = testCase
-      const requests = await makeRequests(perCase(testCase), what, fresh, alg)
+      const { credentials, fresh, alg, connections } = testCase
+      const requests = await makeRequests(perCase(testCase), credentials, fresh, alg)
       const warmUp = Math.floor(requests.length / 4)
       printRow(nameOf(testCase), await measure({ connections, requests, warmUp }))
     }
   })
 }
 
-const nameOf = ({ store, workers, tls, connections, what, fresh, alg }: Case): string =>
-  `${store} ${workers}w ${tls ? 'TLS' : 'plain'} ${connections}c ${what}${fresh ? ' fresh CSR' : ''}${alg === 'RS256' ? ' RS256 proof' : ''}`
+const nameOf = ({ store, workers, tls, connections, credentials, fresh, alg }: Case): string =>
+  `${store} ${workers}w ${tls ? 'TLS' : 'plain'} ${connections}c ${credentials}${fresh ? ' fresh CSR' : ''}${alg === 'RS256' ? ' RS256 proof' : ''}`
 
 async function secrets(): Promise<void> {
   await withPostgres((postgres) =>

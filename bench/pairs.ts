@@ -72,7 +72,7 @@ async function withSide(
     socket.destroy()
     await work({
       async cases(round) {
-        const issue = (what: Issuing.What) => makeRequests(requestsPerTurn, what, false, 'ES256')
+        const issue = (kind: Issuing.Credentials) => makeRequests(requestsPerTurn, kind, false, 'ES256')
         return [
           { name: 'certificates 64c', connections: 64, requests: await issue('x509') },
           { name: 'JWTs 64c', connections: 64, requests: await issue('jwt') },

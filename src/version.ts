@@ -6,8 +6,8 @@ function read(): string {
   for (const place of ['../package.json', '../../package.json']) {
     try {
       const text = readFileSync(fileURLToPath(new URL(place, import.meta.url)), 'utf8')
-      const found: { name: string; version: string } = JSON.parse(text)
-      if (found.name === 'purser') return found.version
+      const manifest: { name: string; version: string } = JSON.parse(text)
+      if (manifest.name === 'purser') return manifest.version
     } catch {
       // The other place, then.
     }

@@ -21,7 +21,7 @@ export async function acceptFailover(io: Io, { reason, known: files }: Options):
   const config = readConfig({ env: io.env, readFile: io.readFile })
   const outbound = createOutbound({ allow: config.fetchAllow })
   try {
-    const known = await readHeads(io, headPlaces(config, outbound), files)
+    const heads = await readHeads(io, headPlaces(config, outbound), files)
     return await openOwnDatabase(config, async ({ db, head }) => {
       const { knex } = db
       if (head.closed) throw new CliError(`${head.closed.reason}: ${lost}`, exitCodes.unverified)
@@ -34,13 +34,13 @@ export async function acceptFailover(io: Io, { reason, known: files }: Options):
       const logKeys = (await readKeys(knex)).filter((row) => row.kind === 'log')
       const vkeys = logKeys.map((row) => logVkey(row, originOf(head.trustDomain, row.epoch ?? 0)))
       const tree = await readTree(knex, head.epoch, head.size)
-      for (const place of known) {
+      for (const place of heads) {
         const fault = await contradiction(tree, { ...head, vkeys }, place)
         if (fault !== undefined) throw new CliError(`${fault}: ${lost}`, exitCodes.unverified)
       }
       await acceptServer({ knex, now: () => new Date(), randomBytes, from, to, basis: 'accepted', reason })
       await db.close()
-      return { from, to, size: head.size, compared: known.map(({ where }) => where) }
+      return { from, to, size: head.size, compared: heads.map(({ where }) => where) }
     })
   } finally {
     outbound.close()

@@ -49,9 +49,9 @@ export function readOpenApi(file: string, json?: string) {
     written,
     operations,
     operation: <Id extends OperationId>(operationId: Id): Operation<Id> => {
-      const found = operations.find((operation) => isOperation(operation, operationId))
-      if (!found) throw new Error(`openapi.yaml has no operation ${operationId}`)
-      return found
+      const operation = operations.find((operation) => isOperation(operation, operationId))
+      if (!operation) throw new Error(`openapi.yaml has no operation ${operationId}`)
+      return operation
     },
   }
 }
@@ -67,7 +67,7 @@ function findDocument(): string {
   const places = ['../../openapi.yaml', '../../../openapi.yaml'].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),
   )
-  const found = places.find((place) => existsSync(place))
-  if (!found) throw new Error(`openapi.yaml is not where it was installed: looked for ${places.join(' and ')}`)
-  return found
+  const document = places.find((place) => existsSync(place))
+  if (!document) throw new Error(`openapi.yaml is not where it was installed: looked for ${places.join(' and ')}`)
+  return document
 }

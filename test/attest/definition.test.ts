@@ -26,7 +26,7 @@ const kube = (more: Partial<AttestorSpec> = {}): AttestorSpec => ({
   apiServer,
   ...more,
 })
-const without = (spec: AttestorSpec, name: keyof AttestorSpec): AttestorSpec => {
+const omit = (spec: AttestorSpec, name: keyof AttestorSpec): AttestorSpec => {
   const { [name]: _, ...rest } = spec
   return rest as AttestorSpec
 }
@@ -79,17 +79,17 @@ describe('defaults', () => {
   it('of our own cluster: the issuer comes from its token', async () => {
     const token = `${b64('{"alg":"RS256"}')}.${b64(JSON.stringify({ iss: 'https://oidc.eks.example/id/1' }))}.AA`
     const files = { '/var/run/secrets/kubernetes.io/serviceaccount/token': `${token}\n` }
-    const attestor = await check(without(kube({ apiServer: 'in-cluster' }), 'issuer'), { files })
+    const attestor = await check(omit(kube({ apiServer: 'in-cluster' }), 'issuer'), { files })
     expect(attestor.issuer).toBe('https://oidc.eks.example/id/1')
     expect(attestor.definition).toMatchObject({ apiServer: 'in-cluster', issuer: 'https://oidc.eks.example/id/1' })
-    expect(await faults(without(kube({ apiServer: 'in-cluster' }), 'issuer'))).toEqual(['impossible', '/apiServer'])
+    expect(await faults(omit(kube({ apiServer: 'in-cluster' }), 'issuer'))).toEqual(['impossible', '/apiServer'])
   })
   it.each([
     ['github-actions', 'https://token.actions.githubusercontent.com', true],
     ['gitlab-ci', 'https://gitlab.com', false],
     ['google', 'https://accounts.google.com', false],
   ] as const)('of the preset %s', async (preset, expectedIssuer, singleUse) => {
-    const attestor = await check(without(oidc({ preset }), 'issuer'))
+    const attestor = await check(omit(oidc({ preset }), 'issuer'))
     expect(attestor.issuer).toBe(expectedIssuer)
     expect(attestor.definition).toMatchObject({ preset, singleUse: singleUse, otherAudiences: 'refuse' })
   })
@@ -109,19 +109,19 @@ describe('refused definitions', () => {
   const key = jwkOf(ec.publicKey, { kid: 'a' })
   const cases: [string, AttestorSpec, string[]][] = [
     ['an empty audience', oidc({ audience: '' }), ['/audience']],
-    ['no audience', without(oidc(), 'audience'), ['/audience']],
-    ['an audience that is not ours', oidc({ audience: 'https://other.example' }), ['/audience']],
+    ['no audience', omit(oidc(), 'audience'), ['/audience']],
+    ['a foreign audience', oidc({ audience: 'https://other.example' }), ['/audience']],
     ['a login without ID tokens', oidc({ login: { scopes: ['groups'] } }), ['/login/scopes']],
-    ['a login at a preset', without(oidc({ preset: 'google', login: { scopes: ['openid'] } }), 'issuer'), ['/login']],
+    ['a login at a preset', omit(oidc({ preset: 'google', login: { scopes: ['openid'] } }), 'issuer'), ['/login']],
     ['an audience with a space', oidc({ audience: 'a b' }), ['/audience']],
     ['an issuer over http', oidc({ issuer: 'http://issuer.example' }), ['/issuer']],
-    ['an issuer that is no URL', oidc({ issuer: 'issuer.example' }), ['/issuer']],
+    ['an issuer that is not a URL', oidc({ issuer: 'issuer.example' }), ['/issuer']],
     ['an issuer that is a file', oidc({ issuer: 'file:///etc/passwd' }), ['/issuer']],
     ['an issuer with a password', oidc({ issuer: 'https://a:b@issuer.example' }), ['/issuer']],
     ['an issuer with a query', oidc({ issuer: 'https://issuer.example?x=1' }), ['/issuer']],
     ['an empty issuer', oidc({ issuer: '' }), ['/issuer']],
     ['Purser itself', oidc({ issuer: 'https://purser.example.org' }), ['/issuer']],
-    ['no issuer, without a preset that has one', without(oidc({ preset: 'aws' }), 'issuer'), ['/issuer', '/issuer']],
+    ['no issuer, without a preset that has one', omit(oidc({ preset: 'aws' }), 'issuer'), ['/issuer', '/issuer']],
     ['another issuer than Google’s', oidc({ preset: 'google' }), ['/issuer']],
     ['keys over http', oidc({ keys: { jwksUrl: 'http://issuer.example/keys' } }), ['/keys/jwksUrl']],
     ['a private key', oidc({ keys: { jwks: { keys: [key, jwkOf(ec.privateKey)] } } }), ['/keys/jwks/keys/1']],
@@ -133,11 +133,11 @@ describe('refused definitions', () => {
     ['a prefix without an end', oidc({ spiffeIdPrefix: '/a' }), ['/spiffeIdPrefix']],
     ['a name that is reserved as prefix', oidc({ name: 'purser' }), ['/spiffeIdPrefix']],
     ['everything at once', oidc({ audience: '', issuer: 'x', spiffeIdPrefix: 'x' }), ['/audience', '/issuer', '/spiffeIdPrefix']],
-    ['a review without a server', without(kube(), 'apiServer'), ['/apiServer']],
-    ['no issuer', without(kube(), 'issuer'), ['/issuer']],
+    ['a review without a server', omit(kube(), 'apiServer'), ['/apiServer']],
+    ['no issuer', omit(kube(), 'issuer'), ['/issuer']],
     ['a server over http', kube({ apiServer: { ...apiServer, url: 'http://10.0.0.1' } }), ['/apiServer/url']],
     ['a server with a password', kube({ apiServer: { ...apiServer, url: 'https://a:b@10.0.0.1' } }), ['/apiServer/url']],
-    ['a CA that is none', kube({ apiServer: { ...apiServer, caPem: 'x' } }), ['/apiServer/caPem']],
+    ['an invalid CA', kube({ apiServer: { ...apiServer, caPem: 'x' } }), ['/apiServer/caPem']],
     ['a CA that is broken', kube({ apiServer: { ...apiServer, caPem: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' } }), ['/apiServer/caPem']],
     ['a CA with its key', kube({ apiServer: { ...apiServer, caPem: ids.ca + ids.good.key } }), ['/apiServer/caPem']],
     ['Purser’s own JWT, which is for later', kube({ apiServer: { url: apiServer.url, caPem: ids.ca, auth: 'purser-jwt' } }), ['/apiServer/auth']],

@@ -89,7 +89,7 @@ describe('a hostile issuer', () => {
     ['redirects its document', () => (_path, response) => response.writeHead(302, { location: `${otherUrl}${document}` }).end(), 'unavailable'],
     ['redirects its keys', (self) => (path, response) =>
       path === document ? json(response, { issuer: self(), jwks_uri: `${self()}/keys` }) : response.writeHead(307, { location: `${otherUrl}/keys` }).end(), 'unavailable'],
-    ['says its issuer twice', (self) => (path, response) =>
+    ['has its issuer twice', (self) => (path, response) =>
       path === document
         ? response.end(`{"issuer":"${self()}","issuer":"${self()}","jwks_uri":"${self()}/keys"}`)
         : json(response, { keys: [evilKey] }), 'unavailable'],

@@ -226,7 +226,7 @@ describe('replies of a hostile cluster to a review', () => {
     ['22: audiences as text', set('status/audiences', audience)],
     ['22: audiences as an object', set('status/audiences', { 0: audience })],
     ['22: one that begins alike', set('status/audiences', [`${audience}.evil.example`])],
-    ['22: one more than was asked for', set('status/audiences', [audience, 'https://kubernetes.default.svc'])],
+    ['22: one more than requested', set('status/audiences', [audience, 'https://kubernetes.default.svc'])],
     ['22: a number among them', set('status/audiences', [audience, 1])],
     ['no user', set('status/user', undefined)],
     ['a user that is text', set('status/user', 'system:serviceaccount:prod:web')],

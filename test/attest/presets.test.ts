@@ -62,8 +62,8 @@ describe('github-actions', () => {
 
   const strangers: [string, Record<string, unknown>, 'proof_rejected' | 'no match'][] = [
     ['a fork', { repository_id: '43', repository: 'eve/shop', repository_owner: 'eve', repository_owner_id: '9' }, 'no match'],
-    ['a repository of the old name, made again', { repository_id: '44' }, 'no match'],
-    ['a subject made to look like ours', { repository_id: '45', sub: github.sub }, 'no match'],
+    ['a repository of the old name, created again', { repository_id: '44' }, 'no match'],
+    ['a subject that imitates ours', { repository_id: '45', sub: github.sub }, 'no match'],
     ['the immutable form of the subject, of another', { repository_id: '46', sub: 'repo:acme@7/shop@46:ref:refs/heads/main' }, 'no match'],
     ['a pull request', { event_name: 'pull_request', ref: 'refs/pull/5/merge', sub: 'repo:acme/shop:pull_request' }, 'no match'],
     ['a pull request with the trust of its base', { event_name: 'pull_request_target' }, 'proof_rejected'],
@@ -125,7 +125,7 @@ describe('gitlab-ci', () => {
     ['29: an unprotected ref by a boolean', { ref_protected: false }],
     ['29: a tag of the branch’s name', { ref_type: 'tag', ref_path: 'refs/tags/main' }],
     ['29: the same of an older GitLab', { ref_type: 'tag', ref_path: undefined }],
-    ['a ref that only says so', { ref_type: undefined, ref_path: undefined, ref: 'refs/heads/main' }],
+    ['a ref that only claims the branch', { ref_type: undefined, ref_path: undefined, ref: 'refs/heads/main' }],
     ['a fork’s merge request', { project_id: '99', project_path: 'eve/shop', job_project_id: '42', job_project_path: 'acme/shop' }],
     ['a ref type of prototypes', { ref_type: 'constructor', ref_path: undefined }],
   ] // prettier-ignore
@@ -228,7 +228,7 @@ describe('aws', () => {
     ['no claims of AWS', { 'https://sts.amazonaws.com/': undefined }],
     ['claims that are a list', { 'https://sts.amazonaws.com/': [] }],
     ['tags that are a list', inAws({ principal_tags: ['team'] })],
-    ['a subject that is no ARN', { sub: 'web' }],
+    ['a subject that is not an ARN', { sub: 'web' }],
   ]
   it.each(refused)('refuses %s', async (_, claims) => {
     const { code } = await attestorOf('aws', { issuer: awsIssuer })

@@ -229,8 +229,8 @@ describe('a head object behind a URL', () => {
   }
 
   it.each([
-    ['there is none yet', 0],
-    ['there is an older one', 5],
+    ['without an object', 0],
+    ['with an older object', 5],
   ])('is never replaced by a slower replica that read it earlier: %s', async (_, before) => {
     const { store, answer } = createStore('conditional')
     if (before > 0) store.note = signed.checkpoint(before)

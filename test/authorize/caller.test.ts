@@ -52,7 +52,7 @@ describe('an operator', () => {
     ['the operator has another role', [{ ...operator, role: 'auditor', revision: 4 }], [token]],
     ['the operator is removed', [], [token]],
     ['the token is revoked', [operator], [{ ...token, revokedAt: now }]],
-    ['the token is gone', [operator], []],
+    ['the token is deleted', [operator], []],
   ])('loses them when %s', (_, operators, tokens) => {
     expect(isLive(operators, tokens)).toBe(false)
   })

@@ -106,7 +106,7 @@ describe('documents that do not match the schema are refused with the line of th
       expect.stringContaining('a.yaml:9: /spec/grants/x509/maxLifetimeSeconds: '),
     ],
     ['no specification', 'kind: workload\nname: web\n', expect.stringContaining('a.yaml:1: /spec: ')],
-    ['a name that is not one', web.replace('name: web', 'name: Web'), expect.stringContaining('a.yaml:2: /name: ')],
+    ['an invalid name', web.replace('name: web', 'name: Web'), expect.stringContaining('a.yaml:2: /name: ')],
     ['a name in the specification', `${web}  name: web\n`, expect.stringContaining('a.yaml:7: /spec/name: ')],
   ])('%s', async (_, text, err) => {
     write('a.yaml', text)

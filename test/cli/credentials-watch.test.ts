@@ -94,7 +94,7 @@ describe('a watch that never starts', () => {
   test.each([
     ['5 without a server', ['--addr', 'https://127.0.0.1:1'], 5],
     ['2 without a proof', ['--proof-file', '/nonexistent'], 2],
-    ['2 where there is nothing to ask for', ['--no-x509'], 2],
+    ['2 without a request', ['--no-x509'], 2],
   ])('ends with %s, and writes nothing', async (_, argv, code) => {
     const { result, out } = await watching([...argv, '--on-renew', 'echo ran >&2'])
     const ended = await result

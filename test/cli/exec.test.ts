@@ -185,8 +185,8 @@ describe('the environment and files of the command', () => {
 
   test.each([
     ['a secret that is not granted', ['--secret', 'other/x'], 3, 'not_granted'],
-    ['one that is not there', ['--secret', 'prod/none'], 3, 'not_found'],
-    ['a member that is not there', ['--secret', 'prod/db#none'], 1, 'has no member'],
+    ['a missing secret', ['--secret', 'prod/none'], 3, 'not_found'],
+    ['a missing member', ['--secret', 'prod/db#none'], 1, 'has no member'],
     ['a zero byte', ['--secret', 'prod/odd#zero'], 1, 'zero byte'],
     ['two in one place', ['--secret', 'prod/db=A', '--secret', 'prod/one=A'], 2, 'two secrets'],
     ['no path', ['--secret', `NO PATH ${canary}`], 2, 'give path'],

@@ -68,7 +68,7 @@ describe('required conditions of an entry, by kind of attestor', () => {
 
 describe('refuses, without showing the token', () => {
   it.each<[string, Partial<Attestor>, string]>([
-    ['what is no token', {}, 'hunter2'],
+    ['text that is not a token', {}, 'hunter2'],
     ['a join token', {}, `purser_join_${'a'.repeat(43)}`],
     ['a CI token for a cluster', { kind: 'kubernetes' }, tokenOf({ sub: 'job:7' })],
     ["a pod's token for GitHub", { preset: 'github-actions' }, tokenOf(pod)],

@@ -306,11 +306,11 @@ describe('from a file of environment variables', () => {
   })
 
   it.each([
-    ['a line that is none', `A=1\n${canary}`, 'line 2: expected NAME=value'],
+    ['a malformed line', `A=1\n${canary}`, 'line 2: expected NAME=value'],
     ['an open quote', `A="${canary}`, 'line 1: the quote is not closed'],
     ['a name twice', `A=1\nB=2\nA=${canary}`, 'line 3: the name is used twice'],
     ['something behind', `A="1" ${canary}`, 'line 1: unexpected text'],
-    ['an escape that is none', `A="\\d${canary}"`, 'use single quotes'],
+    ['an invalid escape', `A="\\d${canary}"`, 'use single quotes'],
     ['a continued line', 'A=1\\\n2', 'needs double quotes'],
     ['a value that some take for a comment', `A=1\nB=#${canary}`, 'line 2: # is ambiguous'],
     ['a comment that some take for a value', `A= # ${canary}`, 'line 1: # is ambiguous'],
@@ -340,12 +340,12 @@ describe('from JSON and YAML', () => {
   })
 
   it.each([
-    ['a number that is not as JSON writes it', `a/b: { password: 0123 }`, 'line 1: ambiguous value'],
+    ['a number in another notation than JSON', `a/b: { password: 0123 }`, 'line 1: ambiguous value'],
     ['a number with an exponent', `a/b:\n  password: 1e3`, 'line 2: ambiguous value'],
     ['a truth value in other letters', `a/b: { password: True }`, 'ambiguous value'],
     ['a name twice', `a/b: { x: ${canary} }\na/b: { x: 1 }`, 'DUPLICATE_KEY'],
     ['an alias', `a/b: &x { y: ${canary} }\na/c: *x`, 'line 2: aliases'],
-    ['a name that is no text', `1: { x: ${canary} }`, 'names must be text'],
+    ['a name that is not a string', `1: { x: ${canary} }`, 'names must be text'],
     ['no YAML', `a: [${canary}`, 'invalid YAML'],
     ['a list', `- ${canary}`, 'is not an object of paths'],
   ])('%s is refused, and not printed', async (_, yaml, words) => {

@@ -307,7 +307,7 @@ describe('edit', () => {
 
   it.each([
     ['an editor that fails', 'exit 3', 1, 'ended with 3'],
-    ['what is no JSON', 'echo hunter2 > "$1"', 2, 'the saved file is not valid JSON'],
+    ['text that is not JSON', 'echo hunter2 > "$1"', 2, 'the saved file is not valid JSON'],
     ['a file that the editor took away', 'rm "$1"', 1, 'ENOENT'],
   ])('%s: nothing is written, and no file stays', async (name, body, code, words) => {
     const result = await edit(editor(name.replaceAll(' ', '-'), body))
@@ -376,33 +376,33 @@ describe('on a terminal', () => {
     await done(['put', 'prod/shown'], `{ "password": "${canary}\\u001b[2J" }`)
     const before = (await readLog(purser)).length
     for (const more of [[], reason, ['--reveal']]) {
-      const { code, shown } = await onTerminal(['secret', 'get', 'prod/shown', ...more], operator())
+      const { code, output } = await onTerminal(['secret', 'get', 'prod/shown', ...more], operator())
       expect(code).toBe(2)
-      expect(shown).not.toContain(canary)
-      expect(shown).toContain('--reason')
+      expect(output).not.toContain(canary)
+      expect(output).toContain('--reason')
     }
     expect((await readLog(purser)).length).toBe(before)
-    const { code, shown } = await onTerminal(
+    const { code, output } = await onTerminal(
       ['secret', 'get', 'prod/shown', '--field', 'password', '--reveal', ...reason],
       operator(),
     )
-    expect({ code, shown }).toEqual({ code: 0, shown: `${canary}\\u001b[2J\r\n` })
+    expect({ code, output }).toEqual({ code: 0, output: `${canary}\\u001b[2J\r\n` })
   })
 
   it('reads a member from the terminal without echo', async () => {
     const typed = { prompt: 'text of password: ', text: `${canary}\r` }
-    const { code, shown } = await onTerminal(['secret', 'put', 'prod/typed', '--field', 'password'], operator(), typed)
-    expect({ code, shown: shown.replace(/log .*/s, '') }).toEqual({
+    const { code, output } = await onTerminal(['secret', 'put', 'prod/typed', '--field', 'password'], operator(), typed)
+    expect({ code, output: output.replace(/log .*/s, '') }).toEqual({
       code: 0,
-      shown: 'text of password: \r\nsecret prod/typed created, version 1  ',
+      output: 'text of password: \r\nsecret prod/typed created, version 1  ',
     })
     expect(await done(['get', 'prod/typed', '--field', 'password', ...reason])).toBe(canary)
   })
 
   it('a whole value cannot be typed', async () => {
-    const { code, shown } = await onTerminal(['secret', 'put', 'prod/typed'], operator())
+    const { code, output } = await onTerminal(['secret', 'put', 'prod/typed'], operator())
     expect(code).toBe(2)
-    expect(shown).toContain('purser secret edit')
+    expect(output).toContain('purser secret edit')
   })
 })
 

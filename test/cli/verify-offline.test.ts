@@ -33,11 +33,11 @@ async function judge(input: string, bundle: string, more: string[] = []) {
   const argv = ['verify', file('input', input), '--bundle', file('bundle', bundle), '-o', 'json', ...more]
   const command = await cli(argv)
   const result = JSON.parse(command.out) as Result
-  const named = (state: string): string[] =>
+  const checksIn = (state: string): string[] =>
     result.checks.filter((check) => check.state === state).map(({ check }) => check)
   const detail = (check: string): string => result.checks.find((entry) => entry.check === check)?.detail ?? ''
   expect(command.code).toBe(result.verified ? 0 : 4)
-  return { ...command, result, failed: named('failed'), ok: named('ok'), skipped: named('skipped'), detail }
+  return { ...command, result, failed: checksIn('failed'), ok: checksIn('ok'), skipped: checksIn('skipped'), detail }
 }
 
 describe('a JWT', () => {

@@ -56,7 +56,7 @@ test.each<[string, Record<string, string>, string]>([
   ['no host', { PURSER_LISTEN: ':8443' }, 'must be host:port'],
   ['a port too high', { PURSER_LISTEN: '127.0.0.1:65536' }, 'must be host:port'],
   ['IPv6 without brackets', { PURSER_LISTEN: '::1:8443' }, 'must be host:port'],
-  ['an address that is none', { PURSER_LISTEN: '1.2.3.4.5:8443' }, 'must be host:port'],
+  ['an invalid address', { PURSER_LISTEN: '1.2.3.4.5:8443' }, 'must be host:port'],
   ['two listeners on one port', { PURSER_METRICS_LISTEN: '127.0.0.1:8443' }, 'two listeners'],
   ['an issuer over HTTP', { PURSER_PUBLIC_URL: 'http://id.example.com' }, 'must be an https URL'],
   ['an issuer with a slash', { PURSER_PUBLIC_URL: 'https://id.example.com/' }, 'must not end in a slash'],
@@ -82,7 +82,7 @@ test.each<[string, Record<string, string>, string]>([
   ['a certificate without a key', { PURSER_TLS_CERT_FILE: '/c' }, 'PURSER_TLS_KEY_FILE: is missing'],
   ['a key without a certificate', { PURSER_TLS_KEY_FILE: '/k' }, 'PURSER_TLS_CERT_FILE: is missing'],
   [
-    'names for a given certificate',
+    'names for a configured certificate',
     { PURSER_TLS_CERT_FILE: '/c', PURSER_TLS_KEY_FILE: '/k', PURSER_TLS_NAMES: 'a' },
     'PURSER_TLS_NAMES',
   ],
@@ -118,7 +118,7 @@ test.each<[string, Record<string, string>, string]>([
     'PURSER_CA_NAME_CONSTRAINTS: needs a trust domain that is a DNS name',
   ],
   [
-    'name constraints for a trust domain that is no host name',
+    'name constraints for a trust domain that is not a host name',
     { PURSER_CA_NAME_CONSTRAINTS: 'trust-domain', PURSER_TRUST_DOMAIN: 'my_domain' },
     'PURSER_CA_NAME_CONSTRAINTS: needs a trust domain that is a DNS name',
   ],

@@ -135,7 +135,7 @@ describe('answers of Postgres are lost', () => {
   it.each([
     ['of group commits, after their COMMIT was sent', 'lose', inBatch, 10],
     ['of transactions, after their COMMIT was sent', 'lose', inChange, 4],
-    ['of group commits that arrive when they were given up', 'late', beforeBatch, 20],
+    ['of group commits that arrive after their timeout', 'late', beforeBatch, 20],
   ] as const)('%s', async (name, action, matches, interval) => {
     const proxies = await Promise.all([1, 2].map(() => startProxy(postgres.url)))
     const cluster = await startCluster({
@@ -151,11 +151,11 @@ describe('answers of Postgres are lost', () => {
       const load = startLoad(cluster, { connections: 16, kinds, onOutcome: watch.onOutcome })
       const operator = isLate ? undefined : startOperator(cluster, { name: 'op', pauseMs: 20 })
       let seen = 0
-      let lost = 0
+      let lostCount = 0
       for (const proxy of proxies) {
         proxy.judge = (message) => {
           if (!matches(message) || ++seen % interval !== 0) return 'pass'
-          lost++
+          lostCount++
           return action
         }
       }
@@ -165,14 +165,14 @@ describe('answers of Postgres are lost', () => {
       await pause(1_000)
       const verdict = await cluster.judge()
       const numbers = {
-        lost,
+        lostCount,
         replies: summaryOf(load.counts),
         refusals: summaryOf(watch.codes),
         changes: summaryOf(operator?.counts ?? new Map()),
       }
       print(`lost ${name}`, numbers, verdict)
       expect(verdict.problems).toEqual([])
-      expect(lost).toBeGreaterThan(3)
+      expect(lostCount).toBeGreaterThan(3)
       expect(watch.odd).toEqual([])
       expect([...load.counts.keys()]).toEqual(['200'])
       if (operator) expect([...operator.counts.keys()].toSorted()).toEqual(['200', '201'])

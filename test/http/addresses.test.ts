@@ -19,7 +19,7 @@ describe('the address of a caller', () => {
 
   it.each([
     ['a stranger who claims another', '203.0.113.9', ['198.51.100.1'], '203.0.113.9'],
-    ['a proxy that says nothing', '10.1.1.1', [], '10.1.1.1'],
+    ['a proxy without the header', '10.1.1.1', [], '10.1.1.1'],
     ['a proxy that names one', '10.1.1.1', ['198.51.100.1'], '198.51.100.1'],
     ['a proxy over IPv4 in IPv6', '::ffff:10.1.1.1', ['198.51.100.1'], '198.51.100.1'],
     ['a proxy over IPv6', 'fd00::1', ['2001:db8::7'], '2001:db8::7'],

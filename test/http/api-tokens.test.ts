@@ -80,16 +80,16 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
 
   type Try = [what: string, by: string, body: object, outcome: string]
   const escalations: Try[] = [
-    ['an operator takes the role admin', 'operator', { role: 'admin' }, '403 forbidden /role'],
-    ['an operator takes the role auditor', 'operator', { role: 'auditor' }, '403 forbidden /role'],
-    ['an auditor takes the role admin', 'auditor', { role: 'admin' }, '403 forbidden /role'],
-    ['an auditor takes the role operator', 'auditor', { role: 'operator' }, '403 forbidden /role'],
+    ['an operator requests the role admin', 'operator', { role: 'admin' }, '403 forbidden /role'],
+    ['an operator requests the role auditor', 'operator', { role: 'auditor' }, '403 forbidden /role'],
+    ['an auditor requests the role admin', 'auditor', { role: 'admin' }, '403 forbidden /role'],
+    ['an auditor requests the role operator', 'auditor', { role: 'operator' }, '403 forbidden /role'],
     ['an operator creates one for an admin', 'operator', { operator: 'admin' }, '403 forbidden /operator'],
     ['an auditor creates one for another operator', 'auditor', { operator: 'an-operator' }, '403 forbidden /operator'],
     ['an auditor asks for an operator that does not exist', 'auditor', { operator: 'nobody' }, '403 forbidden /operator'],
     ['an admin gives an operator a wider role than its own', 'admin', { operator: 'an-operator', role: 'admin' }, '422 impossible /role'],
     ['an admin gives an operator the other role', 'admin', { operator: 'an-operator', role: 'auditor' }, '422 impossible /role'],
-    ['an admin names nobody', 'admin', { operator: 'nobody' }, '422 impossible /operator'],
+    ['an admin names an unknown operator', 'admin', { operator: 'nobody' }, '422 impossible /operator'],
     ['an unknown role', 'admin', { role: 'root' }, '400 invalid_request /role'],
     ['an unknown member', 'operator', { permissions: ['keys.write'] }, '400 invalid_request /permissions'],
     ['no route', 'operator', { routes: [] }, '400 invalid_request /routes'],

@@ -66,7 +66,7 @@ describe('a refused proof', () => {
     ['6: no aud', () => signed(claims({ aud: undefined })), 'proof_claims'],
     ['6: an empty list as aud', () => signed(claims({ aud: [] })), 'proof_claims'],
     ['6: another audience', () => signed(claims({ aud: 'vault' })), 'proof_issuer'],
-    ['6: others beside ours', () => signed(claims({ aud: [audience, 'vault'] })), 'proof_audience'],
+    ['6: others beside our audience', () => signed(claims({ aud: [audience, 'vault'] })), 'proof_audience'],
     ['7: no exp', () => signed(claims({ exp: undefined })), 'proof_claims'],
     ['7: exp as text', () => signed(claims({ exp: String(seconds() + 600) })), 'proof_claims'],
     ['7: exp in the year 9999', () => signed(claims({ exp: 253_402_300_799 })), 'proof_claims'],
@@ -90,8 +90,8 @@ describe('a refused proof', () => {
   it.each(proofs)('%s: the same answer, the true reason in the log, and no credential', async (_, make, reason) => {
     const token = make()
     const answer = await present(token)
-    const { requestId, ...shown } = answer.body
-    expect(shown).toEqual({
+    const { requestId, ...problem } = answer.body
+    expect(problem).toEqual({
       type: 'urn:purser:problem:attestation_failed',
       title: 'The proof was not accepted; an operator can ask purser explain with the request id',
       status: 401,

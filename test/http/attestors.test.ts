@@ -25,7 +25,7 @@ describe.each(frontDoorStores)('attestors (%s)', (store) => {
   afterAll(() => purser.stop())
 
   it.each([
-    ['an audience that is not ours', { audience: 'https://elsewhere.example' }, '422 impossible /audience'],
+    ['a foreign audience', { audience: 'https://elsewhere.example' }, '422 impossible /audience'],
     ['our own issuer', { issuer: audience }, '422 impossible /issuer'],
     ["Purser's own subtree", { spiffeIdPrefix: '/purser/x/' }, '422 impossible /spiffeIdPrefix'],
     ['a prefix with a dot segment', { spiffeIdPrefix: '/a/../b/' }, '422 impossible /spiffeIdPrefix'],

@@ -18,7 +18,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
   let purser: TestPurser
   let ask: Ask
   let lab: Lab
-  let early: IssuedCredentials
+  let before: IssuedCredentials
   let keyId: string
   let rootId: string
 
@@ -26,7 +26,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
     purser = await startPurser({ store: 'postgres', now: clock.now, env })
     ask = createAsk(purser)
     lab = await createLab(purser, clock)
-    early = await lab.get()
+    before = await lab.get()
     const { items } = (await ask('listKeys', { query: { limit: '200' } })).body as { items: Record<string, string>[] }
     keyId = items.find(({ kind }) => kind === 'issuing-ca')?.id ?? ''
     rootId = items.find(({ kind }) => kind === 'root-ca')?.id ?? ''
@@ -45,7 +45,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
   const tagOf = async (path: string, at = purser): Promise<string> =>
     (await fetchCrl(path, undefined, at)).headers.get('etag') ?? ''
   const read = async (path: string, at = purser) =>
-    readCrl(await derOf(path, at), new X509Certificate(early.issuing), `${base}/crl/${path}`)
+    readCrl(await derOf(path, at), new X509Certificate(before.issuing), `${base}/crl/${path}`)
   const pathOf = ({ serialNumber }: IssuedCredentials): string => `${keyId}/${shardOf(serialNumber)}`
   const isListed = async (path: string, { serialNumber }: IssuedCredentials): Promise<boolean> =>
     (await read(path)).serials.has(serialNumber.replace(/^0+/, ''))
@@ -70,7 +70,7 @@ describe('GET /crl/{keyId}/{shard}', () => {
   })
 
   it('is named by certificates from the configured number of revoked ones on, by the last byte of the serial number', async () => {
-    expect(pointOf(early)).toBe(`${base}/crl/${keyId}`)
+    expect(pointOf(before)).toBe(`${base}/crl/${keyId}`)
     for (let n = 0; n < 5; n++) {
       const issued = await lab.get()
       expect(pointOf(issued)).toBe(`${base}/crl/${pathOf(issued)}`)
@@ -88,9 +88,9 @@ describe('GET /crl/{keyId}/{shard}', () => {
   })
 
   it('is not used for certificates that were issued before, which name the whole CRL', async () => {
-    expect(await verify(early, await derOf(keyId))).toContain('OK')
-    await revoke(early)
-    expect(await verify(early, await derOf(keyId))).toContain('certificate revoked')
+    expect(await verify(before, await derOf(keyId))).toContain('OK')
+    await revoke(before)
+    expect(await verify(before, await derOf(keyId))).toContain('certificate revoked')
   })
 
   it('satisfies OpenSSL for certificates that name it, and for no others', async () => {
@@ -99,7 +99,9 @@ describe('GET /crl/{keyId}/{shard}', () => {
     expect(await verify(issued, await derOf(`${keyId}/${shard}`))).toContain('OK')
     expect(await verify(issued, await derOf(keyId))).toContain('OK')
     expect(await verify(issued, await derOf(`${keyId}/${(shard + 1) % 64}`))).toContain('different CRL scope')
-    expect(await verify(early, await derOf(`${keyId}/${shardOf(early.serialNumber)}`))).toContain('different CRL scope')
+    expect(await verify(before, await derOf(`${keyId}/${shardOf(before.serialNumber)}`))).toContain(
+      'different CRL scope',
+    )
     await revoke(issued)
     expect(await verify(issued, await derOf(`${keyId}/${shard}`))).toContain('certificate revoked')
     expect(await verify(issued, await derOf(keyId))).toContain('certificate revoked')

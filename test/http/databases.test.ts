@@ -95,7 +95,7 @@ describe('databases', () => {
       expect(report['ok']).toBe(false)
       return (report['checks'] as { ok: boolean; detail?: string }[])
         .filter((check) => !check.ok)
-        .map((one) => one.detail)
+        .map((check) => check.detail)
     }
     expect(await check('c-port', { port: 1 })).toEqual([expect.stringContaining('can’t be reached')])
     expect(await check('c-tls', { tls: {} })).toEqual(['the server speaks no TLS'])

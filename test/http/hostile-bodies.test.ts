@@ -156,7 +156,7 @@ describe('JSON that is not strict', () => {
     ['a number beyond doubles', wrapped('1e999')],
     ['a control character', wrapped('"a\u0001b"')],
     ['a line break in a string', wrapped('"a\nb"')],
-    ['an escape that is none', wrapped(String.raw`"\x41"`)],
+    ['an invalid escape', wrapped(String.raw`"\x41"`)],
     ['a lone surrogate, escaped', wrapped(String.raw`"\ud800"`)],
     ['a lone surrogate, in bytes', Buffer.from(wrapped('"\0\0\0"').replace('\0\0\0', '\u00ed\u00a0\u0080'), 'latin1')],
     ['bytes that are no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],

@@ -23,7 +23,7 @@ describe('a path with a second spelling', () => {
     ['an escaped letter', '/api/v1/%73erver'],
     ['an escaped slash', '/api/v1%2fserver'],
     ['a doubly escaped slash', '/api/v1%252fserver'],
-    ['an escape that is none', '/api/v1/%zz'],
+    ['an invalid escape', '/api/v1/%zz'],
     ['a double slash', '/api//v1/server'],
     ['a double slash in front', '//api/v1/server'],
     ['a slash at the end', '/api/v1/server/'],
@@ -167,7 +167,7 @@ describe('a message with two readings', () => {
 
   it.each([
     ['another coding', post(['Transfer-Encoding: xchunked'], `0\r\n\r\n${second}`)],
-    ['a chunk size that is none', post(['Transfer-Encoding: chunked'], `0x2\r\n{}\r\n0\r\n\r\n${second}`)],
+    ['an invalid chunk size', post(['Transfer-Encoding: chunked'], `0x2\r\n{}\r\n0\r\n\r\n${second}`)],
   ])('without a length is refused, and the bytes after it are not read: %s', async (_, bytes) => {
     const answers = await exchange(purser.url, bytes)
     expect(answers.map(({ status }) => status)).toEqual([411])

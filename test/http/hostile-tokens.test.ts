@@ -110,9 +110,9 @@ describe('an Authorization header', () => {
     ['escaped', () => [`Authorization: Bearer ${admin.replaceAll('_', '%5F')}`]],
     ['of another scheme', () => [`Authorization: Basic ${Buffer.from(`admin:${admin}`).toString('base64')}`]],
     ['of a scheme of our own', () => [`Authorization: Token ${admin}`]],
-    ['that comes twice', () => [`Authorization: Bearer ${admin}`, `Authorization: Bearer ${admin}`]],
-    ['that comes twice, once empty', () => ['Authorization:', `Authorization: Bearer ${admin}`]],
-    ['that comes twice, once as Basic', () => ['Authorization: Basic YTpi', `Authorization: Bearer ${admin}`]],
+    ['that occurs twice', () => [`Authorization: Bearer ${admin}`, `Authorization: Bearer ${admin}`]],
+    ['that occurs twice, once empty', () => ['Authorization:', `Authorization: Bearer ${admin}`]],
+    ['that occurs twice, once as Basic', () => ['Authorization: Basic YTpi', `Authorization: Bearer ${admin}`]],
   ])('%s is refused', async (_, headers) => {
     const answer = await list(...headers())
     expect(answer.status).toBe(400)
@@ -150,7 +150,7 @@ describe('an Authorization header', () => {
 describe('a credential of another kind', () => {
   it.each([
     ['an access token', () => live.access, 'token_type'],
-    ['a JWT-SVID of ours', () => live.svid, 'unauthenticated'],
+    ['a JWT-SVID of Purser', () => live.svid, 'unauthenticated'],
     ['a join token', () => live.join, 'token_type'],
     ['a bootstrap token', () => live.boot, 'token_type'],
   ])('is refused on operator routes: %s', async (_, token, code) => {

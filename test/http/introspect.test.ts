@@ -144,10 +144,10 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   })
 
   it('reports a token as inactive after its session ended or its entry was disabled', async () => {
-    const left = await lab.get({ jti: 'leaves' })
-    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: left.accessToken })
-    expect(await introspect(left.jwt)).toEqual(inactive)
-    expect(await introspect(left.accessToken)).toEqual(inactive)
+    const ended = await lab.get({ jti: 'leaves' })
+    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: ended.accessToken })
+    expect(await introspect(ended.jwt)).toEqual(inactive)
+    expect(await introspect(ended.accessToken)).toEqual(inactive)
     await purser.asAdmin('POST', '/api/v1/workloads/web:disable', {})
     expect(await introspect(credentials.jwt)).toEqual(inactive)
     await purser.asAdmin('POST', '/api/v1/workloads/web:enable', {})

@@ -123,10 +123,10 @@ describe('leases, when something fails', () => {
   })
 
   it.each([
-    ['before its role was made', async () => void (await strandLease({}))],
-    ['after its role was made', async () => makeRole((await strandLease({})).username)],
+    ['before its role was created', async () => void (await strandLease({}))],
+    ['after its role was created', async () => makeRole((await strandLease({})).username)],
     [
-      'while its role was being taken away',
+      'while its role was being dropped',
       async () => {
         const { username } = await strandLease({
           state: 'revoking',
@@ -138,11 +138,11 @@ describe('leases, when something fails', () => {
       },
     ],
     [
-      'after its role was taken away',
+      'after its role was dropped',
       async () => void (await strandLease({ state: 'revoking', next_attempt_at: new Date(0), attempts: 3 })),
     ],
     [
-      'after it was given out, with its session never seen again',
+      'after it was issued, with its session never seen again',
       async () => {
         await makeRole((await strandLease({ state: 'active' })).username)
         // Without an event the periodic check of all leases finds it: once a minute, and with a change like this one.

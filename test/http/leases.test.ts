@@ -210,7 +210,7 @@ describe.each(frontDoorStores)('leases on %s', (store) => {
 
   it.each([
     [
-      'is given up',
+      'is ended by itself',
       'shop',
       (token: string) => shop.purser.call('DELETE', '/api/v1/credentials/self', undefined, { token }),
     ],

@@ -63,7 +63,7 @@ describe('a login', () => {
     ['a password with NUL', { operator: 'ada', password: `${password}\0` }, '400 invalid_request /password'],
     ['1025 bytes', { operator: 'ada', password: 'é'.repeat(513) }, '400 invalid_request /password'],
     ['1025 characters', { operator: 'ada', password: 'x'.repeat(1025) }, '400 invalid_request /password'],
-    ['a password that is no text', { operator: 'ada', password: [password] }, '400 invalid_request /password'],
+    ['a password that is not a string', { operator: 'ada', password: [password] }, '400 invalid_request /password'],
     ['a member that does not exist', { operator: 'ada', password, role: 'admin' }, '400 invalid_request /role'],
     ['a longer life', { operator: 'ada', password, lifetimeSeconds: 43_201 }, '400 invalid_request /lifetimeSeconds'],
     ['a password of a megabyte', { operator: 'ada', password: big }, '413 too_large'],

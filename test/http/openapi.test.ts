@@ -459,7 +459,7 @@ describe('loading', () => {
     ['a reference that leads nowhere', "paths: { /x: { $ref: '#/components/x' } }", /leads nowhere/],
     ['one into another file', 'paths: { /x: { $ref: other.yaml } }', /not inside the document/],
     ['one to itself', "paths: { a: { $ref: '#/paths/b' }, b: { $ref: '#/paths/a' } }", /in a circle/],
-    ['a member given twice', 'paths: {}\npaths: {}', /unique/],
+    ['a repeated member', 'paths: {}\npaths: {}', /unique/],
     ['an operation without a name', 'paths: { /x: { get: {} } }', /no operationId/],
   ])('refuses %s', (_, text, message) => {
     expect(() => load(text)).toThrow(message)

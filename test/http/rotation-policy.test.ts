@@ -40,7 +40,7 @@ const stateOf = async (name: string) => ((await view(name))['rotation'] as { sta
 describe('refused', () => {
   it.each([
     ['no rotator', {}, '400 invalid_request /rotator'],
-    ['a kind that there is not', { rotator: { kind: 'magic' } }, '400 invalid_request /rotator/kind'],
+    ['an unknown kind', { rotator: { kind: 'magic' } }, '400 invalid_request /rotator/kind'],
     ['no fields', { rotator: { kind: 'generated', fields: {} } }, '400 invalid_request /rotator/fields'],
     ['too short', fields({ length: 21, alphabet: 'alphanumeric' }), '422 impossible /rotator/fields/password/length'],
     ['one character', fields({ length: 900, characters: 'aa' }), '422 impossible /rotator/fields/password/characters'],

@@ -81,7 +81,7 @@ describe('the callers of a watch', () => {
   it.each([
     ['nobody', '?path=prod/a', () => undefined, 401, 'unauthenticated'],
     ['one whose grant only reads', '?path=prod/a&path=shut/a', async () => (await attest()).token, 403, 'not_granted'],
-    ['a path that is none', '?path=Prod', async () => (await attest()).token, 400, 'bad_path'],
+    ['an invalid path', '?path=Prod', async () => (await attest()).token, 400, 'bad_path'],
     ['another parameter', '?paths=prod/a', async () => (await attest()).token, 400, 'invalid_request'],
     ['a prefix twice', '?prefix=a&prefix=b', async () => (await attest()).token, 400, 'invalid_request'],
   ])('%s is refused', async (_, query, tokenOf, status, code) => {
@@ -211,7 +211,7 @@ describe('the events of a watch', () => {
   })
 
   it.each([
-    ['none of ours', 'hello'],
+    ['of another server', 'hello'],
     ['of another epoch', '7.1'],
     ['of a revision that never was', '1.999999999'],
   ])('an id %s is ignored: the whole state is sent', async (_, lastEventId) => {
@@ -273,7 +273,7 @@ describe('openapi.yaml', () => {
   it.each([
     ['an event of another name', { event: 'secrets', data: '{}' }],
     ['no data', { event: 'bundle' }],
-    ['data that is no JSON', { event: 'bundle', data: 'sequence=1' }],
+    ['data that is not JSON', { event: 'bundle', data: 'sequence=1' }],
     ['data of another event', { event: 'bundle', data: '{"complete":true}' }],
     ['a value', { event: 'secret', data: '{"path":"a","version":1,"revision":1,"value":"x"}' }],
     ['an id of another form', { event: 'synced', id: '4711', data: '{"complete":true}' }],

@@ -144,7 +144,7 @@ describe('a chain of an upstream CA', () => {
   it.each<[string, string[], RegExp]>([
     ['an OID arc above 2^32', [name, '1.3.6.1.4.1.4294967296=DER:0500'], /OID arc/],
     ['an OID arc of 128 bits', [name, '2.25.329800735698586629295641978511506172918=DER:0500'], /OID arc/],
-    ['a name that is none', ['subjectAltName=DER:0500'], /cannot be decoded/],
+    ['an invalid name', ['subjectAltName=DER:0500'], /cannot be decoded/],
     ['an empty list of names', ['subjectAltName=DER:3000'], /cannot be decoded/],
     ['an IP address of three bytes', ['subjectAltName=DER:300587030a0000'], /cannot be decoded/],
     ['a name with a NUL', ['subjectAltName=DER:30058203610062'], /cannot be decoded/],

@@ -45,7 +45,10 @@ describe('structure', () => {
     ['a subject of something else', craftCsr({ key, subject: sequence([sequence([])]) })],
     ['a fourth member', craftCsr({ key, behind: [nothing()] })],
     ['only its information', toDer(sequence([]))],
-    ['a signature that is no BIT STRING', toDer(sequence([sequence([]), ecdsaSha256(), octetString(Buffer.alloc(8))]))],
+    [
+      'a signature that is not a BIT STRING',
+      toDer(sequence([sequence([]), ecdsaSha256(), octetString(Buffer.alloc(8))])),
+    ],
     ['a certificate', Buffer.from(toDer(sequence([sequence([context(0, [integer(2)])]), ecdsaSha256()])))],
   ])('%s is malformed', (_, der) => {
     expect(refusalOfDer(der)).toBe('malformed')
@@ -91,7 +94,7 @@ describe('proof of possession', () => {
     ['by another key', craftCsr({ key, spki: spkiOf(other.publicKey) })],
     ['empty', craftCsr({ key, signature: Buffer.alloc(0) })],
     ['of zeros', craftCsr({ key, signature: Buffer.from('3006020100020100', 'hex') })],
-    ['of another digest than it says', craftCsr({ key, digest: 'sha384' })],
+    ['of another digest than it states', craftCsr({ key, digest: 'sha384' })],
     ['in IEEE P1363 form', craftCsr({ key, signature: Buffer.alloc(64, 1) })],
     [
       'RSA by another key',

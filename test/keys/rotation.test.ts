@@ -161,7 +161,7 @@ test('whenever the job runs: a key always signs, after its publication, and stay
   fc.assert(
     fc.property(moments, (steps) => {
       const rows = firstKeys()
-      const known = { keys: new Map<string, KeyRow>() }
+      const snapshot = { keys: new Map<string, KeyRow>() }
       let now = 0
       let sequence = 0
       let contents = ''
@@ -169,10 +169,10 @@ test('whenever the job runs: a key always signs, after its publication, and stay
       for (const step of steps) {
         now += step
         const keys = new Map(rows.map((row) => [row.id, row]))
-        Object.assign(known, { keys })
+        Object.assign(snapshot, { keys })
         for (const kind of ['issuing-ca', ...jwt] as const) {
           const max = kind === 'issuing-ca' ? lifetimes.max.x509 : lifetimes.max.jwt
-          const key = signingKey(known, kind, at(now))
+          const key = signingKey(snapshot, kind, at(now))
           // The job may have paused for longer than the last key lives: then there is none until it runs.
           if (!key) continue
           if (key.createdAt > start) {
@@ -183,14 +183,14 @@ test('whenever the job runs: a key always signs, after its publication, and stay
           signed.push({ key: key.id, kind, until })
         }
         for (const credential of signed.filter((credential) => credential.until > now)) {
-          expect(publishedKeys(known, credential.kind, at(now)).map((published) => published.id)).toContain(
+          expect(publishedKeys(snapshot, credential.kind, at(now)).map((published) => published.id)).toContain(
             credential.key,
           )
         }
         const publishedIds = ['root-ca' as const, ...jwt].flatMap((kind) =>
-          publishedKeys(known, kind, at(now)).map((key) => key.id),
+          publishedKeys(snapshot, kind, at(now)).map((key) => key.id),
         )
-        const next = bundleSequence(known, at(now))
+        const next = bundleSequence(snapshot, at(now))
         expect(next).toBeGreaterThanOrEqual(sequence)
         expect(next !== sequence).toBe(publishedIds.sort().join() !== contents)
         sequence = next
@@ -207,9 +207,9 @@ test('a job that runs every second always leaves a key that was published for lo
   const rows = firstKeys()
   for (let now = 0; now < 3000; now += 1) {
     carryOut(rows, at(now))
-    const known = { keys: new Map(rows.map((row) => [row.id, row])) }
+    const snapshot = { keys: new Map(rows.map((row) => [row.id, row])) }
     for (const kind of ['issuing-ca', ...jwt] as const) {
-      const key = signingKey(known, kind, at(now))!
+      const key = signingKey(snapshot, kind, at(now))!
       expect(key.retireAt > at(now)).toBe(true)
       if (key.createdAt > start) expect(key.activeAt.getTime() - key.createdAt.getTime()).toBe(lifetimes.publish * 1000)
     }

@@ -20,7 +20,7 @@ test.each([
   ['half of the rest, where it asks for more', 1_000_000, 900_000, 500_000],
   ['a minute, where nothing is left', -1, 900_000, 60_000],
   ['a minute, where nothing is renewed', Infinity, 900_000, 60_000],
-  ['as long as it says, where nothing is left', -1, 40, 40_000],
+  ['as long as it says, with nothing left', -1, 40, 40_000],
   ['no shorter than without it', 3_600_000, 0, 1_000],
 ])('Retry-After is honoured for %s', (_, left, retryAfterSeconds, expected) => {
   const { failed, leftMs, reason } = backOff(left)

@@ -55,7 +55,7 @@ process.stdin.on('end', () => console.log('over')).resume()`
 test.each([
   ['connect()', 'await connect(options)', { hangs: credentials, nth: 1 }, {}],
   [
-    'connect() with a proof that never comes',
+    'connect() with a missing proof',
     'await connect({ ...options, proof: () => new Promise(() => {}) })',
     { hangs: '', nth: 0 },
     {},

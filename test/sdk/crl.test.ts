@@ -176,7 +176,7 @@ describe('refuses a CRL', () => {
       'shorter form',
     ],
     [
-      'a time that is none',
+      'an invalid time',
       () =>
         sign(
           ...head.slice(0, 3),

@@ -26,10 +26,10 @@ describe('a lifetime', () => {
     ['the machine slept', after(1000, 10), { age: 1000, left: -700 }],
     ['the wall was set back', after(-3600, 100), { age: 100, left: 200 }],
     ['the wall was set back past the end', after(-3600, 400), { age: 400, left: -100 }],
-    ['ours is ahead', after(100, 100, 10), { age: 100, left: 200 }],
-    ['ours is behind', after(100, 100, 4000), { age: 100, left: 200 }],
-    ['ours was behind and is set right', after(3800, 100, 4000), { age: 3800, left: 200 }],
-    ['ours was behind, is set right, and the end came', after(4010, 310, 4000), { age: 4010, left: -10 }],
+    ['our clock is ahead', after(100, 100, 10), { age: 100, left: 200 }],
+    ['our clock is behind', after(100, 100, 4000), { age: 100, left: 200 }],
+    ['our clock was behind and is corrected', after(3800, 100, 4000), { age: 3800, left: 200 }],
+    ['our clock was behind, is corrected, and the end has passed', after(4010, 310, 4000), { age: 4010, left: -10 }],
   ])('%s', (_, lifetime, expected) => {
     expect(lifetime).toEqual({ life: 300, ...expected })
   })

@@ -71,7 +71,7 @@ describe.each(['at the start', 'later'] as const)('%s', (phase) => {
     ['without a password', roles(first({ password: undefined })), 'bad_reply'],
     ['whose lease leads elsewhere', roles(first({ lease: 'ls_/../../tokens' })), 'bad_reply'],
     ['that is already expired', roles(first({ expiresAt: '2020-01-01T00:00:00Z' })), 'receipt_mismatch'],
-    ['of another name than the log says', roles(first({ username: 'postgres' })), 'receipt_mismatch'],
+    ['of another name than in the log', roles(first({ username: 'postgres' })), 'receipt_mismatch'],
   ])('roles: %s', async (_, reply, code) => {
     const error = await failureOf({ reply })
     expect(error.code).toBe(code)

@@ -49,7 +49,7 @@ describe('issued credentials', () => {
       /access token/,
     ],
     [
-      'with more than was asked for',
+      'with more than requested',
       { reply: (json) => ({ ...json, accessToken: { token: 't', id: 'i', expiresAt: '2036-01-01T00:00:00Z' } }) },
       {},
       /was not requested/,
@@ -67,7 +67,7 @@ describe('issued credentials', () => {
       /notAfter/,
     ],
     [
-      'with a time that is none',
+      'with an invalid time',
       { reply: (json) => ({ ...json, x509: { ...(json.x509 as object), renewAfter: 'tomorrow' } }) },
       {},
       /x509\/renewAfter/,

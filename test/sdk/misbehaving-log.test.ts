@@ -145,7 +145,7 @@ describe("the log's key", () => {
 
   test.each([
     ['of another log', { logKey: createFakeLog(7).vkey }],
-    ['not said by the server', { logKey: [] }],
+    ['missing from the server', { logKey: [] }],
   ])('%s: nothing is requested', async (_, more) => {
     const fake = await startFake({ plain: true, info: (info) => ({ ...info, logKeys: [] }) })
     expect((await failing(connect(optionsFor(fake, more)))).code).toBe('no_log_key')

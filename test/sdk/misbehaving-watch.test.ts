@@ -116,7 +116,11 @@ describe('a broken stream is reopened, with one warning by its code', () => {
       (response) => void stream(response).write(`event: secret\ndata: {"path":"${path}","version":"${canary}"}\n\n`),
       ['bad_reply'],
     ],
-    ['JSON that is no object', (response) => void stream(response).write('event: bundle\ndata: 7\n\n'), ['bad_reply']],
+    [
+      'JSON that is not an object',
+      (response) => void stream(response).write('event: bundle\ndata: 7\n\n'),
+      ['bad_reply'],
+    ],
     [
       'another type',
       (response) => void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),

@@ -45,11 +45,11 @@ describe('options', () => {
       /both set/,
     ],
     [
-      'a key of the log that is none',
+      'an invalid key of the log',
       { env: { PURSER_ADDR: addr, PURSER_LOG_KEY: 'example.org/log/1+00000000+AQ==' } },
       /verifier key/,
     ],
-    ['a mode of receipts that is none', wrongType({ addr, receipts: 'maybe', env: {} }), /receipts/],
+    ['an invalid mode of receipts', wrongType({ addr, receipts: 'maybe', env: {} }), /receipts/],
     ['no time', { addr, timeoutMs: 0, env: {} }, /timeoutMs/],
   ])('%s', async (_, options, words) => {
     const error: unknown = await connect(options).catch((reason: unknown) => reason)

@@ -74,7 +74,7 @@ describe('STS', () => {
     ['does not do it in this account', 403, refusal('OutboundWebIdentityFederationDisabledException'),
       /OutboundWebIdentityFederationDisabledException: enable outbound web identity federation/],
     ['does not do it in this account, by its other name', 403, refusal('OutboundWebIdentityFederationDisabled'), /enable outbound/],
-    ['takes the signature for another', 403, refusal('SignatureDoesNotMatch'), /answered 403 SignatureDoesNotMatch\./],
+    ['rejects the signature', 403, refusal('SignatureDoesNotMatch'), /answered 403 SignatureDoesNotMatch\./],
     ['fails', 500, 'oops', /answered 500/],
     ['redirects', 307, '', /redirects are not followed/],
     ['answers too much', 200, good + ' '.repeat(70_000), /64 KiB/],
@@ -146,7 +146,7 @@ describe('container credentials', () => {
     ['answers a page', 200, '<html>', /without credentials/],
     ['answers an error', 200, JSON.stringify({ ...JSON.parse(asJson), Code: 'AccessDenied' }), /without credentials/],
     ['answers half', 200, JSON.stringify({ ...JSON.parse(asJson), Token: undefined }), /without credentials/],
-    ['answers what fits in no header', 200, JSON.stringify({ ...JSON.parse(asJson), Token: 'a\r\nb: c' }), /without credentials/],
+    ['answers text that no header can carry', 200, JSON.stringify({ ...JSON.parse(asJson), Token: 'a\r\nb: c' }), /without credentials/],
   ])('its endpoint %s', async (_, status, body, words) => {
     const sts = await startSts()
     const { port } = await httpServer((_request, response) => response.writeHead(status).end(body))

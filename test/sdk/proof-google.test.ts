@@ -13,7 +13,13 @@ const at = (port: number) => choose({ GCE_METADATA_HOST: `127.0.0.1:${port}` })
 describe('its metadata server', () => {
   test.each<[string, number, OutgoingHttpHeaders, string, RegExp]>([
     ['does not say that it is one', 200, {}, someToken, /without "Metadata-Flavor: Google"/],
-    ['says that it is another', 200, { 'metadata-flavor': 'google' }, someToken, /without "Metadata-Flavor: Google"/],
+    [
+      'identifies itself as another',
+      200,
+      { 'metadata-flavor': 'google' },
+      someToken,
+      /without "Metadata-Flavor: Google"/,
+    ],
     ['knows no service account', 404, flavor, 'not found', /attach one to this machine/],
     ['forbids it', 403, flavor, '', /answered 403 and no token/],
     ['redirects', 301, { ...flavor, location: 'http://127.0.0.1:1/' }, '', /redirects are not followed/],

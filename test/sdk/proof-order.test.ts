@@ -93,7 +93,7 @@ describe('when no source is found', () => {
       "this job of GitHub Actions can't ask for a token: add `permissions: id-token: write` to the job (a pull request from a fork never has it)",
     ],
     [
-      'half of what a GitHub job has',
+      'half of the variables of a GitHub job',
       { GITHUB_ACTIONS: 'true', ACTIONS_ID_TOKEN_REQUEST_URL: 'https://127.0.0.1:1/' },
       "this job of GitHub Actions can't ask for a token: add `permissions: id-token: write` to the job (a pull request from a fork never has it)",
     ],

@@ -463,7 +463,7 @@ describe('a renewal whose answer was lost', () => {
   })
 
   test.each([
-    ['a 503, of which it is not known what was written before, is repeated by the proof', 'log_unavailable', 'jwt'],
+    ['a 503 with an unknown effect is repeated by the proof', 'log_unavailable', 'jwt'],
     ['a 429, which did nothing, by the certificate', 'rate_limited', 'certificate'],
   ] as const)('with a key of the server: %s', async (_, code, by) => {
     const { pass } = fakeTime()

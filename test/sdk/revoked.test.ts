@@ -246,7 +246,7 @@ describe('a CRL', () => {
       () => crlOf({ ...ca.issuing, signer: testCa(start, { issuingKeys: ecPair() }).issuing.signer }, 9, []),
     ],
     ['of the root', () => crlOf(ca.root, 9, [])],
-    ['that is none', () => Buffer.from('<html>')],
+    ['that is malformed', () => Buffer.from('<html>')],
   ])('%s is rejected, with a warning at once', async (_, make) => {
     const { isRevoked } = await createWithCrl()
     served['/crl/key_issuing'] = make()

@@ -44,13 +44,13 @@ type Fake = Awaited<ReturnType<typeof startFake>>
 
 const others: [string, (fake: Fake) => void, string][] = [
   ['another server', (fake) => void fake.show(identities.wrongRoot), 'untrusted_server'],
-  ['a page that says 404', (fake) => void (fake.state.wrong = { handle: status(404, '<html>') }), 'refused'],
+  ['a page with 404', (fake) => void (fake.state.wrong = { handle: status(404, '<html>') }), 'refused'],
   [
     'a Purser without the route',
     (fake) => void (fake.state.wrong = { handle: refusal(404, 'not_found') }),
     'not_found',
   ],
-  ['a page that says 200', (fake) => void (fake.state.wrong = { handle: status(200, '<html>') }), 'bad_reply'],
+  ['a page with 200', (fake) => void (fake.state.wrong = { handle: status(200, '<html>') }), 'bad_reply'],
   [
     'a redirect',
     (fake) => void (fake.state.wrong = { handle: status(302, '', { location: 'https://example.org' }) }),

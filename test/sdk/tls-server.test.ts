@@ -88,7 +88,7 @@ describe('is cut off before any handler runs', () => {
       'one that may sign certificates',
       careless(issue(ca, idOf('web'), { usage: keyUsage('digitalSignature', 'keyCertSign') })),
     ],
-    ['one that is not accepted', careless(issue(ca, idOf('db')))],
+    ['a workload that is not accepted', careless(issue(ca, idOf('db')))],
     ['one whose name begins alike', careless(issue(ca, idOf('web2')))],
     ['a client of TLS 1.2', { ...careless(web), maxVersion: 'TLSv1.2' } as const],
   ])('%s', async (_, client) => {
@@ -229,7 +229,7 @@ describe.each([
     ['its peer is revoked', ({ revoke }) => revoke(web.serialNumber)],
     ['the root of its peer left', (workload) => workload.become({ ...workload.x509, trustBundle: stranger.root.pem })],
     [
-      'accept changed its mind, and there is news',
+      'accept changed, and the identity is updated',
       (workload, state) => {
         state.accepted = false
         workload.become(issue(ca, idOf('server')))

@@ -12,7 +12,7 @@ describe('next', () => {
   it.each([
     ['plain, winter', berlin('30 3 * * 1'), '2026-11-25T12:00:00Z', '2026-11-30T02:30:00.000Z'],
     ['plain, summer', berlin('30 3 * * 1'), '2026-07-01T12:00:00Z', '2026-07-06T01:30:00.000Z'],
-    ['UTC unless given', { cron: '0 0 1 * *' }, '2026-11-25T12:00:00Z', '2026-12-01T00:00:00.000Z'],
+    ['UTC by default', { cron: '0 0 1 * *' }, '2026-11-25T12:00:00Z', '2026-12-01T00:00:00.000Z'],
     ['never the moment itself', { cron: '0 12 * * *' }, '2026-11-25T12:00:00Z', '2026-11-26T12:00:00.000Z'],
     [
       'an hour that is skipped: right after it',
@@ -21,7 +21,7 @@ describe('next', () => {
       '2026-03-29T01:00:00.000Z',
     ],
     ['the day after that', berlin('30 2 * * *'), '2026-03-29T02:00:00Z', '2026-03-30T00:30:00.000Z'],
-    ['an hour that comes twice: the first', berlin('30 2 * * *'), '2026-10-24T12:00:00Z', '2026-10-25T00:30:00.000Z'],
+    ['an hour that occurs twice: the first', berlin('30 2 * * *'), '2026-10-24T12:00:00Z', '2026-10-25T00:30:00.000Z'],
     ['and not the second', berlin('30 2 * * *'), '2026-10-25T00:30:00Z', '2026-10-26T01:30:00.000Z'],
     ['intervals continue through it', berlin('*/30 * * * *'), '2026-10-25T00:30:00Z', '2026-10-25T01:00:00.000Z'],
     [

@@ -79,19 +79,19 @@ describeBothStores('the log', (open) => {
     ['its place changed', 'update log_entry set idx = 99 where idx = 1'],
     ['its time changed', 'update log_entry set at = now() where idx = 1'],
     ['its terms changed', `update log_entry set terms = '{}' where idx = 1`],
-    ['its text alone taken', 'update log_entry set body = null where idx = 1'],
+    ['only its text removed', 'update log_entry set body = null where idx = 1'],
     [
-      'text and nonce taken without a redaction',
+      'text and nonce removed without a redaction',
       `update log_entry set body = null, nonce = null, terms = '{}' where idx = 1`,
     ],
     ['an entry deleted', 'delete from log_entry where idx = 1'],
-    ['all of them gone', 'truncate log_entry'],
+    ['all of them deleted', 'truncate log_entry'],
     ['a tile changed', `update log_tile set hashes = decode(repeat('00', 8192), 'hex')`],
     ['a tile deleted', 'delete from log_tile'],
-    ['the tiles gone', 'truncate log_tile'],
+    ['the tiles deleted', 'truncate log_tile'],
     ['an epoch changed', `update log_epoch set reason = 'another'`],
     ['an epoch deleted', 'delete from log_epoch'],
-    ['the epochs gone', 'truncate log_epoch'],
+    ['the epochs deleted', 'truncate log_epoch'],
   ])('refuses to have %s, also to the application', async (_, sql) => {
     await expect(db.knex.raw(sql)).rejects.toMatchObject(refused)
     await expect(asApplication(db, (tx) => tx.raw(sql))).rejects.toMatchObject(refused)
@@ -130,7 +130,7 @@ describeBothStores('the log', (open) => {
   })
 
   it.each([
-    ['the first entry, which says where the epoch came from', 0],
+    ['the first entry, which states the origin of the epoch', 0],
     ['a redaction entry', 20],
     ['an entry about a key', 21],
     ['a revocation', 22],
@@ -147,7 +147,7 @@ describeBothStores('the log', (open) => {
     ['for a range', { says: { epoch: 1, from: 1, to: 3, redacted: 2 } }],
     ['for other runs', { says: { epoch: 1, runs: [[1, 2]] } }],
     ['for more runs', { says: { epoch: 1, runs: [[1, 4]] } }],
-    ['for what keeps its text', { takes: [[1, 2]] as const }],
+    ['for an entry that keeps its text', { takes: [[1, 2]] as const }],
     ['for another epoch', { says: { epoch: 2, runs: [[1, 3]] } }],
   ])('keeps a redaction only with its entry: %s', async (_, options) => {
     await expect(redact([[1, 3]], options)).rejects.toThrow('a redaction needs its entry in the log')

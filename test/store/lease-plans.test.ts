@@ -35,7 +35,7 @@ beforeAll(async () => {
   await purser.asAdmin('POST', '/api/v1/databases', definitionFor(target, { name: 'billing' }))
   await purser.asAdmin('POST', '/api/v1/workloads', shopEntry())
   await purser.asAdmin('POST', '/api/v1/workloads', { ...shopEntry({}), name: 'other', match: { 'oidc:sub': 'x' } })
-  await fillLeases(purser.knex, { many, over: false })
+  await fillLeases(purser.knex, { many, withDue: false })
   time = new Date()
   // The first run reads all leases.
   await purser.runJobs()
@@ -98,7 +98,7 @@ it('the periodic check reads all of them, a page at a time', async () => {
 })
 
 it('due leases are found among others: expired, of ended sessions, never issued, being revoked', async () => {
-  await fillLeases(purser.knex, { many, over: true })
+  await fillLeases(purser.knex, { many, withDue: true })
   // A server whose clock differs from the database's by a minute ends no lease.
   time = new Date()
   await purser.runJobs()

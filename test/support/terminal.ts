@@ -37,17 +37,17 @@ export function onTerminal(
   argv: string[],
   env: Record<string, string>,
   typed: { prompt: string; text: string } = { prompt: '', text: '' },
-): Promise<{ code: number | null; shown: string }> {
+): Promise<{ code: number | null; output: string }> {
   const purser = [process.execPath, builtMain(), ...argv]
   const child = spawn('python3', ['-c', script, ...purser], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, TYPED: typed.text, PROMPT: typed.prompt },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  let shown = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text))
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code) => resolve({ code, shown }))
+    child.once('close', (code) => resolve({ code, output }))
   })
 }

@@ -49,9 +49,9 @@ export async function readObjects(
   onRead: () => void,
 ): Promise<Map<string, Live>> {
   const byName = new Map<string, Live>()
-  const wanted = new Set(names)
+  const searched = new Set(names)
   const isListed = names.length > maxSingleReads
-  if (isListed) for await (const live of access.list()) if (wanted.has(live.name)) byName.set(live.name, live)
+  if (isListed) for await (const live of access.list()) if (searched.has(live.name)) byName.set(live.name, live)
   for (const name of names) {
     if (!byName.has(name) && !(isListed && access.isListComplete)) {
       const live = await access.get(name)

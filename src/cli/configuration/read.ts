@@ -110,9 +110,9 @@ function createReader({ owner, maxObjects = defaultMaxObjects }: Options, onRead
 }
 
 function unknownKind(kind: unknown): string {
-  const known = `give one of ${documentKinds.join(', ')}`
-  if (typeof kind !== 'string') return `is missing: ${known}`
-  return `is not a kind${suggestion(kind, documentKinds) || `: ${known}`}`
+  const advice = `give one of ${documentKinds.join(', ')}`
+  if (typeof kind !== 'string') return `is missing: ${advice}`
+  return `is not a kind${suggestion(kind, documentKinds) || `: ${advice}`}`
 }
 
 /** A definition that names another manager stays as it is, and is refused. */

@@ -5,7 +5,7 @@ import { printable } from '../output.ts'
 type Named = { issuer: string; clientId: string }
 
 /** Error codes of issuers (RFC 6749 section 5.2, RFC 8628 section 3.5). */
-const known: Record<string, (login: Named) => CliError> = {
+const faults: Record<string, (login: Named) => CliError> = {
   access_denied: ({ issuer }) =>
     new CliError(
       `the login was denied at ${issuer}: run the command again, and allow it in the browser`,
@@ -34,7 +34,7 @@ export function faultOf(error: unknown, login: Named): Error {
   const code = 'error' in error && typeof error.error === 'string' ? error.error : undefined
   if (code !== undefined)
     return (
-      known[code]?.(login) ?? new CliError(`${login.issuer} refused the login (${printable(code)})`, exitCodes.refused)
+      faults[code]?.(login) ?? new CliError(`${login.issuer} refused the login (${printable(code)})`, exitCodes.refused)
     )
   if (isTimeout(error)) return expired()
   if (isAbort(error)) return new CliError('the login was cancelled')

@@ -32,7 +32,7 @@ describe('a workload', () => {
   test.each([
     ['of another trust domain', { spiffeId: 'spiffe://other.org/web' }],
     ['without a path', { spiffeId: 'spiffe://example.org/' }],
-    ['with a path that is none', { spiffeId: 'spiffe://example.org/a//b' }],
+    ['with an invalid path', { spiffeId: 'spiffe://example.org/a//b' }],
     ['that goes up', { spiffeId: 'spiffe://example.org/a/../b' }],
     ["that is Purser's own", { spiffeId: 'spiffe://example.org/purser/server' }],
     ['that lives too shortly', { spiffeId, lifetimeSeconds: 5 }],

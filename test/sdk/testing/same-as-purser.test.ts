@@ -356,11 +356,11 @@ const scripts: Record<string, Script> = {
 
   async 'a session that was given up, and an entry that was removed'(world) {
     const [object, two] = [await attest(world), await attest(world)]
-    const gone = await world.ask({ method: 'DELETE', path: self, client: object.client })
+    const deletion = await world.ask({ method: 'DELETE', path: self, client: object.client })
     const after = await world.ask({ method: 'GET', path: self, client: object.client })
     await world.removeWeb()
     return {
-      gone,
+      deletion,
       after,
       removed: await world.ask({ method: 'GET', path: self, client: two.client }),
       'renewal afterwards': await world.ask({

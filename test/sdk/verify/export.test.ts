@@ -210,21 +210,21 @@ const tampered: [string, Line[], string[]][] = [
     ['block_mismatch [0, 256)'],
   ],
   ['an entry and every hash over it are changed', editDeeply(whole, 300), ['root_mismatch 300']],
-  ['a neighbour of the kept entry is changed with every hash', editDeeply(whole, 301), ['root_mismatch 301']],
+  ['a neighbour of the stored entry is changed with every hash', editDeeply(whole, 301), ['root_mismatch 301']],
   ['an entry further off is changed with every hash', editDeeply(whole, 307), ['root_mismatch [304, 320)']],
-  ['an entry after the kept head is changed with every hash', editDeeply(whole, 550), ['root_mismatch [0, 600)']],
+  ['an entry after the stored head is changed with every hash', editDeeply(whole, 550), ['root_mismatch [0, 600)']],
   [
     'an entry loses its text',
     edit(whole, 99, ({ epoch, index }) => ({ epoch, index, redacted: true })),
     ['redaction_not_covered 99'],
   ],
   [
-    'the section says that it starts later',
+    'the section states a later start',
     editHeader(whole, { from: 1 }),
     ['bad_header', 'bad_line 0', 'unexpected_entry 0', 'hashes_missing [1, 256)'],
   ],
-  ['the section says that it is shorter', editHeader(whole, { to: 599 }), ['bad_header']],
-  ['the section says that it has more than the checkpoint', editHeader(whole, { to: 601 }), ['bad_header']],
+  ['the section states fewer entries', editHeader(whole, { to: 599 }), ['bad_header']],
+  ['the section has more entries than the checkpoint', editHeader(whole, { to: 601 }), ['bad_header']],
   [
     'the hashes beside the section are changed',
     editHeader(log.lines(256, 512), { left: [rootOf(log.leaves).toString('base64')] }),
@@ -254,7 +254,7 @@ describe('tampering is found and named when', () => {
   })
 
   it('the tail was cut back to an older head, which is signed too', async () => {
-    const older = makeLog({ size: 450, signer: log.key, like: log })
+    const older = makeLog({ size: 450, signer: log.key, original: log })
     const report = await verify(older.lines(), checks)
     expect(report.problems.map(brief)).toEqual(['tail_cut [450, 500)'])
     const withCheckpoint = await verify(older.lines(), { vkeys, checkpoints: [log.checkpoint(451)] })
@@ -263,7 +263,7 @@ describe('tampering is found and named when', () => {
 
   it('the history was forked: another one is signed with the same key', async () => {
     const special = { 302: { action: 'workload.create', v: 1 } }
-    const fork = makeLog({ size: 620, signer: log.key, like: log, special })
+    const fork = makeLog({ size: 620, signer: log.key, original: log, special })
     const report = await verify(fork.lines(), checks)
     // Above entry 300 its proof has the hashes of 301, then of 302 to 303, and so on.
     expect(report.problems.map(brief)).toEqual(['fork [302, 304)'])
@@ -375,7 +375,7 @@ describe('redaction', () => {
     ['one for a part', { 350: redactionWith({ runs: [[20, 290]] }) }, 'redaction_not_covered [10, 20)'],
     ['one with a gap', { 350: redactionWith({ runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
     ['one whose range alone', { 350: redactionWith({ from: 10, to: 300, redacted: 290, runs: [[10, 99], [100, 300]] }) }, 'redaction_not_covered 99'], // prettier-ignore
-    ['one with runs that are none', { 350: redactionWith({ runs: [['10', 300]] }) }, 'redaction_not_covered [10, 300)'],
+    ['one with invalid runs', { 350: redactionWith({ runs: [['10', 300]] }) }, 'redaction_not_covered [10, 300)'],
     ['one that came before', { 5: redaction }, 'redaction_not_covered [10, 300)'],
   ])('is tampering when %s covers it', async (_, special, expected) => {
     expect(await problemsOf(special)).toContain(expected)

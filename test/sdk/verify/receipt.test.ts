@@ -78,7 +78,7 @@ describe('a receipt', () => {
     ['another entry', { ...receipt, entry: entries[8]?.entry }, 'bad_inclusion'],
     ['an edited entry', { ...receipt, entry: receipt.entry.replace('req_7', 'req_9') }, 'bad_inclusion'],
     ['the entry with a space', { ...receipt, entry: receipt.entry.replace(':', ': ') }, 'not_canonical'],
-    ['an entry that is no object', { ...receipt, entry: '[]' }, 'not_canonical'],
+    ['an entry that is not an object', { ...receipt, entry: '[]' }, 'not_canonical'],
     ['another nonce', { ...receipt, nonce: entries[8]?.nonce }, 'bad_inclusion'],
     ['a nonce of 33 bytes', { ...receipt, nonce: Buffer.alloc(33).toString('base64') }, 'bad_commitment'],
     ['a nonce without padding', { ...receipt, nonce: receipt.nonce.replaceAll('=', '') }, 'bad_commitment'],
