@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
+import { installedFile } from './installed.ts'
 import { createCompiler } from './openapi-compile.ts'
 import { type Operation, type OperationId, createOperation } from './openapi-operation.ts'
 import { inline, isNode, nodes } from './openapi-schemas.ts'
@@ -18,7 +19,7 @@ let ownDocument: OpenApi | undefined
  * The document of this version: beside package.json, from `src/` and from `dist/` alike. A process reads it once, and
  * compiles the validators of an operation when it is first used.
  */
-export const loadOpenApi = (): OpenApi => (ownDocument ??= readOpenApi(findDocument(), converted))
+export const loadOpenApi = (): OpenApi => (ownDocument ??= readOpenApi(installedFile('openapi.yaml'), converted))
 
 /** `dist/openapi.json`: the build converts the document, since a start takes 300 ms longer with the YAML. */
 const converted = fileURLToPath(new URL('../../openapi.json', import.meta.url))
@@ -61,13 +62,3 @@ const isOperationId = (name: unknown): name is OperationId => typeof name === 's
 
 const isOperation = <Id extends OperationId>(operation: Operation, operationId: Id): operation is Operation<Id> =>
   operation.operationId === operationId
-
-/** `src/http/` is two folders below the document, `dist/src/http/` three. */
-function findDocument(): string {
-  const places = ['../../openapi.yaml', '../../../openapi.yaml'].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  )
-  const document = places.find((place) => existsSync(place))
-  if (!document) throw new Error(`openapi.yaml is not where it was installed: looked for ${places.join(' and ')}`)
-  return document
-}

@@ -2,6 +2,7 @@
 import { type DoubtKind, doubts } from '../audit/doubt.ts'
 import type { Log } from '../audit/log.ts'
 import type { DocsPage } from './docs-page.ts'
+import type { LoginPage } from './login-page.ts'
 import { staleAfterMs } from '../actions/freshness.ts'
 import { json } from './request.ts'
 import type { Read } from './route-kinds.ts'
@@ -18,6 +19,7 @@ export type OperationsParts = {
   /** Bytes, which pending replies share. */
   openapiBytes: Buffer
   docs: () => DocsPage
+  loginPage: () => LoginPage
 }
 
 /** Without facts, since the route is public. The server's log has them. */
@@ -25,7 +27,7 @@ const doubtInWords = (kind: DoubtKind): string => `${doubts[kind].problem}: ${do
 
 export function createOperationsRoutes(
   parts: OperationsParts,
-): Record<'health' | 'ready' | 'metrics' | 'openapi' | 'docs', Read> {
+): Record<'health' | 'ready' | 'metrics' | 'openapi' | 'docs' | 'login' | 'loginScript', Read> {
   return {
     health: async () => json({ status: 'ok' }),
     async ready(_, snapshot) {
@@ -46,5 +48,12 @@ export function createOperationsRoutes(
       const { bytes, policy } = parts.docs()
       return { headers: { 'content-security-policy': policy }, body: { bytes, type: 'text/html; charset=utf-8' } }
     },
+    async login() {
+      const { html: bytes, policy } = parts.loginPage()
+      return { headers: { 'content-security-policy': policy }, body: { bytes, type: 'text/html; charset=utf-8' } }
+    },
+    loginScript: async () => ({
+      body: { bytes: parts.loginPage().script, type: 'text/javascript; charset=utf-8' },
+    }),
   }
 }

@@ -186,5 +186,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/metrics', 'metrics.read', 'api', 'none', operations.metrics),
     read('GET', '/openapi.yaml', 'none', 'public', 'none', operations.openapi),
     read('GET', '/docs', 'none', 'public', 'none', operations.docs),
+    read('GET', '/login', 'login', 'public', 'none', operations.login),
+    read('GET', '/login.js', 'login', 'public', 'none', operations.loginScript),
   ]
 }

@@ -8,6 +8,7 @@ import { createAddressOf } from '../http/addresses.ts'
 import { createHandleClientError } from '../http/client-errors.ts'
 import { type DocsPage, createDocsPage } from '../http/docs-page.ts'
 import type { Limits } from '../http/limits.ts'
+import { type LoginPage, loadLoginPage } from '../http/login-page.ts'
 import type { OpenApi } from '../http/openapi.ts'
 import type { EndpointParts } from '../http/route.ts'
 import { createRoutes } from '../http/routes.ts'
@@ -38,6 +39,7 @@ export function composeApps(parts: Parts): Apps {
   closing.add(() => product.actions.watch.close())
   const renderMetrics = async () => ({ text: await metrics.render(), type: metrics.contentType })
   let docs: DocsPage | undefined
+  let loginPage: LoginPage | undefined
   const routes = createRoutes({
     ...product.store,
     ...product.keys,
@@ -57,6 +59,7 @@ export function composeApps(parts: Parts): Apps {
     renderMetrics,
     openapiBytes: Buffer.from(openapi.text),
     docs: () => (docs ??= createDocsPage(openapi.written)),
+    loginPage: () => (loginPage ??= loadLoginPage()),
   })
   const endpoint: EndpointParts = {
     recorder,

@@ -172,6 +172,8 @@ describe('openapi.yaml', () => {
           "GET /metrics getMetrics",
           "GET /openapi.yaml getOpenapi",
           "GET /docs getDocs",
+          "GET /login getLoginPage",
+          "GET /login.js getLoginScript",
         ]
       `)
   })

@@ -60,6 +60,8 @@ describe('the packed server', () => {
         'dist/openapi.json',
         'dist/purser.schema.json',
         'openapi.yaml',
+        'pages/login.html',
+        'pages/login.js',
         'node_modules/@purser/sdk/dist/index.js',
       ]),
     )
@@ -92,7 +94,8 @@ describe('the packed server', () => {
       serving.once('exit', () => reject(new Error(out)))
     })
     expect((await fetch(`${listen}/readyz`)).status).toBe(200)
-    expect((await fetch(`${listen}/openapi.yaml`)).status).toBe(200)
+    for (const path of ['openapi.yaml', 'login', 'login.js'])
+      expect((await fetch(`${listen}/${path}`)).status, path).toBe(200)
   }, 300_000)
 })
 
