@@ -62,19 +62,23 @@ export function createAttestors(parts: Parts) {
   }
 
   /** The attestor of a proof, and the function that verifies it. */
-  function route(snapshot: Pick<Snapshot, 'attestors'>, { proof, attestor: named, certificate }: Presented, now: Date) {
+  function route(
+    snapshot: Pick<Snapshot, 'attestors'>,
+    { proof, attestor: attestorName, certificate }: Presented,
+    now: Date,
+  ) {
     if (proof.kind === 'x509') {
       const { row, attested } = attestCertificate(certificate, snapshot.attestors)
-      if (named !== undefined && named !== row.name) throw refuse('attestor_unknown')
+      if (attestorName !== undefined && attestorName !== row.name) throw refuse('attestor_unknown')
       return { row, verify: () => Promise.resolve(attested) }
     }
     const { token } = proof
     if (proof.kind === 'join-token') {
-      const row = joinAttestor(snapshot.attestors, named)
+      const row = joinAttestor(snapshot.attestors, attestorName)
       return { row, verify: () => attestJoinToken(row, token, parts.findJoinToken, now) }
     }
     const proofText = readProofText(token)
-    const row = chooseAttestor(attestorsFor(snapshot.attestors, proofText), named)
+    const row = chooseAttestor(attestorsFor(snapshot.attestors, proofText), attestorName)
     return { row, verify: () => open(row).attest(proofText, now) }
   }
 
@@ -133,17 +137,17 @@ function attestorsFor(attestors: Snapshot['attestors'], proof: ProofText): Attes
   return [...new Set(audiences)].flatMap((audience) => index.get(pair(issuer, audience)) ?? [])
 }
 
-function chooseAttestor(rows: AttestorRow[], named: string | undefined): AttestorRow {
+function chooseAttestor(rows: AttestorRow[], attestorName: string | undefined): AttestorRow {
   const [row] = rows
   if (!row) throw refuse('proof_issuer')
-  const [match, ...others] = named === undefined ? rows : rows.filter(({ name }) => name === named)
+  const [match, ...others] = attestorName === undefined ? rows : rows.filter(({ name }) => name === attestorName)
   if (!match) throw refuse('attestor_unknown')
   if (others.length === 0) return match
   throw refuse('proof_issuer', { explanation: { detail: 'several attestors take this proof: name one' } })
 }
 
-function joinAttestor(attestors: Snapshot['attestors'], named: string | undefined): AttestorRow {
+function joinAttestor(attestors: Snapshot['attestors'], attestorName: string | undefined): AttestorRow {
   const row = [...attestors.values()].find(({ kind }) => kind === joinTokenKind)
-  if (!row || (named !== undefined && named !== row.name)) throw refuse('attestor_unknown')
+  if (!row || (attestorName !== undefined && attestorName !== row.name)) throw refuse('attestor_unknown')
   return row
 }

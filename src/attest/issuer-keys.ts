@@ -46,11 +46,11 @@ export function openKeys(name: string, parts: Parts): IssuerKeys {
 
 function logEvents(attestor: string, origin: string | undefined, log: AttestorParts['log']): KeyEvents {
   // Each reason once, since a key that is ignored is ignored at every fetch.
-  const logged = new Set<string>()
+  const loggedReasons = new Set<string>()
   return {
     ignored({ why }) {
-      if (logged.has(why)) return
-      logged.add(why)
+      if (loggedReasons.has(why)) return
+      loggedReasons.add(why)
       log.warn('attestor.key_ignored', { attestor, origin, note: `a published key is left out: ${why}` })
     },
     replaced: () => log.warn('attestor.keys_replaced', { attestor, origin, note: 'every key of the issuer is new' }),

@@ -102,8 +102,8 @@ async function refuseLateRedaction(
   { epoch, from, to }: { epoch: number; from: number; to: number },
   places: Places,
 ): Promise<void> {
-  const late = (await redactionPlaces(knex, epoch, from, to)).find((place) => !places.has(nameOf(place)))
-  if (late) throw new Error(`entries were redacted during the export (${nameOf(late)}): export again`)
+  const redactedPlace = (await redactionPlaces(knex, epoch, from, to)).find((place) => !places.has(nameOf(place)))
+  if (redactedPlace) throw new Error(`entries were redacted during the export (${nameOf(redactedPlace)}): export again`)
 }
 
 function entryLine(epoch: number, { index, body, nonce }: EntryRow): ExportEntry | ExportRedacted {

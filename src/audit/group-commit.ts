@@ -156,9 +156,9 @@ export function createGroupCommit({ knex, log, now, onBatch, onError }: Parts): 
     // Waits one turn of the event loop, so that items that arrive together share a batch.
     await new Promise((resolve) => setImmediate(resolve))
     while (pending.length > 0) {
-      const late = pending.filter((waiter) => waiter.deadline <= now())
+      const expired = pending.filter((waiter) => waiter.deadline <= now())
       pending = pending.filter((waiter) => waiter.deadline > now())
-      for (const waiter of late) waiter.reject(logUnavailable())
+      for (const waiter of expired) waiter.reject(logUnavailable())
       const batch = takeBatch()
       if (batch.length === 0) break
       try {

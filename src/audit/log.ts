@@ -219,14 +219,14 @@ export async function makeReceipt(
   position: Position,
   { sinceSize, epoch = position.epoch }: Since = { sinceSize: 0 },
 ): Promise<Receipt> {
-  const grew = epoch === position.epoch && sinceSize > 0 && sinceSize <= position.size
+  const hasGrown = epoch === position.epoch && sinceSize > 0 && sinceSize <= position.size
   return {
     epoch: position.epoch,
     index: position.index,
     entry: sealed.body,
     nonce: sealed.nonce.toString('base64'),
     proof: formatProof({ index: position.index, hashes: position.inclusion, checkpoint: position.checkpoint }),
-    ...(grew && {
+    ...(hasGrown && {
       consistency: (await log.consistency(sinceSize, position.size)).map((hash) => hash.toString('base64')),
     }),
   }

@@ -93,8 +93,8 @@ async function createLivePart(
   now: Date,
 ): Promise<(entry: LogEntry) => string | undefined> {
   const leases = await openLeaseIds(tx, [...new Set(entries.flatMap(leasesOf))])
-  const named = new Map(entries.flatMap(versionsOf).map((version) => [versionKey(version), version]))
-  const versions = await liveVersions(tx, [...named.values()], now)
+  const versionsByKey = new Map(entries.flatMap(versionsOf).map((version) => [versionKey(version), version]))
+  const versions = await liveVersions(tx, [...versionsByKey.values()], now)
   return (entry) => {
     if (isCredentialOf(entry, now)) return 'a credential'
     if (leasesOf(entry).some((id) => leases.has(id))) return 'a lease'

@@ -93,11 +93,11 @@ export async function visiblePage(
     if (order === 'asc') from = page.to
     else to = page.from
   }
-  const shown = items.slice(0, limit)
-  const last = shown.length === limit ? shown.at(-1) : undefined
+  const page = items.slice(0, limit)
+  const last = page.length === limit ? page.at(-1) : undefined
   const range =
     order === 'asc'
       ? { from: search.from, to: last ? last.index + 1 : from }
       : { from: last ? last.index : to, to: search.to }
-  return { items: shown, ...range, redacted: 0 }
+  return { items: page, ...range, redacted: 0 }
 }

@@ -54,10 +54,10 @@ function treeFrom(initial: TreeState, cache: TileCache): Tree {
   let state = initial
 
   function append(leaves: readonly Buffer[]): Batch {
-    const grown = growTree(state, leaves)
-    state = grown.state
-    for (const { level, index, rows } of grown.filled) cache.put(level, index, rows)
-    return grown.batch
+    const growth = growTree(state, leaves)
+    state = growth.state
+    for (const { level, index, rows } of growth.filled) cache.put(level, index, rows)
+    return growth.batch
   }
 
   /** The hash of a complete subtree; `level` is a binary level. */

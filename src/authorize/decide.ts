@@ -24,15 +24,19 @@ export type Facts = {
 export type Decision = { entry: WorkloadEntry; grant: Grant }
 
 /**
- * @param named the entry that the caller names, in case several match
+ * @param workload the entry that the caller names, in case several match
  * @throws Refusal; `several_workloads` lists the entries, which the caller may know because it matches all of them
  */
-export function decide(snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>, facts: Facts, named?: string): Decision {
+export function decide(
+  snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>,
+  facts: Facts,
+  workload?: string,
+): Decision {
   const candidates = matchingEntries(snapshot.workloads, facts)
-  const chosen = named === undefined ? candidates : candidates.filter((entry) => entry.row.name === named)
-  const enabled = chosen.filter((entry) => !entry.row.disabled)
+  const matches = workload === undefined ? candidates : candidates.filter((entry) => entry.row.name === workload)
+  const enabled = matches.filter((entry) => !entry.row.disabled)
   const [entry] = enabled
-  if (!entry) throw refuse(chosen.length > 0 ? 'workload_disabled' : 'no_workload')
+  if (!entry) throw refuse(matches.length > 0 ? 'workload_disabled' : 'no_workload')
   if (enabled.length > 1) {
     const workloads = enabled.map((entry) => entry.row.name)
     throw refuse('several_workloads', { detail: `matching: ${workloads.join(', ')}`, members: { workloads } })

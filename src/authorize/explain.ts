@@ -25,14 +25,14 @@ const maxEntries = 50
 export function explain(
   snapshot: Pick<Snapshot, 'workloads' | 'trustDomain'>,
   facts: Facts,
-  named: string | undefined,
+  workload: string | undefined,
 ): Explanation {
   const { entries: all, total } = nearEntries(snapshot.workloads, facts)
   const compared = all.map((entry) => consider(entry, facts))
   const entries = compared.sort(byNearness).slice(0, maxEntries)
   const considered = { entries, more: total - entries.length }
   try {
-    return { ...considered, outcome: 'granted', decision: decide(snapshot, facts, named) }
+    return { ...considered, outcome: 'granted', decision: decide(snapshot, facts, workload) }
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     return { ...considered, outcome: 'refused', reason: error.code, info: error.info }

@@ -24,7 +24,7 @@ export async function acceptFailover(io: Io, { reason, known: files }: Options):
     const heads = await readHeads(io, headPlaces(config, outbound), files)
     return await openOwnDatabase(config, async ({ db, head }) => {
       const { knex } = db
-      if (head.closed) throw new CliError(`${head.closed.reason}: ${lost}`, exitCodes.unverified)
+      if (head.closed) throw new CliError(`${head.closed.reason}: ${refusal}`, exitCodes.unverified)
       const from = head.server
       const { server: to } = await readServer(knex)
       if (from === undefined)
@@ -36,7 +36,7 @@ export async function acceptFailover(io: Io, { reason, known: files }: Options):
       const tree = await readTree(knex, head.epoch, head.size)
       for (const place of heads) {
         const fault = await contradiction(tree, { ...head, vkeys }, place)
-        if (fault !== undefined) throw new CliError(`${fault}: ${lost}`, exitCodes.unverified)
+        if (fault !== undefined) throw new CliError(`${fault}: ${refusal}`, exitCodes.unverified)
       }
       await acceptServer({ knex, now: () => new Date(), randomBytes, from, to, basis: 'accepted', reason })
       await db.close()
@@ -47,4 +47,4 @@ export async function acceptFailover(io: Io, { reason, known: files }: Options):
   }
 }
 
-const lost = 'entries were lost, so the fail-over cannot be accepted. Restore the newest database, or stop every replica and run `purser log new-epoch`' // prettier-ignore
+const refusal = 'entries were lost, so the fail-over cannot be accepted. Restore the newest database, or stop every replica and run `purser log new-epoch`' // prettier-ignore

@@ -44,14 +44,14 @@ const maxTries = 10
 
 /** Nothing is sent before the first call, and nothing on a connection that is not verified. */
 export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags = {}): Api {
-  const named = setting(io, 'PURSER_ADDR', flags.addr)
-  const context = currentContext(io, named)
-  const addr = named ?? context?.addr ?? defaultAddr
+  const address = setting(io, 'PURSER_ADDR', flags.addr)
+  const context = currentContext(io, address)
+  const addr = address ?? context?.addr ?? defaultAddr
   const wire = createWire({ addr, env: trustOf(io, flags, context) })
 
-  function bearer(chosen: AnyRequest['token']): Record<string, string> {
-    if (chosen === null) return {}
-    const token = chosen ?? setting(io, 'PURSER_API_TOKEN') ?? context?.token
+  function bearer(override: AnyRequest['token']): Record<string, string> {
+    if (override === null) return {}
+    const token = override ?? setting(io, 'PURSER_API_TOKEN') ?? context?.token
     if (!token) {
       throw usageError(
         'no API token: set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE), or run `purser login`; `purser bootstrap` creates the first one',
@@ -151,8 +151,8 @@ function trustOf(
   context: Pick<ServerFlags, 'caFile' | 'caSha256'> = {},
 ): Record<string, string | undefined> {
   if (caFile !== undefined || caSha256 !== undefined) return { PURSER_CA_FILE: caFile, PURSER_CA_SHA256: caSha256 }
-  const named = { PURSER_CA_FILE: setting(io, 'PURSER_CA_FILE'), PURSER_CA_SHA256: setting(io, 'PURSER_CA_SHA256') }
-  if (named.PURSER_CA_FILE !== undefined || named.PURSER_CA_SHA256 !== undefined) return named
+  const trust = { PURSER_CA_FILE: setting(io, 'PURSER_CA_FILE'), PURSER_CA_SHA256: setting(io, 'PURSER_CA_SHA256') }
+  if (trust.PURSER_CA_FILE !== undefined || trust.PURSER_CA_SHA256 !== undefined) return trust
   return { PURSER_CA_FILE: context.caFile, PURSER_CA_SHA256: context.caSha256 }
 }
 

@@ -68,10 +68,10 @@ async function applyDefinition(
   const did = live ? 'replaced' : 'created'
   if (flags.dryRun) return { name, did, revision: (live?.revision ?? 0) + 1 }
   const request = { path: { name }, definition: body, ifMatch: live?.revision ?? 0, reason: flags.reason }
-  const { body: written } = await api.call('PUT', kind.path, request)
-  const warnings = 'warnings' in written ? (written.warnings ?? []) : []
+  const { body: reply } = await api.call('PUT', kind.path, request)
+  const warnings = 'warnings' in reply ? (reply.warnings ?? []) : []
   for (const { code, detail } of warnings) remark(io, `warning: ${name}: ${code}: ${detail}`)
-  return { name, did, revision: written.revision }
+  return { name, did, revision: reply.revision }
 }
 
 function writable(definition: Definition): Definition {

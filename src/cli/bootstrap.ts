@@ -66,6 +66,6 @@ function withAdvice(error: unknown): never {
 function localRoots({ env }: Io, flags: ServerFlags, dataDir: string): ServerFlags {
   const path = join(dataDir, 'ca.pem')
   const names = ['PURSER_CA_FILE', 'PURSER_CA_SHA256', 'PURSER_CA_SHA256_FILE']
-  const chosen = (flags.caFile ?? flags.caSha256) !== undefined || names.some((name) => env[name])
-  return chosen || !existsSync(path) ? {} : { caFile: path }
+  const hasRoots = (flags.caFile ?? flags.caSha256) !== undefined || names.some((name) => env[name])
+  return hasRoots || !existsSync(path) ? {} : { caFile: path }
 }

@@ -69,8 +69,8 @@ export function addContain(program: Command, io: Io): void {
         remark(io, formatContainment((await create(true)).body).trimEnd())
         await confirmName(io, nameOf(match))
       }
-      const { body: begun } = await create(false)
-      showResult(io, flags, flags.wait ? await finished(api, io, begun) : begun)
+      const { body: containment } = await create(false)
+      showResult(io, flags, flags.wait ? await finished(api, io, containment) : containment)
     },
   })
   addList(contain, io, {
@@ -110,9 +110,9 @@ export function addContain(program: Command, io: Io): void {
 }
 
 function matchOf(flags: Flags): Match {
-  const named = subjects.filter((subject) => flags[subject] !== undefined)
-  const [subject] = named
-  if (subject === undefined || named.length > 1)
+  const chosenSubjects = subjects.filter((subject) => flags[subject] !== undefined)
+  const [subject] = chosenSubjects
+  if (subject === undefined || chosenSubjects.length > 1)
     throw usageError('give exactly one option that says whom to contain; see `purser contain --help`')
   const { selector } = flags
   if (selector && subject !== 'attestor') throw usageError('--selector needs --attestor')
@@ -136,19 +136,19 @@ const showResult = (io: Io, flags: VerbFlags, containment: Containment): void =>
   show(io, flags, containment, formatContainment)
 
 /** Waits until nothing is left, and says what it waits for. @throws CliError where nothing changes for long */
-async function finished(api: Api, io: Io, begun: Containment): Promise<Containment> {
-  const { id } = begun
-  if (id === undefined) return begun
-  let last = begun
+async function finished(api: Api, io: Io, containment: Containment): Promise<Containment> {
+  const { id } = containment
+  if (id === undefined) return containment
+  let last = containment
   let progress = ''
-  for (let waited = 0; last.state !== 'contained'; waited += everyMs) {
+  for (let elapsedMs = 0; last.state !== 'contained'; elapsedMs += everyMs) {
     const text = progressOf(last)
     if (text !== progress) {
       remark(io, text)
       progress = text
-      waited = 0
+      elapsedMs = 0
     }
-    if (waited > patienceMs) {
+    if (elapsedMs > patienceMs) {
       const message = `${id} is not complete; the server continues, and \`purser contain get ${id}\` shows how far it is`
       throw new CliError(message)
     }

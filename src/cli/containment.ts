@@ -5,8 +5,8 @@ import { pairs, table } from './output.ts'
 type Containment = Schemas['Containment']
 
 export function subjectOf({ selectors, ...names }: Schemas['ContainmentMatch']): string {
-  const named = Object.entries(names).map(([kind, name]) => `${kind} ${name}`)
-  return [...named, ...(selectors ? [pairs(selectors)] : [])].join(' ')
+  const parts = Object.entries(names).map(([kind, name]) => `${kind} ${name}`)
+  return [...parts, ...(selectors ? [pairs(selectors)] : [])].join(' ')
 }
 
 const counted = (n: number, noun: string): string[] => (n === 0 ? [] : [`${n} ${noun}${n === 1 ? '' : 's'}`])

@@ -12,7 +12,7 @@ export function addContext(program: Command, io: Io): void {
     .command('use <name>')
     .summary('use another server from now on')
     .action(async (name: string) => {
-      const { contexts } = known(io, name)
+      const { contexts } = readKnown(io, name)
       await writeContexts(io, { current: name, contexts })
       remark(io, `context ${name}: ${contexts[name]?.addr}`)
     })
@@ -22,7 +22,7 @@ export function addContext(program: Command, io: Io): void {
     .summary('forget a server, without ending the session there')
     .description('Forgets a server and the session there. `purser logout` ends a session.')
     .action(async (name: string) => {
-      const { current, contexts } = known(io, name)
+      const { current, contexts } = readKnown(io, name)
       const { [name]: _, ...rest } = contexts
       await writeContexts(io, { ...(current !== undefined && current !== name && { current }), contexts: rest })
       remark(io, `context ${name} is removed`)
@@ -59,7 +59,7 @@ function addList(group: Command, io: Io): void {
 }
 
 /** @throws CliError for a name that is not in the file */
-function known(io: Io, name: string) {
+function readKnown(io: Io, name: string) {
   const contexts = readContexts(io)
   if (Object.hasOwn(contexts.contexts, name)) return contexts
   throw usageError(`there is no context ${name}: \`purser context list\` shows them`)

@@ -91,8 +91,10 @@ async function run(flags: Flags, io: Io): Promise<void> {
     const files = await store.write(await contentsOf(purser, selection, fail))
     const { spiffeId, workload, session, receipt, chosen } = purser
     const log = receipt && { epoch: receipt.epoch, index: receipt.index }
-    const written = files.map(({ name: _, ...rest }) => rest)
-    show(io, flags, { spiffeId, workload, session, files: written, receipt: log, chosen }, () => asText(purser, files))
+    const fileReplies = files.map(({ name: _, ...rest }) => rest)
+    show(io, flags, { spiffeId, workload, session, files: fileReplies, receipt: log, chosen }, () =>
+      asText(purser, files),
+    )
     hook?.run(factsOf(purser, out, flags.x509, files))
     if (signals) return watch({ io, purser, selection, out, store, hook, signals })
     await hook?.ended()

@@ -43,12 +43,15 @@ async function dev(io: Io, flags: Flags): Promise<void> {
     remark(io, 'DATABASE_URL is ignored: dev uses the embedded store; use `purser serve` with Postgres')
   const dataDir = flags.dataDir ?? env.PURSER_DATA_DIR ?? './purser-data'
   const files = openDevFiles(dataDir)
-  const chosen = flags.port === undefined ? undefined : await freePort(flags.port, 1)
-  const first = await files.port(async () => chosen ?? freePort(8443))
-  const listen = chosen ?? (await freePort(first))
+  const requestedPort = flags.port === undefined ? undefined : await freePort(flags.port, 1)
+  const first = await files.port(async () => requestedPort ?? freePort(8443))
+  const listen = requestedPort ?? (await freePort(first))
   const config = readConfig({
     env,
-    overrides: { PURSER_DATA_DIR: dataDir, ...(chosen !== undefined && { PURSER_LISTEN: `127.0.0.1:${listen}` }) },
+    overrides: {
+      PURSER_DATA_DIR: dataDir,
+      ...(requestedPort !== undefined && { PURSER_LISTEN: `127.0.0.1:${listen}` }),
+    },
     defaults: {
       PURSER_TRUST_DOMAIN: trustDomain,
       PURSER_LISTEN: `127.0.0.1:${listen}`,
@@ -95,7 +98,7 @@ async function dev(io: Io, flags: Flags): Promise<void> {
         pem: running.roots,
       }),
     )
-    if (listen !== first && chosen === undefined)
+    if (listen !== first && requestedPort === undefined)
       remark(io, `port ${first} is in use, so the server listens on ${listen}`)
     await new Promise<void>((resolve) => io.onSignal(['SIGTERM', 'SIGINT'], () => resolve()))
   } finally {

@@ -41,13 +41,13 @@ export function addExplain(program: Command, io: Io): void {
 function question(requestId: string | undefined, flags: Flags, io: Io): Schemas['ExplainRequest'] {
   const { proof, attestor, selector, workload } = flags
   const questions = [requestId, proof, attestor ?? selector].filter((value) => value !== undefined)
-  const named = workload === undefined ? {} : { workload }
+  const workloadPart = workload === undefined ? {} : { workload }
   if (questions.length === 1) {
-    if (requestId !== undefined) return { requestId, ...named }
-    if (attestor !== undefined && selector !== undefined) return { attestor, selectors: selector, ...named }
+    if (requestId !== undefined) return { requestId, ...workloadPart }
+    if (attestor !== undefined && selector !== undefined) return { attestor, selectors: selector, ...workloadPart }
     if (proof !== undefined) {
       const token = readText(io, proof, '--proof').trim()
-      return { proof: { kind: isJoinToken(token) ? 'join-token' : 'jwt', token }, ...named }
+      return { proof: { kind: isJoinToken(token) ? 'join-token' : 'jwt', token }, ...workloadPart }
     }
   }
   throw usageError('give one of: a request id, --proof, or --attestor with --selector')

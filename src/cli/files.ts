@@ -58,9 +58,9 @@ export function createFileStore(dir: string) {
       const changed = files.filter(({ name, text }) => current.get(name)?.text !== text)
       if (changed.length === 0) return []
       for (const { name } of changed) current.delete(name)
-      const written = await writeFiles(dir, changed)
+      const result = await writeFiles(dir, changed)
       for (const file of changed) current.set(file.name, file)
-      return written
+      return result
     },
     /** The next write writes everything. */
     forget: () => current.clear(),

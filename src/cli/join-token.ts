@@ -30,8 +30,8 @@ export function addJoinToken(program: Command, io: Io): void {
       }
       const reply = await api.call('POST', '/api/v1/join-tokens', { body, reason })
       show(io, flags, reply.body, ({ token }) => `${token}\n`)
-      const { id, expiresAt, uses: left } = reply.body
-      remark(io, `${id}: for ${workload}, usable ${left === 1 ? 'once' : `${left} times`} until ${expiresAt}`)
+      const { id, expiresAt, uses: remaining } = reply.body
+      remark(io, `${id}: for ${workload}, usable ${remaining === 1 ? 'once' : `${remaining} times`} until ${expiresAt}`)
     },
   })
 }

@@ -127,8 +127,8 @@ function addNewEpoch(group: Command, io: Io): void {
     .action(async ({ reason, known = [], acceptFork = false, ...flags }: NewEpochFlags) => {
       // Loaded on demand, so that client verbs load no server code.
       const { beginEpoch } = await import('./new-epoch.ts')
-      const begun = await beginEpoch(io, { reason, known, acceptFork })
-      show(io, flags, begun, ({ epoch, previous, lost, forks, vkey, ended, replaced, ...rest }) =>
+      const result = await beginEpoch(io, { reason, known, acceptFork })
+      show(io, flags, result, ({ epoch, previous, lost, forks, vkey, ended, replaced, ...rest }) =>
         table([
           ['epoch', `${epoch}, after ${previous.size} entries of epoch ${previous.epoch}`],
           ...(previous.closed === undefined ? [] : [['closed', previous.closed]]),

@@ -27,11 +27,11 @@ export async function beginEpoch(io: Io, { reason, known: files, acceptFork }: O
   try {
     const evidence = await readHeads(io, headPlaces(config, outbound), files)
     const { keys: lifetimes } = config
-    const begun = await newEpoch({ ...offline, evidence, acceptFork, reason, lifetimes, now: new Date(), randomBytes })
+    const result = await newEpoch({ ...offline, evidence, acceptFork, reason, lifetimes, now: new Date(), randomBytes })
     const bootstrapTokenFile = join(config.dataDir, 'bootstrap-token')
     rmSync(bootstrapTokenFile, { force: true })
-    writeFileSync(bootstrapTokenFile, `${begun.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })
-    const { epoch, vkey, previous, ended, keys, bootstrapExpiresAt } = begun
+    writeFileSync(bootstrapTokenFile, `${result.bootstrapToken}\n`, { mode: 0o600, flag: 'wx' })
+    const { epoch, vkey, previous, ended, keys, bootstrapExpiresAt } = result
     const replaced = [...new Set(keys.withdrawn.map((row) => row.kind))]
     const lost = lostWords(previous)
     const forks = previous.forks.map(({ where, size }) => `${where}: ${size} other entries`)

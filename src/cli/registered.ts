@@ -61,8 +61,8 @@ export function addReplace(group: Command, io: Io, { noun, path }: Registered, w
       const { body, logIndex } = await api.call('PUT', path, { path: { name }, definition, ifMatch, reason })
       const warnings = 'warnings' in body ? (body.warnings ?? []) : []
       for (const { code, detail } of warnings) remark(io, `warning: ${name}: ${code}: ${detail}`)
-      show(io, flags, body, (written) =>
-        table([[`${noun} ${name} replaced`, `revision ${written.revision}`, `log ${logIndex}`]]),
+      show(io, flags, body, (reply) =>
+        table([[`${noun} ${name} replaced`, `revision ${reply.revision}`, `log ${logIndex}`]]),
       )
     },
   })

@@ -39,9 +39,9 @@ export function addRevoke(program: Command, io: Io): void {
       'purser revoke --spiffe-id spiffe://example.org/prod-eu/ns/prod/sa/web --since 1h --reason "incident 42"',
     ],
     run: async (api, flags: Flags) => {
-      const named = subjects.filter((subject) => flags[subject] !== undefined)
-      const [subject] = named
-      if (subject === undefined || named.length > 1)
+      const chosenSubjects = subjects.filter((subject) => flags[subject] !== undefined)
+      const [subject] = chosenSubjects
+      if (subject === undefined || chosenSubjects.length > 1)
         throw usageError('give exactly one option that says what to revoke; see `purser revoke --help`')
       const body = {
         [subject]: flags[subject],

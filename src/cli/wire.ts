@@ -40,12 +40,12 @@ function roundTrip(
   agent: Agent,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const sent = startRequest({ agent, method, path, headers: { host, ...headers } }, resolve)
-    sent.setTimeout(timeoutMs, () =>
-      sent.destroy(new CliError('the server did not answer within 30 seconds', exitCodes.unreachable)),
+    const outgoing = startRequest({ agent, method, path, headers: { host, ...headers } }, resolve)
+    outgoing.setTimeout(timeoutMs, () =>
+      outgoing.destroy(new CliError('the server did not answer within 30 seconds', exitCodes.unreachable)),
     )
-    sent.once('error', reject)
-    sent.end(payload)
+    outgoing.once('error', reject)
+    outgoing.end(payload)
   })
 }
 

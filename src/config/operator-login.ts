@@ -11,7 +11,7 @@ import { audience, httpsUrl, listOf } from './values.ts'
 /** `admin:groups=purser-admins` */
 function roleMapping(input: string): RoleMapping {
   const [, name = '', claim = '', value = ''] = /^([a-z]+):([^=\s]{1,64})=(.{1,255})$/.exec(input) ?? []
-  const role = roles.find((known) => known === name)
+  const role = roles.find((candidate) => candidate === name)
   if (role) return { role, claim, value }
   throw new BadValue('must be role:claim=value, such as operator:groups=purser-operators')
 }

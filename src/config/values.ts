@@ -108,8 +108,8 @@ export function issuerUrl(input: string): string {
   if (url.username !== '' || url.password !== '') throw new BadValue('must not hold a user or password')
   if (/[?#]/.test(input)) throw new BadValue('must have neither query nor fragment')
   if (input.endsWith('/')) throw new BadValue('must not end in a slash')
-  const written = url.pathname === '/' ? url.origin : url.href
-  if (written !== input) throw new BadValue(`is written ${written}: lower case, no default port, no dot segments`)
+  const canonical = url.pathname === '/' ? url.origin : url.href
+  if (canonical !== input) throw new BadValue(`is written ${canonical}: lower case, no default port, no dot segments`)
   return input
 }
 
@@ -119,8 +119,8 @@ export function crlUrl(input: string): string {
   const plain = url?.protocol === 'http:' || url?.protocol === 'https:'
   if (!plain || url.username !== '' || url.password !== '' || /[?#]/.test(input) || input.endsWith('/'))
     throw new BadValue(`must be an http or https URL without user, query and slash at its end, not ${quoted(input)}`)
-  const written = url.pathname === '/' ? url.origin : url.href
-  if (written !== input) throw new BadValue(`is written ${written}: lower case, no default port, no dot segments`)
+  const canonical = url.pathname === '/' ? url.origin : url.href
+  if (canonical !== input) throw new BadValue(`is written ${canonical}: lower case, no default port, no dot segments`)
   return input
 }
 

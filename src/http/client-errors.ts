@@ -24,7 +24,7 @@ function codeOf({ code = '' }: NodeJS.ErrnoException): RefusalCode | undefined {
 
 export function createHandleClientError(parts: EndpointParts): HandleClientError {
   const reject = createReject(parts)
-  const handled = new WeakSet<Socket>()
+  const answeredSockets = new WeakSet<Socket>()
 
   function answer(socket: Socket, code: RefusalCode): void {
     const message = new IncomingMessage(socket)
@@ -37,8 +37,8 @@ export function createHandleClientError(parts: EndpointParts): HandleClientError
 
   return (error, socket, pending) => {
     // The parser fails again with each further byte.
-    if (handled.has(socket)) return
-    handled.add(socket)
+    if (answeredSockets.has(socket)) return
+    answeredSockets.add(socket)
     socket.on('error', () => undefined)
     const code = codeOf(error)
     if (code === undefined || !socket.writable) return void socket.destroy()

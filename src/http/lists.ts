@@ -33,11 +33,11 @@ export function createPages({ keys }: ListParts): ShowPage {
     const after = cursor === undefined ? undefined : openCursor(key, scope, cursor)
     const max = limit ?? defaultLimit
     const ordered = typeof rows === 'function' ? await rows(after, max + 1) : sorted(rows, keyOf, after)
-    const shown = ordered.slice(0, max)
-    const last = shown.at(-1)
+    const page = ordered.slice(0, max)
+    const last = page.at(-1)
     return json({
-      items: shown.map(show),
-      nextCursor: last && ordered.length > shown.length ? sealCursor(key, scope, keyOf(last)) : null,
+      items: page.map(show),
+      nextCursor: last && ordered.length > page.length ? sealCursor(key, scope, keyOf(last)) : null,
     })
   }
 }

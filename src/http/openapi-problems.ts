@@ -46,8 +46,8 @@ function settleUnions(errors: readonly ErrorObject[]): ErrorObject[] {
     const candidates = forms.filter((form) => form.length > 0 && !form.some((error) => excludes(error, union)))
     const isClear = candidates.length === 1 && forms.every((form) => form.length > 0)
     const shared = isClear ? undefined : sharedFault(forms, union)
-    const shown = new Set(isClear ? candidates[0] : [])
-    for (const error of inside) if (!shown.has(error)) remaining.delete(error)
+    const visible = new Set(isClear ? candidates[0] : [])
+    for (const error of inside) if (!visible.has(error)) remaining.delete(error)
     if (shared) replacements.set(union, shared)
     else if (isClear) remaining.delete(union)
   }

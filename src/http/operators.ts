@@ -49,7 +49,7 @@ const definitionIn = ({ bound, ...definition }: BodyOf<'createOperator'>) => ({
   ...boundIn({ ...(bound && { bound }) }),
 })
 
-const written = (row: OperatorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
+const reply = (row: OperatorRow, status = 200): Reply => json(show(row), { status, headers: etag(row.revision) })
 
 export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions, 'operators'> }): Routes {
   const { operators } = parts.actions
@@ -59,14 +59,14 @@ export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions,
     list: async (request, snapshot) =>
       page(request, snapshot, { list: 'operators', rows: operators.list(snapshot), keyOf: (row) => row.name, show }),
 
-    get: async (request, snapshot) => written(operators.get(snapshot, nameOf(request))),
+    get: async (request, snapshot) => reply(operators.get(snapshot, nameOf(request))),
 
     create: idempotent(
       parts,
       async (request, tx, snapshot) =>
         rendered(
           await operators.create(request, tx, snapshot, definitionIn(bodyOf(request, 'createOperator'))),
-          (row) => written(row, 201),
+          (row) => reply(row, 201),
         ),
       (id, snapshot) => {
         const row = [...snapshot.operators.values()].find((operator) => operator.id === id)
@@ -80,22 +80,22 @@ export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions,
       checkName(request, body)
       const definition = definitionIn(body)
       const change = await operators.replace(request, tx, snapshot, { definition, expected })
-      return rendered(change, (row) => written(row, createdStatus(row)))
+      return rendered(change, (row) => reply(row, createdStatus(row)))
     },
 
     remove: async (request, tx, snapshot) =>
       rendered(await operators.delete(request, tx, snapshot, namedRevision(request)), () => noContent),
     disable: async (request, tx, snapshot) =>
-      rendered(await operators.disable(request, tx, snapshot, nameOf(request)), (row) => written(row)),
+      rendered(await operators.disable(request, tx, snapshot, nameOf(request)), (row) => reply(row)),
     enable: async (request, tx, snapshot) =>
-      rendered(await operators.enable(request, tx, snapshot, nameOf(request)), (row) => written(row)),
+      rendered(await operators.enable(request, tx, snapshot, nameOf(request)), (row) => reply(row)),
 
     async setPassword(request, snapshot) {
       const input = { operator: nameOf(request), prefix: addressPrefix(request.address) }
       const body = bodyOf(request, 'setOperatorPassword')
       const hashed = await operators.hashPassword(request, snapshot, { ...input, ...body })
       return async (_, tx, latest) =>
-        rendered(await operators.changePassword(request, tx, latest, hashed), (row) => written(row))
+        rendered(await operators.changePassword(request, tx, latest, hashed), (row) => reply(row))
     },
   }
 }

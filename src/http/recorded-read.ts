@@ -12,14 +12,16 @@ function entryOf({ action, path }: Pick<Route, 'action' | 'path'>, request: ApiR
   const filters = Object.entries(request.query).filter(([name, value]) => !ofPages.has(name) && value !== undefined)
   const items = itemsOf(reply)
   const detail = {
-    ...(filters.length > 0 && { filters: Object.fromEntries(filters.map(([name, value]) => [name, shown(value)])) }),
+    ...(filters.length > 0 && {
+      filters: Object.fromEntries(filters.map(([name, value]) => [name, shortened(value)])),
+    }),
     ...(items && { found: items.length }),
   }
   const resource = resourceOf(action, path, request)
   return { ...(resource && { resource }), ...(Object.keys(detail).length > 0 && { detail }) }
 }
 
-const shown = (value: unknown): unknown => (Array.isArray(value) ? value.map(shown) : cut(String(value)))
+const shortened = (value: unknown): unknown => (Array.isArray(value) ? value.map(shortened) : cut(String(value)))
 
 function itemsOf({ body }: Reply): unknown[] | undefined {
   const value = 'json' in body ? body.json : undefined

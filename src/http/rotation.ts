@@ -90,8 +90,8 @@ export function createRotationRoutes(parts: IdempotencyParts & { actions: Pick<A
 }
 
 function replyWith(rotation: SecretRotation, now: Date, status = 200): Reply {
-  const shown = showSecretRotation(rotation, now)
-  return json(shown, { status, headers: etag(shown.revision) })
+  const view = showSecretRotation(rotation, now)
+  return json(view, { status, headers: etag(view.revision) })
 }
 
 function readPolicyBody({ rotator, schedule, ...terms }: BodyOf<'putRotationPolicy'>): Policy {

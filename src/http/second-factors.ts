@@ -10,8 +10,8 @@ export function createSecondFactorRoutes({ secondFactors }: Pick<Actions, 'secon
 } & Record<'confirm' | 'remove', PrepareChange> {
   return {
     enrol: async (request, tx, snapshot) =>
-      rendered(await secondFactors.enrol(request, tx, snapshot, nameOf(request)), (shown) =>
-        json(shown, { status: 201 }),
+      rendered(await secondFactors.enrol(request, tx, snapshot, nameOf(request)), (enrolment) =>
+        json(enrolment, { status: 201 }),
       ),
 
     async confirm(request, snapshot) {

@@ -29,14 +29,14 @@ export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): Routes
       const body = bodyOf(request, 'login')
       const { cookie: _, ...rest } = body
       const login = await logins.verify(request, { ...rest, prefix: addressPrefix(request.address) })
-      return async (_, tx, snapshot) => shown(body, logins.create(request, tx, snapshot, login))
+      return async (_, tx, snapshot) => sessionReply(body, logins.create(request, tx, snapshot, login))
     },
 
     async createByIdToken(request, current) {
       refuseForeign(request)
       const body = bodyOf(request, 'loginAtProvider')
       const login = await logins.verifyIdToken(current, body, request.time)
-      return async (_, tx, snapshot) => shown(body, logins.createByIdToken(request, tx, snapshot, login))
+      return async (_, tx, snapshot) => sessionReply(body, logins.createByIdToken(request, tx, snapshot, login))
     },
 
     async passkeyOptions(request, snapshot) {
@@ -51,7 +51,7 @@ export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): Routes
       const { cookie: _, ...rest } = body
       const prefix = addressPrefix(request.address)
       const login = await logins.verifyPasskey(current, { ...rest, prefix }, request.time)
-      return async (_, tx, snapshot) => shown(body, logins.createByPasskey(request, tx, snapshot, login))
+      return async (_, tx, snapshot) => sessionReply(body, logins.createByPasskey(request, tx, snapshot, login))
     },
 
     end: async (request, tx, snapshot) =>
@@ -65,7 +65,7 @@ function refuseForeign(request: ApiRequest): void {
 }
 
 /** The token is in the reply, or in the cookie. */
-const shown = async ({ cookie, lifetimeSeconds = maxSessionSeconds }: Options, created: Created) =>
+const sessionReply = async ({ cookie, lifetimeSeconds = maxSessionSeconds }: Options, created: Created) =>
   rendered(await created, ({ token, ...session }) =>
     cookie
       ? json(session, { status: 201, headers: sessionCookie(token, lifetimeSeconds) })

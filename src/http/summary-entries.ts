@@ -33,10 +33,10 @@ export function startSummaryEntries(parts: SummaryParts) {
   /** Records the summaries that are due. One that cannot be recorded stays counted. */
   async function write(options?: { all?: boolean }): Promise<void> {
     const due = limits.dueSummaries(options)
-    const written = await Promise.allSettled(due.map(record))
-    const failed = due.filter((_, n) => written[n]?.status === 'rejected')
+    const results = await Promise.allSettled(due.map(record))
+    const failed = due.filter((_, n) => results[n]?.status === 'rejected')
     limits.putBack(failed)
-    const failure = written.find((result) => result.status === 'rejected')
+    const failure = results.find((result) => result.status === 'rejected')
     if (failure) onError(failure.reason)
   }
 

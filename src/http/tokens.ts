@@ -72,8 +72,8 @@ export function createTokenRoutes(parts: ListParts & { actions: Pick<Actions, 't
     create: idempotent(parts, async (request, tx, snapshot) => {
       const { bound, ...spec } = bodyOf(request, 'createToken')
       checkTokenRoutes(spec.routes ?? [])
-      const written = boundIn({ ...(bound && { bound }) })
-      return rendered(await tokens.create(request, tx, snapshot, { ...spec, ...written }), created)
+      const writtenBound = boundIn({ ...(bound && { bound }) })
+      return rendered(await tokens.create(request, tx, snapshot, { ...spec, ...writtenBound }), created)
     }),
 
     replace: idempotent(parts, async (request, tx, snapshot) => {

@@ -61,10 +61,10 @@ function split(tree: Asn1): Request {
 
 /** RFC 2986 section 4, member by member; forge's validator is not used (CVE-2025-12816). */
 function members(tree: Asn1): Request {
-  const [info, algorithm, signature, ...behind] = childrenOf(tree, tag.sequence)
+  const [info, algorithm, signature, ...trailing] = childrenOf(tree, tag.sequence)
   const [version, subject, spki, attributes, ...others] = childrenOf(info, tag.sequence)
   const bits = contentOf(signature, tag.bitString)
-  if (!info || !algorithm || !spki || behind.length > 0 || others.length > 0) throw new CsrError('malformed')
+  if (!info || !algorithm || !spki || trailing.length > 0 || others.length > 0) throw new CsrError('malformed')
   if (!contentOf(version, tag.integer).equals(Buffer.of(0)) || bits[0] !== 0) throw new CsrError('malformed')
   for (const relativeName of childrenOf(subject, tag.sequence)) childrenOf(relativeName, tag.set)
   checkRequestedExtensions(childrenOf(attributes, 0, 0x80).map(readAttribute))

@@ -30,21 +30,21 @@ function chooseAudiences(
   granted: readonly JwtAudienceGrant[],
 ): JwtAudienceGrant[] {
   const errors: Problem[] = []
-  const chosen = request.audience.flatMap((audience, n) => {
+  const requests = request.audience.flatMap((audience, n) => {
     const audienceGrant = granted.find((grant) => grant.audience === audience)
     if (!audienceGrant) errors.push({ pointer: `${pointer}/audience/${n}`, detail: 'this audience is not granted' })
     return audienceGrant ? [audienceGrant] : []
   })
   if (errors.length > 0) throw refuse('not_granted', { errors })
-  const [first] = chosen
-  const alike = chosen.every(
+  const [first] = requests
+  const alike = requests.every(
     (grant) => grant.alg === first?.alg && JSON.stringify(grant.claims) === JSON.stringify(first.claims),
   )
   if (!alike) {
     const detail = 'these audiences need tokens of their own: their algorithm or claims differ'
     throw refuse('impossible', { errors: [{ pointer: `${pointer}/audience`, detail }] })
   }
-  return chosen
+  return requests
 }
 
 type Header = { alg: 'ES256' | 'RS256'; kid: string; typ: 'JWT' }

@@ -40,8 +40,8 @@ export function createClockCheck({ read, now, clock }: Parts): () => Promise<voi
     const database = (await read()).getTime()
     const apart = before - database
     // The query may have waited: its duration is not a difference.
-    const waited = Math.max(0, now().getTime() - before)
-    if (apart > maxApartMs || apart < -(maxApartMs + waited)) throw new ClockError(Math.round(apart / 1000))
+    const elapsedMs = Math.max(0, now().getTime() - before)
+    if (apart > maxApartMs || apart < -(maxApartMs + elapsedMs)) throw new ClockError(Math.round(apart / 1000))
     agreed = { at: clock(), wall: now().getTime() }
   }
 }

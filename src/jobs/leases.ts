@@ -77,14 +77,14 @@ export function leaseJob(parts: LeaseJobParts): Job {
           entry,
           more,
           async placed() {
-            let begun = 0
+            let startedCount = 0
             for (const reason of new Set(leases.map((ending) => ending.reason))) {
               const ids = leases.filter((ending) => ending.reason === reason).map(({ lease }) => lease.id)
               const from = reason === 'not_given_out' ? (['intended'] as const) : (['active'] as const)
-              begun += await beginRevoking(tx, ids, from, { reason, now: time })
+              startedCount += await beginRevoking(tx, ids, from, { reason, now: time })
             }
             // A lease was issued or ended since it was read: its entry would be false.
-            if (begun !== leases.length) throw stale
+            if (startedCount !== leases.length) throw stale
           },
         }
       })
@@ -123,10 +123,10 @@ export function leaseJob(parts: LeaseJobParts): Job {
     const scope = isDue ? 'all' : affected
     let isSettled = true
     for (let after = ''; scope.length > 0;) {
-      const held = await activeLeases(db.knex, after, page, scope)
-      if (!(await end(held.flatMap((lease): EndingLease[] => asOver(lease, snapshot, now()))))) isSettled = false
-      const last = held.at(-1)
-      if (!last || held.length < page) break
+      const leases = await activeLeases(db.knex, after, page, scope)
+      if (!(await end(leases.flatMap((lease): EndingLease[] => asOver(lease, snapshot, now()))))) isSettled = false
+      const last = leases.at(-1)
+      if (!last || leases.length < page) break
       after = last.id
     }
     // Where a page was stale, the next run checks again instead of waiting for the next change.

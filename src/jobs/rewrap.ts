@@ -135,9 +135,9 @@ export function rewrap(parts: RewrapParts): Job {
         for (let pages = 0; pages < maxPages && (await onePage(older)); pages++);
       }
       report()
-      const left = await countWrapped(db.knex, older)
-      metrics.valuesLeft(left)
-      if (left === 0) await complete(older)
+      const remaining = await countWrapped(db.knex, older)
+      metrics.valuesLeft(remaining)
+      if (remaining === 0) await complete(older)
     },
   }
 }

@@ -8,13 +8,13 @@ export type CertificateFields = { subject: Asn1; signatureAlgorithm: Asn1; exten
 
 /** Strict DER, version 3, no extension twice (RFC 5280 section 4.1 and 4.2). Throws Asn1Error. */
 export function readCertificate(der: Uint8Array): CertificateFields {
-  const [tbs, algorithm, signature, ...behind] = childrenOf(fromDerStrict(der), tag.sequence)
+  const [tbs, algorithm, signature, ...trailing] = childrenOf(fromDerStrict(der), tag.sequence)
   contentOf(signature, tag.bitString)
   const [version, serial, , , , subject, spki, ...optional] = childrenOf(tbs, tag.sequence)
   const [number] = childrenOf(version, 0, 0x80)
   checkSerial(contentOf(serial, tag.integer))
   const list = optional.find((field) => field.tagClass === 0x80 && field.type === 3)
-  if (!contentOf(number, tag.integer).equals(Buffer.of(2)) || !list || !subject || !spki || behind.length > 0) {
+  if (!contentOf(number, tag.integer).equals(Buffer.of(2)) || !list || !subject || !spki || trailing.length > 0) {
     throw new Asn1Error('not a version 3 certificate with extensions')
   }
   const [signatureAlgorithm] = childrenOf(algorithm, tag.sequence)

@@ -48,8 +48,8 @@ export const ownRoot = (rows: readonly KeyRow[], now: Date, at: Date): KeyRow | 
  */
 function firstUse(last: KeyRow | undefined, lifetimes: Lifetimes, now: Date): Date {
   if (!last) return now
-  const left = (last.goneAt.getTime() - now.getTime()) / 1000
-  const published = after(now, Math.min(lifetimes.publish, Math.floor(left / 2)))
+  const remainingSeconds = (last.goneAt.getTime() - now.getTime()) / 1000
+  const published = after(now, Math.min(lifetimes.publish, Math.floor(remainingSeconds / 2)))
   return last.retireAt > published ? last.retireAt : published
 }
 

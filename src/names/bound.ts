@@ -138,13 +138,15 @@ export function intersection(a: Bound | undefined, b: Bound | undefined): Bound 
   if (!a || !b) return a ?? b
   const common = (names: readonly string[], others: readonly string[]): string[] =>
     names.filter((name) => others.includes(name))
-  const under = (names: readonly string[], suffixes: readonly string[]): string[] =>
+  const namesUnder = (names: readonly string[], suffixes: readonly string[]): string[] =>
     names.filter((name) => isUnder(name, suffixes))
   const bound: Bound = {
     attestors: common(a.attestors, b.attestors),
     audiences: common(a.audiences, b.audiences),
     databases: common(a.databases, b.databases),
-    dnsSuffixes: [...new Set([...under(a.dnsSuffixes, b.dnsSuffixes), ...under(b.dnsSuffixes, a.dnsSuffixes)])],
+    dnsSuffixes: [
+      ...new Set([...namesUnder(a.dnsSuffixes, b.dnsSuffixes), ...namesUnder(b.dnsSuffixes, a.dnsSuffixes)]),
+    ],
   }
   for (const name of prefixes) {
     const prefix = longer(a[name], b[name])

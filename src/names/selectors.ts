@@ -108,9 +108,9 @@ export function overlap(a: Match, b: Match): boolean {
 
 /** The result of each condition, for `explain`. */
 export function explainMatch(match: Match, selectors: Selectors, wide: boolean): Condition[] {
-  return Object.entries(match).map(([key, wanted]) => {
+  return Object.entries(match).map(([key, expected]) => {
     const fact = selectorValue(selectors, key)
-    return { key, wanted, ...(fact !== undefined && { found: fact }), ok: holds(wanted, fact, wide) }
+    return { key, wanted: expected, ...(fact !== undefined && { found: fact }), ok: holds(expected, fact, wide) }
   })
 }
 

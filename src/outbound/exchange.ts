@@ -34,15 +34,15 @@ export function exchange(
     if (limit.aborted) onLimit()
     else limit.addEventListener('abort', onLimit, { once: true })
 
-    let answered = false
+    let isAnswered = false
     request.on('error', (error) => {
-      const closed = request.reusedSocket && !answered && !limit.aborted
+      const closed = request.reusedSocket && !isAnswered && !limit.aborted
       // RFC 9110 section 9.2.2: an idempotent request may be sent again, here on a new connection.
       if (closed && request.method === 'GET' && agent !== false) resolve(exchange(start, false, options, limit))
       else fail(toOutboundError(error))
     })
     request.on('response', (response) => {
-      answered = true
+      isAnswered = true
       readReply(response, options.maxBytes).then(resolve, (error: unknown) => {
         fail(toOutboundError(error))
       })

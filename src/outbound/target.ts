@@ -59,11 +59,11 @@ export function isListed(rules: readonly AllowRule[], text: string): boolean {
  */
 export function readTarget(text: string, configured: boolean, rules: readonly AllowRule[]): Target {
   const { url, host } = read(text)
-  const listed = lists(rules, url)
-  if (url.protocol !== 'https:' && !(listed && isLoopback(host)))
+  const isListed = lists(rules, url)
+  if (url.protocol !== 'https:' && !(isListed && isLoopback(host)))
     throw new OutboundError('not_https', 'only https is fetched; http is for a loopback address in PURSER_FETCH_ALLOW')
   const bare = host.startsWith('[') ? host.slice(1, -1) : host
-  const reach = listed ? 'any' : configured ? 'inside' : 'public'
+  const reach = isListed ? 'any' : configured ? 'inside' : 'public'
   // A literal address needs no look-up, so it is checked here.
   if (isIP(bare) !== 0 && !covers(reach, [bare])) throw outOfReach(bare)
   return { url, reach }

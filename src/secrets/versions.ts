@@ -50,18 +50,20 @@ export function createVersions(
   return {
     async find(queries, { isFresh }) {
       const stored = await secretsAt([...new Set(queries.map(({ path }) => path))], isFresh)
-      const named = queries.map(({ path, version }) => {
+      const resolved = queries.map(({ path, version }) => {
         const secret = stored.get(path)
         return secret && { secret, version: version ?? secret.version }
       })
-      const missing = named.flatMap((query) => (query && !rows.get(keyOf(query.secret, query.version)) ? [query] : []))
+      const missing = resolved.flatMap((query) =>
+        query && !rows.get(keyOf(query.secret, query.version)) ? [query] : [],
+      )
       const read = await readVersions(
         knex,
         missing.map(({ secret, version }) => ({ secretId: secret.id, version })),
       )
       await loadKeys(read.flatMap(({ sealed }) => (sealed ? [sealed.wrappingKeyId] : [])))
       const byVersion = new Map(read.map((row) => [`${row.secretId}/${row.version}`, row]))
-      return named.map((query) => {
+      return resolved.map((query) => {
         if (!query) return undefined
         const { secret, version } = query
         const key = keyOf(secret, version)

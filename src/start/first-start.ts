@@ -78,9 +78,9 @@ async function createState({ rootKey, trustDomain, crlUrl, nameConstraints, life
   return { instanceId, wrapping, logKey, keys, join: joinAttestor(newId('att', randomBytes)), bootstrap }
 }
 
-type Made = Awaited<ReturnType<typeof createState>>
+type FirstState = Awaited<ReturnType<typeof createState>>
 
-function entriesOf({ instanceId, logKey, keys, join, bootstrap }: Made, origin: string): EntryPart[] {
+function entriesOf({ instanceId, logKey, keys, join, bootstrap }: FirstState, origin: string): EntryPart[] {
   return [
     {
       action: 'log.epoch',

@@ -71,9 +71,9 @@ async function primary(config: Config, { log }: Parts): Promise<Pick<Running, 's
 
 async function endWorkers(): Promise<void> {
   const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined && !worker.isDead())
-  const gone = workers.map((worker) => new Promise((resolve) => worker?.once('exit', resolve)))
+  const exits = workers.map((worker) => new Promise((resolve) => worker?.once('exit', resolve)))
   for (const worker of workers) worker?.process.kill('SIGTERM')
-  await Promise.all(gone)
+  await Promise.all(exits)
 }
 
 /** A worker that ends before any listens ends the start: the next worker would fail in the same way. */

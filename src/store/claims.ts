@@ -26,10 +26,10 @@ export async function claimedBefore(knex: Knex, key: Buffer, time: Date): Promis
 
 /** Makes a claim in a transaction. Returns false if it was made before. */
 export async function takeClaim(tx: Knex.Transaction, key: Buffer, { now, until }: { now: Date; until: Date }) {
-  const taken: unknown[] = await tx('claim')
+  const rows: unknown[] = await tx('claim')
     .insert({ key, holder: key, claimed_at: now, until })
     .onConflict('key')
     .ignore()
     .returning('key')
-  return taken.length > 0
+  return rows.length > 0
 }

@@ -48,10 +48,11 @@ export async function readHolders(knex: Knex, secretId: string): Promise<HolderR
   const holders = new Map<string, HolderRow>()
   for (const row of rows) {
     const { holder: name, version, fetchedAt, ackedAt, sessionId: id, ...session } = membersOf<Fetched>(row)
-    const held = { version, fetchedAt, ...(ackedAt && { ackedAt }) }
+    const heldVersion = { version, fetchedAt, ...(ackedAt && { ackedAt }) }
     const holder = holders.get(name)
-    if (holder) holder.held.push(held)
-    else holders.set(name, { holder: name, held: [held], ...(id !== undefined && { session: { id, ...session } }) })
+    if (holder) holder.held.push(heldVersion)
+    else
+      holders.set(name, { holder: name, held: [heldVersion], ...(id !== undefined && { session: { id, ...session } }) })
   }
   return [...holders.values()]
 }

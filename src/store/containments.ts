@@ -115,24 +115,24 @@ export const dueContainments = (knex: Knex, now: Date): Promise<string[]> =>
 
 /**
  * Keeps other replicas from the work until a time. A replica that works longer claims it again.
- * @param held the end of an earlier claim of the same replica
+ * @param claimedUntil the end of an earlier claim of the same replica
  */
 export const claimContainment = async (
   knex: Knex,
   id: string,
   now: Date,
   until: Date,
-  held?: Date,
+  claimedUntil?: Date,
 ): Promise<boolean> => {
   const free = knex('containment').where({ id }).whereNull('completed_at')
   const count = await free
     .where((query) => {
       void query.whereNull('locked_until').orWhere('locked_until', '<=', now)
-      if (held) void query.orWhere('locked_until', held)
+      if (claimedUntil) void query.orWhere('locked_until', claimedUntil)
     })
     .update({ locked_until: until })
   return count === 1
 }
 
-export const freeContainment = (knex: Knex, id: string, held: Date): Promise<unknown> =>
-  knex('containment').where({ id, locked_until: held }).update({ locked_until: null })
+export const freeContainment = (knex: Knex, id: string, claimedUntil: Date): Promise<unknown> =>
+  knex('containment').where({ id, locked_until: claimedUntil }).update({ locked_until: null })

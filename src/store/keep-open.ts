@@ -7,10 +7,10 @@ const keepAliveMs = 500
 
 /** Waits for work such as the generation of an RSA key on a busy machine, and keeps the transaction alive meanwhile. */
 export async function keepOpen<T>(tx: Knex.Transaction, work: Promise<T>): Promise<T> {
-  const settled = work.then(
+  const completion = work.then(
     () => true,
     () => true,
   )
-  while (!(await Promise.race([settled, pause(keepAliveMs, false, { ref: false })]))) await tx.raw('select 1')
+  while (!(await Promise.race([completion, pause(keepAliveMs, false, { ref: false })]))) await tx.raw('select 1')
   return work
 }

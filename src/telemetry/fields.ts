@@ -52,13 +52,13 @@ export type LogFields = { [K in keyof typeof fields]?: Kinds[(typeof fields)[K]]
 
 /** The listed fields with values of the right type. Cuts long strings. */
 export function loggedFields(members: LogFields): Record<string, string | number> {
-  const logged: Record<string, string | number> = {}
+  const output: Record<string, string | number> = {}
   for (const [name, value] of Object.entries(members)) {
     if (!isField(name) || typeof value !== fields[name]) continue
-    if (typeof value === 'string') logged[name] = value.length > maxLength ? `${value.slice(0, maxLength)}…` : value
-    else if (typeof value === 'number') logged[name] = value
+    if (typeof value === 'string') output[name] = value.length > maxLength ? `${value.slice(0, maxLength)}…` : value
+    else if (typeof value === 'number') output[name] = value
   }
-  return logged
+  return output
 }
 
 const maxLength = 512

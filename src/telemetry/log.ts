@@ -47,9 +47,9 @@ export function createLogger(parts: {
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (event: string, fields: LogFields = {}): void => {
       if (!out.isLevelEnabled(level)) return
-      const logged = loggedFields(fields)
+      const listedFields = loggedFields(fields)
       const err = fields.err === undefined ? {} : { err: describeError(fields.err, { stack: level === 'error' }) }
-      out[level]({ ...logged, ...err }, eventName(event))
+      out[level]({ ...listedFields, ...err }, eventName(event))
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

@@ -26,10 +26,10 @@ export function fieldsOf(certificate: X509Certificate): CertificateFields {
   const offset = parts[0]?.tag === inContext(0) ? 1 : 0
   const subject = expect(parts[offset + 4], tag.sequence, 'its subject').whole
   const extensions = parts.find((part) => part.tag === inContext(3))
-  const named = extensions ? readExtensions(readDer(extensions.content)) : new Map<string, Extension>()
-  const constraints = named.get(oid.basicConstraints)
-  const usage = named.get(oid.keyUsage)
-  const points = named.get(oid.crlDistributionPoints)
+  const extensionsById = extensions ? readExtensions(readDer(extensions.content)) : new Map<string, Extension>()
+  const constraints = extensionsById.get(oid.basicConstraints)
+  const usage = extensionsById.get(oid.keyUsage)
+  const points = extensionsById.get(oid.crlDistributionPoints)
   const fields = {
     subject,
     // RFC 5280 section 4.2.1.9: `cA` is the first member, and absent if false

@@ -9,16 +9,16 @@ import { isObject } from '../verify/canonical.ts'
 
 type Received = { reply: CredentialsReply; leaf: X509Certificate | undefined; requestId: string | undefined }
 
-const named = (value: unknown): Record<string, unknown> => (isObject(value) ? value : {})
+const members = (value: unknown): Record<string, unknown> => (isObject(value) ? value : {})
 const items = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
-const sameTime = (logged: unknown, received: Date): boolean =>
-  typeof logged === 'string' && new Date(logged).getTime() === received.getTime()
+const sameTime = (logTime: unknown, received: Date): boolean =>
+  typeof logTime === 'string' && new Date(logTime).getTime() === received.getTime()
 
 /** @throws PurserError `receipt_mismatch`, naming the first difference and both sides of it */
 export function compareEntry(entry: Record<string, unknown>, received: Received): void {
   const { reply, leaf, requestId } = received
-  const actor = named(entry.actor)
-  const issued = named(entry.issued)
+  const actor = members(entry.actor)
+  const issued = members(entry.issued)
   same('action', entry.action, 'credentials.issue')
   same('outcome', entry.outcome, 'granted')
   same('request id', entry.requestId, requestId)
@@ -33,7 +33,7 @@ export function compareEntry(entry: Record<string, unknown>, received: Received)
   compareJwts(items(issued.jwts), reply)
   compareSecrets(issued.secrets, reply.secrets)
   compareLeases(issued.leases, reply.databases)
-  const token = named(issued.accessToken)
+  const token = members(issued.accessToken)
   same('access token', token.id, reply.accessToken?.id)
   if (reply.accessToken && !sameTime(token.expiresAt, reply.accessToken.expiresAt)) {
     differ('end of the access token', token.expiresAt, reply.accessToken.expiresAt)
@@ -42,7 +42,7 @@ export function compareEntry(entry: Record<string, unknown>, received: Received)
 
 function compareX509(logged: unknown, { x509 }: CredentialsReply, leaf: X509Certificate | undefined): void {
   if (!leaf || !x509) return same('certificate', logged === undefined ? undefined : 'one', undefined)
-  const certificate = named(logged)
+  const certificate = members(logged)
   // Compared as hex: Node pads each byte.
   same('serial number of the certificate', hexOf(certificate.serialNumber), hexOf(leaf.serialNumber))
   same('serial number in the answer', hexOf(certificate.serialNumber), hexOf(x509.serialNumber))
@@ -55,7 +55,7 @@ function compareX509(logged: unknown, { x509 }: CredentialsReply, leaf: X509Cert
 
 function compareJwts(logged: unknown[], { jwts }: CredentialsReply): void {
   same('number of JWTs', logged.length, jwts.length)
-  const entries = logged.map(named)
+  const entries = logged.map(members)
   for (const jwt of jwts) {
     const logEntry = entries.find(({ jti }) => jti === jwt.jti)
     if (!logEntry) return differ('id of a JWT (jti)', entries.map(({ jti }) => jti).join(', '), jwt.jti)
@@ -105,12 +105,12 @@ export function same(what: string, logged: unknown, received: unknown): void {
 export function differ(what: string, logged: unknown, received: unknown): never {
   throw new PurserError(
     'receipt_mismatch',
-    `the log's entry differs from the received credential: ${what} is ${shown(logged)} in the log and ${shown(received)} here. ` +
+    `the log's entry differs from the received credential: ${what} is ${textOf(logged)} in the log and ${textOf(received)} here. ` +
       'The credential was discarded; show the receipt and this message to the auditor of the log',
   )
 }
 
-const shown = (value: unknown): string => {
+const textOf = (value: unknown): string => {
   if (value === undefined) return 'absent'
   const words = value instanceof Date ? value.toISOString() : typeof value === 'string' ? value : JSON.stringify(value)
   return words.length > 200 ? `${words.slice(0, 200)}…` : words

@@ -13,9 +13,9 @@ export type Leases = ReturnType<typeof createLeases>
 type Parts = { transport: Transport; authentication: Authentication; now: () => number; elapsed: () => number }
 
 /** The session is over, the lease belongs to another session, or it has ended: another role is needed. */
-const gone = new Set(['lease_over', 'not_found', 'unauthenticated'])
+const endCodes = new Set(['lease_over', 'not_found', 'unauthenticated'])
 const isGone = (error: unknown): boolean =>
-  error instanceof PurserError && error.status !== undefined && gone.has(error.code)
+  error instanceof PurserError && error.status !== undefined && endCodes.has(error.code)
 
 export function createLeases({ transport, authentication, now, elapsed }: Parts) {
   async function call(role: DatabaseRole, verb: 'renew' | 'revoke', purpose: string, signal: AbortSignal) {

@@ -108,8 +108,8 @@ export function createRoleState(parts: RoleStateParts, name: string) {
       failures++
       lastError = error
       const delay = delayAfter(error, failures, random)
-      const left = current?.life.leftMs() ?? 0
-      nextAttemptAt = elapsed() + (left > 0 ? Math.min(delay, Math.max(left / 2, minPauseMs)) : delay)
+      const remainingMs = current?.life.leftMs() ?? 0
+      nextAttemptAt = elapsed() + (remainingMs > 0 ? Math.min(delay, Math.max(remainingMs / 2, minPauseMs)) : delay)
     },
     /** Transition: Purser answered, so a wait for its return is over. */
     reached(): void {

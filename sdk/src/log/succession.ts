@@ -11,20 +11,20 @@ import type { Witness } from './witness.ts'
 type Parts = { witness: Witness; pinned: boolean; warn: (warning: string) => void }
 
 export function createSuccession({ witness, pinned, warn }: Parts) {
-  const handled = new Set<string>()
+  const seenKeys = new Set<string>()
 
   return {
     /** @param serverKeys gets the keys that sign now from the verified server */
     async check(head: SignedCheckpoint, serverKeys: () => Promise<readonly string[]>): Promise<void> {
       if (!witness.hasNewSigner(head)) return
-      const named = await serverKeys().catch((error: unknown) => {
+      const vkeys = await serverKeys().catch((error: unknown) => {
         // The next head gives another chance.
         if (error instanceof PurserError) return []
         throw error
       })
-      const next = named.filter((vkey) => !witness.vkeys().includes(vkey) && !handled.has(vkey) && signed(head, vkey))
+      const next = vkeys.filter((vkey) => !witness.vkeys().includes(vkey) && !seenKeys.has(vkey) && signed(head, vkey))
       for (const vkey of next) {
-        handled.add(vkey)
+        seenKeys.add(vkey)
         if (!pinned) witness.trust(vkey)
         warn(
           pinned

@@ -29,10 +29,10 @@ export function admitProof(text: string, audiences: readonly string[], source: s
   if (tokenAudiences.some((name) => typeof name === 'string' && audiences.includes(name))) return { kind: 'jwt', token }
   throw new PurserError(
     'wrong_audience',
-    `${source} is addressed to ${shown(tokenAudiences)} and not to Purser (${audiences.join(', ')}), so it was not sent: ` +
+    `${source} is addressed to ${listOf(tokenAudiences)} and not to Purser (${audiences.join(', ')}), so it was not sent: ` +
       'its receiver could use it there. Request a token with the audience of Purser',
   )
 }
 
-const shown = (audiences: readonly unknown[]): string =>
+const listOf = (audiences: readonly unknown[]): string =>
   audiences.map((audience) => (typeof audience === 'string' ? audience.slice(0, 100) : 'no audience')).join(', ')

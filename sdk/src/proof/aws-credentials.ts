@@ -35,8 +35,10 @@ function machineRole(machine: Machine): Role | { dismissed: string } {
   const env = (name: string): string | undefined => variable(machine, name)
   if (env('AWS_LAMBDA_FUNCTION_NAME') !== undefined)
     return { dismissed: 'AWS_LAMBDA_FUNCTION_NAME is set, but AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not' }
-  const named = ['AWS_EC2_METADATA_SERVICE_ENDPOINT', 'AWS_EXECUTION_ENV'].find((name) => env(name) !== undefined)
-  const evidence = named ?? (machine.dmi('sys_vendor') === 'Amazon EC2' ? 'by its firmware' : undefined)
+  const variableName = ['AWS_EC2_METADATA_SERVICE_ENDPOINT', 'AWS_EXECUTION_ENV'].find(
+    (name) => env(name) !== undefined,
+  )
+  const evidence = variableName ?? (machine.dmi('sys_vendor') === 'Amazon EC2' ? 'by its firmware' : undefined)
   if (evidence === undefined)
     return { dismissed: 'no evidence of AWS (no credentials in the environment, no container credentials, no EC2)' }
   if (env('AWS_EC2_METADATA_DISABLED')?.toLowerCase() === 'true')

@@ -44,8 +44,8 @@ async function openSession(machine: Machine, signal: AbortSignal): Promise<(path
 }
 
 function baseOf(machine: Machine): string {
-  const named = variable(machine, 'AWS_EC2_METADATA_SERVICE_ENDPOINT')
-  if (named !== undefined && !URL.canParse(named)) throw noProof('AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL')
+  const endpoint = variable(machine, 'AWS_EC2_METADATA_SERVICE_ENDPOINT')
+  if (endpoint !== undefined && !URL.canParse(endpoint)) throw noProof('AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL')
   const overIpv6 = variable(machine, 'AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE')?.toLowerCase() === 'ipv6'
-  return named ?? (overIpv6 ? 'http://[fd00:ec2::254]' : 'http://169.254.169.254')
+  return endpoint ?? (overIpv6 ? 'http://[fd00:ec2::254]' : 'http://169.254.169.254')
 }

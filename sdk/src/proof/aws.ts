@@ -43,9 +43,9 @@ async function regionOf(machine: Machine, role: Role, signal: AbortSignal): Prom
 
 /** AWS_ENDPOINT_URL_STS names another endpoint: in a private network, or of a partition with a domain of its own. */
 function endpointOf(machine: Machine, region: string): URL {
-  const named = variable(machine, 'AWS_ENDPOINT_URL_STS')
-  if (named === undefined) return new URL(`https://sts.${region}.amazonaws.com/`)
-  const url = URL.canParse(named) ? new URL(named) : undefined
+  const endpoint = variable(machine, 'AWS_ENDPOINT_URL_STS')
+  if (endpoint === undefined) return new URL(`https://sts.${region}.amazonaws.com/`)
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (url?.protocol !== 'https:' || url.pathname !== '/' || url.search !== '')
     throw noProof('AWS_ENDPOINT_URL_STS is no https URL without a path')
   return url

@@ -4,13 +4,13 @@ import { maxLength } from './admit.ts'
 import { noProof } from './errors.ts'
 
 /** @throws PurserError `no_proof`, without the content of the file */
-export async function readToken(path: string, chosen: string): Promise<string> {
+export async function readToken(path: string, description: string): Promise<string> {
   try {
     const chunks: Buffer[] = []
     for await (const chunk of createReadStream(path, { end: maxLength + 2 })) chunks.push(Buffer.from(chunk))
     return Buffer.concat(chunks).toString('utf8')
   } catch (error) {
-    throw noProof(`${chosen} ${whyNot(error)}`, error)
+    throw noProof(`${description} ${whyNot(error)}`, error)
   }
 }
 

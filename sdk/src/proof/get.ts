@@ -84,8 +84,8 @@ function answerTo(
   connected: 'secureConnect' | 'connect',
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const late = Object.assign(new Error('no connection'), { code: `no connection within ${connectMs / 1000} s` })
-    const timer = setTimeout(() => outgoing.destroy(late), connectMs).unref()
+    const timeout = Object.assign(new Error('no connection'), { code: `no connection within ${connectMs / 1000} s` })
+    const timer = setTimeout(() => outgoing.destroy(timeout), connectMs).unref()
     outgoing.once('socket', (socket) => socket.unref().once(connected, () => clearTimeout(timer)))
     // A server that switches protocols causes neither a response nor an error, only the end.
     outgoing.once('close', () => {

@@ -32,9 +32,9 @@ export const google: Detect = (machine) => {
       url.searchParams.set('audience', firstAudience(request))
       url.searchParams.set('format', 'full')
       const headers = { 'metadata-flavor': 'Google' }
-      const { status, headers: answered, text } = await machine.get({ who, url, headers, signal: request.signal })
+      const { status, headers: replyHeaders, text } = await machine.get({ who, url, headers, signal: request.signal })
       // Every answer of the metadata server has this header.
-      if (answered['metadata-flavor'] !== 'Google')
+      if (replyHeaders['metadata-flavor'] !== 'Google')
         throw failed({ who, url }, 'answered without "Metadata-Flavor: Google", so it is not the metadata server')
       if (status === 404) throw failed({ who, url }, 'knows no service account: attach one to this machine')
       if (status !== 200) throw failed({ who, url }, `answered ${status} and no token`)

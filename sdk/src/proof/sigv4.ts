@@ -33,7 +33,7 @@ export function sign(
   const canonical = [method, '/', query, lines, signedHeaders, sha256(body)].join('\n')
 
   const scope = [time.slice(0, 8), region, service, 'aws4_request']
-  const key = scope.reduce<string | Buffer>((under, part) => hmac(under, part), `AWS4${secretAccessKey}`)
+  const key = scope.reduce<string | Buffer>((signingKey, part) => hmac(signingKey, part), `AWS4${secretAccessKey}`)
   const toSign = ['AWS4-HMAC-SHA256', time, scope.join('/'), sha256(canonical)].join('\n')
   const signature = hmac(key, toSign).toString('hex')
   const credential = `Credential=${accessKeyId}/${scope.join('/')}`

@@ -23,11 +23,14 @@ export function createBackOff({ held, elapsed, random }: Parts) {
   /** Exponential, with jitter; never so long that credentials expire although Purser is back. */
   function delayFor(error: unknown): number {
     const { min, max } = isRefusal(error) ? delays.refused : delays.away
-    const left = held.leftMs()
-    const limit = Math.min(max, Math.max(left > 0 ? left / 5 : max / 3, min))
+    const remainingMs = held.leftMs()
+    const limit = Math.min(max, Math.max(remainingMs > 0 ? remainingMs / 5 : max / 3, min))
     const delay = Math.min(min * 2 ** Math.min(failures - 1, 16), limit) * (0.5 + random() / 2)
     const requestedMs = error instanceof PurserError ? (error.retryAfterSeconds ?? 0) * 1_000 : 0
-    return Math.max(delay, Math.min(requestedMs, left > 0 && Number.isFinite(left) ? left / 2 : maxRequestedMs))
+    return Math.max(
+      delay,
+      Math.min(requestedMs, remainingMs > 0 && Number.isFinite(remainingMs) ? remainingMs / 2 : maxRequestedMs),
+    )
   }
 
   /** The machine may have slept meanwhile, so that the credentials have expired. */

@@ -89,8 +89,8 @@ export function createNextCredentials(parts: NextCredentialsParts): NextCredenti
 
   /** @returns undefined if it was not sent: it would be too late, or a restarted process would not know of it */
   async function byCertificate(selection: Selection, current: Live, signal: AbortSignal): Promise<Renewed | undefined> {
-    const left = leftFor(selection)
-    if (left <= 0) return undefined
+    const remainingMs = leftFor(selection)
+    if (remainingMs <= 0) return undefined
     const key = await keyFor(selection)
     if (selection.x509 && !(await prepare(key))) return undefined
     let before = spent
@@ -111,9 +111,9 @@ export function createNextCredentials(parts: NextCredentialsParts): NextCredenti
     const fetch = (within: AbortSignal): Promise<Credentials> =>
       fetchCredentials({ selection, as, onSent, onAnswer, ...(key && { key }) }, within)
     try {
-      const credentials = await (left === Infinity
+      const credentials = await (remainingMs === Infinity
         ? fetch(signal)
-        : withDeadline(Math.ceil(left), [signal], 'repeating the renewal', fetch))
+        : withDeadline(Math.ceil(remainingMs), [signal], 'repeating the renewal', fetch))
       if (selection.x509) settle()
       return { credentials, by: 'certificate' }
     } catch (error) {

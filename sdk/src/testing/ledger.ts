@@ -60,8 +60,8 @@ export function createLedger(trustDomain: string, now: () => Date) {
       tree.push(entryLeaf(nonce, entry))
       const size = tree.size()
       const checkpoint = signCheckpoint(origin, size, tree.hashOf([0, size]), [signer])
-      const grew = sinceSize !== undefined && sinceSize > 0 && sinceSize <= size
-      const growth = grew
+      const hasGrown = sinceSize !== undefined && sinceSize > 0 && sinceSize <= size
+      const growth = hasGrown
         ? consistencyRanges(sinceSize, size).map((range) => tree.hashOf(range).toString('base64'))
         : []
       return {
@@ -70,7 +70,7 @@ export function createLedger(trustDomain: string, now: () => Date) {
         entry,
         nonce,
         proof: formatProof({ index, hashes: inclusionRanges(index, size).map(tree.hashOf), checkpoint }),
-        ...(grew && { consistency: growth }),
+        ...(hasGrown && { consistency: growth }),
       }
     },
 

@@ -62,10 +62,10 @@ export function createNetwork(server: Server) {
       return new Promise(() => undefined)
     }
     request.onSent?.()
-    const handled = server.handle(request, forcedRefusal(request))
+    const result = server.handle(request, forcedRefusal(request))
     const isLost = answersToLose > 0 && request.path === credentialsPath
-    note(request, isLost ? 0 : handled.answer.status, handled)
-    if (!isLost) return handled.answer
+    note(request, isLost ? 0 : result.answer.status, result)
+    if (!isLost) return result.answer
     answersToLose--
     throw new PurserError('incomplete', `${origin} closed the connection during its answer (loseAnswers)`)
   }
@@ -89,9 +89,9 @@ export function createNetwork(server: Server) {
       return { status: 200, headers: { 'content-type': 'text/event-stream' }, chunks }
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      const handled = server.handle(request, error)
-      note(request, handled.answer.status, handled)
-      return handled.answer
+      const result = server.handle(request, error)
+      note(request, result.answer.status, result)
+      return result.answer
     }
   }
 

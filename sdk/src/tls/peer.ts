@@ -48,9 +48,9 @@ function isAuthority(leaf: X509Certificate): boolean {
  * Orders the certificates that a peer sent into a chain, each signed by the next. Only the leaf is certain to come first;
  * others may be in any order or unrelated (RFC 8446 section 4.4.2).
  */
-export function chainOf(sent: Iterable<X509Certificate>): X509Certificate[] {
+export function chainOf(certificates: Iterable<X509Certificate>): X509Certificate[] {
   const others: X509Certificate[] = []
-  for (const certificate of sent) if (others.push(certificate) === maxSent) break
+  for (const certificate of certificates) if (others.push(certificate) === maxSent) break
   const chain: X509Certificate[] = []
   for (let next = others.shift(); next;) {
     const below = next

@@ -28,8 +28,8 @@ export function checkEpochs(sections: readonly Section[], problems: Problems): s
     }
     const { database, known, forks } = previous
     if (known && known.size > database.size) {
-      const lost = `entries ${database.size} to ${known.size - 1} of epoch ${previous.epoch}`
-      notes.push(`the content of ${lost}: epoch ${epoch} began because they were lost, and says so`)
+      const range = `entries ${database.size} to ${known.size - 1} of epoch ${previous.epoch}`
+      notes.push(`the content of ${range}: epoch ${epoch} began because they were lost, and says so`)
     }
     for (const { size } of forks)
       notes.push(`epoch ${epoch} names a signed head over ${size} other entries of epoch ${previous.epoch}: a fork`)

@@ -148,11 +148,11 @@ export function verifyConsistency(
   const path = position === 0 ? [root1, ...proof] : proof
   const seed = path[0] ?? fail('the proof is empty')
   let old: Uint8Array = seed
-  let grown: Uint8Array = seed
+  let newRoot: Uint8Array = seed
   climb(position, last, path.slice(1), fail, (sibling, isLeft) => {
     if (isLeft) old = nodeHash(sibling, old)
-    grown = isLeft ? nodeHash(sibling, grown) : nodeHash(grown, sibling)
+    newRoot = isLeft ? nodeHash(sibling, newRoot) : nodeHash(newRoot, sibling)
   })
   if (!sameHash(old, root1)) fail(`the proof does not start from the root kept for size ${size1}`)
-  if (!sameHash(grown, root2)) fail(`the proof does not lead to the root of size ${size2}`)
+  if (!sameHash(newRoot, root2)) fail(`the proof does not lead to the root of size ${size2}`)
 }

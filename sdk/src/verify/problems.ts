@@ -25,7 +25,7 @@ export type Problems = ReturnType<typeof createProblems>
 
 /** Collects problems. Equal problems at adjacent indexes are merged into one with a range. */
 export function createProblems(limit = 1000) {
-  const listed: Problem[] = []
+  const problems: Problem[] = []
   // The latest problem of each code, which the next one may continue.
   const latest = new Map<ProblemCode, Problem>()
   let total = 0
@@ -39,13 +39,13 @@ export function createProblems(limit = 1000) {
     total += 1
     const copy = { ...problem }
     latest.set(problem.code, copy)
-    if (listed.length < limit) listed.push(copy)
+    if (problems.length < limit) problems.push(copy)
   }
 
   return {
     add,
     /** At most `limit` problems; `total` counts all. */
-    list: () => listed,
+    list: () => problems,
     get total() {
       return total
     },

@@ -21,7 +21,7 @@ export function createSectionTree(anchors: readonly Anchor[]) {
   for (const { begin, end } of anchors)
     for (const subtree of subtreesOf(begin, end)) subtreeHashes.set(keyOf(subtree), undefined)
   let blockRoot: Uint8Array | undefined
-  let lost = false
+  let isLost = false
   const leafTree = createFrontier((level, index, hash) => {
     if (level === BLOCK_LEVEL) blockRoot = hash
     if (subtreeHashes.size > 0 && subtreeHashes.has(keyOf({ level, index })))
@@ -31,7 +31,7 @@ export function createSectionTree(anchors: readonly Anchor[]) {
 
   /** Appends leaves. @returns false if they are a whole block with another root than `root` */
   function addLeaves(leaves: readonly Buffer[], root?: Buffer): boolean {
-    if (lost) return true
+    if (isLost) return true
     const whole = leaves.length === EXPORT_BLOCK && leafTree.size % EXPORT_BLOCK === 0
     for (const leaf of leaves) leafTree.push(0, leaf)
     if (whole && root) blockTree.push(BLOCK_LEVEL, root)
@@ -42,8 +42,8 @@ export function createSectionTree(anchors: readonly Anchor[]) {
   return {
     /** Appends complete subtrees left or right of the section. */
     addOutside(subtrees: readonly Subtree[], hashes: readonly Buffer[]): void {
-      if (subtrees.length !== hashes.length) lost = true
-      if (lost) return
+      if (subtrees.length !== hashes.length) isLost = true
+      if (isLost) return
       subtrees.forEach(({ level }, i) => {
         const hash = hashes[i]
         if (!hash) return
@@ -53,13 +53,13 @@ export function createSectionTree(anchors: readonly Anchor[]) {
     },
     addLeaves,
     /** Notes that leaves are unknown, so that later leaves can't be joined to earlier ones. */
-    lose: () => void (lost = true),
+    lose: () => void (isLost = true),
     get lost() {
-      return lost
+      return isLost
     },
     /** Whether the leaves lead to a root, and whether the blocks' roots do. */
-    leavesLeadTo: (root: Uint8Array): boolean => !lost && sameHash(leafTree.root(), root),
-    blocksLeadTo: (root: Uint8Array): boolean => !lost && sameHash(blockTree.root(), root),
+    leavesLeadTo: (root: Uint8Array): boolean => !isLost && sameHash(leafTree.root(), root),
+    blocksLeadTo: (root: Uint8Array): boolean => !isLost && sameHash(blockTree.root(), root),
     /** Whether the leaves lead to an anchor's hash; undefined if the export lacks hashes for it. */
     agrees({ begin, end, hash }: Anchor): boolean | undefined {
       const parts: Uint8Array[] = []

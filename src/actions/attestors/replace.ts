@@ -36,10 +36,10 @@ export function replaceAttestor(
 /** Under another prefix every issuance of these entries would be refused. The replacement is refused instead. */
 function refuseStranded(row: AttestorRow, { workloads, trustDomain }: Snapshot): void {
   const rules = attestorRules(row)
-  const stranded = entriesOf(workloads, row.id).filter(
+  const strandedEntries = entriesOf(workloads, row.id).filter(
     (entry) => checkSpiffeId(entry.spiffeId.text, rules, trustDomain).length > 0,
   )
-  if (stranded.length === 0) return
-  const names = fewOf(stranded.map((entry) => entry.row.name))
+  if (strandedEntries.length === 0) return
+  const names = fewOf(strandedEntries.map((entry) => entry.row.name))
   throw refuse('in_use', { detail: `the SPIFFE IDs of workload entries would lie outside it: ${names}` })
 }

@@ -15,9 +15,9 @@ const leavesNoAdmin = (accounts: Accounts, ids: readonly string[], now: Date): b
 
 /** The operator of a containment that has a password: its holder could log in again. */
 export const passwordHolder = ({ operators }: Accounts, subject: Subject): OperatorRow | undefined => {
-  const named =
+  const operator =
     subject.kind === 'apiTokens' && subject.operator !== undefined ? operators.get(subject.operator) : undefined
-  return named?.passwordAt && named
+  return operator?.passwordAt && operator
 }
 
 function withoutPassword(accounts: Accounts, operator: OperatorRow | undefined): Accounts {

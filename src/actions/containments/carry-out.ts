@@ -30,7 +30,7 @@ const claimMs = 15_000
 const completed = new Error('the containment is complete')
 
 /** Another replica has taken the claim over. */
-const lost = new Error('another replica works on the containment')
+const claimLost = new Error('another replica works on the containment')
 
 export function createCarryOut(parts: CarryOutParts): CarryOut {
   const { db, recorder, now } = parts
@@ -40,7 +40,7 @@ export function createCarryOut(parts: CarryOutParts): CarryOut {
     let current = row
     for await (const page of searchLog(db.knex, row, now())) {
       await stay()
-      if (!(await revokePage(parts, current, page))) throw lost
+      if (!(await revokePage(parts, current, page))) throw claimLost
       // What they did is searched for as well.
       if (createdTokens(row.subject, page.apiTokens).length > 0) return revokeAll(await reread(row), stay)
       current = { ...current, reached: page.reached }
@@ -49,7 +49,7 @@ export function createCarryOut(parts: CarryOutParts): CarryOut {
 
   async function reread({ id }: ContainmentRow): Promise<ContainmentRow> {
     const row = await readContainment(db.knex, id)
-    if (!row) throw lost
+    if (!row) throw claimLost
     return row
   }
 
@@ -94,7 +94,7 @@ export function createCarryOut(parts: CarryOutParts): CarryOut {
     let until: Date | undefined
     async function stay(): Promise<void> {
       const next = new Date(now().getTime() + claimMs)
-      if (!(await claimContainment(db.knex, id, now(), next, until))) throw lost
+      if (!(await claimContainment(db.knex, id, now(), next, until))) throw claimLost
       until = next
     }
     try {
@@ -105,7 +105,7 @@ export function createCarryOut(parts: CarryOutParts): CarryOut {
       await rotateAll(row, stay)
       await complete(row)
     } catch (error) {
-      if (error !== lost && error !== completed) throw error
+      if (error !== claimLost && error !== completed) throw error
     } finally {
       if (until) await freeContainment(db.knex, id, until)
     }

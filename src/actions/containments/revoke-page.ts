@@ -59,7 +59,7 @@ async function revoked(
   const live = await liveOnes(tx, sessions, now)
   // Rows of credentials have a revocation of their own, so that no later page stamps them again.
   const revocation = newId('rev', randomBytes)
-  const written = await insertBlocks(
+  const blocks = await insertBlocks(
     tx,
     revocation,
     credentials.map(({ kind, id: value, until, keyId }) => block({ kind, value, until, ...(keyId && { keyId }) })),
@@ -75,8 +75,8 @@ async function revoked(
   )
   // After the release of the block the work goes on, and sets no further block.
   if (!releasedAt) await insertBlocks(tx, id, uniqueOf(instances))
-  const valuesOf = (kind: BlockRow['kind']) => written.filter((row) => row.kind === kind).map((row) => row.value)
-  const named = (member: string, kind: BlockRow['kind']) => {
+  const valuesOf = (kind: BlockRow['kind']) => blocks.filter((row) => row.kind === kind).map((row) => row.value)
+  const valuesByMember = (member: string, kind: BlockRow['kind']) => {
     const values = valuesOf(kind)
     return values.length > 0 ? { [member]: values } : {}
   }
@@ -98,9 +98,9 @@ async function revoked(
     entry: {
       resource: { kind: 'containment', id },
       revoked: {
-        ...named('serialNumbers', 'serialNumber'),
-        ...named('jtis', 'jti'),
-        ...named('accessTokens', 'accessToken'),
+        ...valuesByMember('serialNumbers', 'serialNumber'),
+        ...valuesByMember('jtis', 'jti'),
+        ...valuesByMember('accessTokens', 'accessToken'),
         ...(apiTokens.length > 0 && { apiTokens }),
         ...(ids.length > 0 && { sessions: ids }),
       },

@@ -21,20 +21,20 @@ const maxSessions = 200
 export async function surveyOf(knex: Knex, planned: Planned, now: Date): Promise<Report & { created: string[] }> {
   const { items, sessions, created } = await collect(knex, planned, now)
   const ended = (await liveOnes(knex, [...sessions], now)).map((session) => session.id)
-  const listed = [...items.values()]
+  const affected = [...items.values()]
   const live = await liveCovered(knex, planned.subject, now, maxSessions)
-  const secrets = await secretsOf(knex, listed, planned)
+  const secrets = await secretsOf(knex, affected, planned)
   return {
     created,
-    counts: countsOf(listed, ended),
+    counts: countsOf(affected, ended),
     leases: await openLeasesOf(knex, ended),
     alsoAffected: live.map((session) => session.id).filter((id) => !ended.includes(id)),
     rotating: secrets.rotating,
     needsHands: [
       ...secrets.needsHands,
-      ...listed.filter((item) => item.kind === 'change').map((item) => byHand(item.name)),
+      ...affected.filter((item) => item.kind === 'change').map((item) => byHand(item.name)),
     ],
-    lasting: listed
+    lasting: affected
       .filter(({ kind }) => kind === 'certificate' || kind === 'jwt')
       .toSorted((a, b) => (b.until?.getTime() ?? 0) - (a.until?.getTime() ?? 0))
       .slice(0, maxLasting),
@@ -43,8 +43,8 @@ export async function surveyOf(knex: Knex, planned: Planned, now: Date): Promise
 
 type Collected = { items: Map<string, Item>; sessions: Set<string>; created: string[] }
 
-async function collect(knex: Knex, planned: Planned, now: Date, known: string[] = []): Promise<Collected> {
-  const collected: Collected = { items: new Map(), sessions: new Set(), created: known }
+async function collect(knex: Knex, planned: Planned, now: Date, earlier: string[] = []): Promise<Collected> {
+  const collected: Collected = { items: new Map(), sessions: new Set(), created: earlier }
   for await (const page of searchLog(knex, planned, now)) {
     for (const item of page.items) collected.items.set(`${item.kind} ${item.name}`, item)
     for (const id of page.sessions) collected.sessions.add(id)
@@ -52,7 +52,7 @@ async function collect(knex: Knex, planned: Planned, now: Date, known: string[] 
     // What they did counts as well.
     if (created.length > 0) {
       const subject = withTokens(planned.subject, created)
-      return collect(knex, { ...planned, subject }, now, [...known, ...created])
+      return collect(knex, { ...planned, subject }, now, [...earlier, ...created])
     }
   }
   return collected

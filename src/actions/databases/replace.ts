@@ -30,15 +30,15 @@ export function createReplaceDatabase(parts: DatabaseParts): ChangeAction<Input,
     checkRevision(expected, old?.revision ?? 0)
     if (!old) return create(context, tx, snapshot, database)
     const oldDefinition = definitionOf(old)
-    const { definition, password: sent } = readDefinition(database)
-    const staged = await lockedCredential(tx, old, sent !== undefined)
+    const { definition, password: newPassword } = readDefinition(database)
+    const staged = await lockedCredential(tx, old, newPassword !== undefined)
     await refuseRotatedAdmin(tx, rotators, definition, snapshot)
-    if (sent === undefined && isOtherServer(definition, oldDefinition)) {
+    if (newPassword === undefined && isOtherServer(definition, oldDefinition)) {
       const detail = 'give the credential anew: the one that is kept is not sent to another server or as another user'
       throw impossible('/admin/password', detail)
     }
     const revision = old.revision + 1
-    const password = sent ?? currentPassword(parts, old)
+    const password = newPassword ?? currentPassword(parts, old)
     const row = { ...old, definition, revision, admin: sealPassword(keyring, old.id, revision, password) }
     // The server may take the staged credential already, or in a moment: it is set from the credential that was sent.
     const isSameRole = definition.admin.username === oldDefinition.admin.username

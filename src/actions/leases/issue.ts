@@ -56,10 +56,15 @@ export function createIssueDatabases(parts: LeaseParts): IssueDatabases {
     }
     const holder = { sessionId: session.id, workloadId: entry.row.id, spiffeId: grant.spiffeId }
     const { values, ids, undo } = await issueLeases(parts, open, holder, requests, snapshot.instanceId)
-    const shown = values.map((value) => ({ ...value, expiresAt: rfc3339(value.expiresAt) }))
+    const replies = values.map((value) => ({ ...value, expiresAt: rfc3339(value.expiresAt) }))
     return {
-      values: shown,
-      record: shown.map(({ lease, name, username, expiresAt }) => ({ id: lease, database: name, username, expiresAt })),
+      values: replies,
+      record: replies.map(({ lease, name, username, expiresAt }) => ({
+        id: lease,
+        database: name,
+        username,
+        expiresAt,
+      })),
       ids,
       undo,
       holds: ({ databases }) =>

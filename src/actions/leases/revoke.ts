@@ -15,7 +15,7 @@ export const createRevokeLease =
   ({ db, revokeRoles }: Pick<LeaseParts, 'db' | 'revokeRoles'>) =>
   async (context: Context, { open, begin, finish }: Acting, id: string): Promise<Recorded<NamedLease>> => {
     const { caller, time: now } = context
-    const { result: begun } = await begin(async (tx, snapshot) => {
+    const { result: revoking } = await begin(async (tx, snapshot) => {
       const lease = await leaseOf(context, tx, snapshot, id)
       if (lease.state === 'abandoned')
         throw refuse('conflict', { detail: 'it was abandoned, so Purser no longer tries to drop its role' })
@@ -28,8 +28,8 @@ export const createRevokeLease =
         placed: () => beginRevoking(tx, [id], ['intended', 'active'], { reason, now, until }),
       }
     })
-    if (begun.state === 'intended' || begun.state === 'active') await revokeRoles([begun], open)
-    const lease = (await leaseById(db.knex, id)) ?? begun
+    if (revoking.state === 'intended' || revoking.state === 'active') await revokeRoles([revoking], open)
+    const lease = (await leaseById(db.knex, id)) ?? revoking
     return finish(async (_, snapshot) => {
       const database = databaseName(snapshot, lease.databaseId)
       return { result: { lease, database }, entry: leaseEntry(lease, 'granted', { database, state: lease.state }) }

@@ -64,22 +64,22 @@ export function createVerifyPasskeyLogin({ db, keys, tries, passkeySite: site }:
     if (!site) throw refused('passkeys are off')
     const { credential, prefix, lifetimeSeconds } = login
     const { takeBack } = await tries.admitPasskey(prefix)
-    const known: { operator?: string; credential?: string } = {}
+    const facts: { operator?: string; credential?: string } = {}
     try {
       const nonce = challengeOf(snapshot, login, now)
       const credentialId = Buffer.from(credential.id, 'base64url')
-      known.credential = credentialHash(credentialId)
+      facts.credential = credentialHash(credentialId)
       const passkey = await findPasskey(db.knex, credentialId)
-      if (!passkey) throw refused('no such passkey', known)
+      if (!passkey) throw refused('no such passkey', facts)
       const operator = ownerOf(snapshot, passkey)
-      known.operator = operator.name
+      facts.operator = operator.name
       const nextCounter = await verifyAssertion(site, credential, passkey)
-      if (!isUsable(operator)) throw refused('disabled', known)
+      if (!isUsable(operator)) throw refused('disabled', facts)
       await takeBack()
       const verified = { prefix, operator: operator.name, passkey, nextCounter, nonce }
       return { ...verified, ...(lifetimeSeconds !== undefined && { lifetimeSeconds }) }
     } catch (error) {
-      throw refused(causeOf(error), known)
+      throw refused(causeOf(error), facts)
     }
   }
 }

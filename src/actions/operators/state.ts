@@ -17,9 +17,9 @@ export type WrittenBound = Bound | 'everything'
 export const shownBound = (bound: Bound | undefined): WrittenBound => bound ?? 'everything'
 
 /** @param own the bound where none is written */
-export function readWritten(written: WrittenBound | undefined, own: Bound | undefined): Bound | undefined {
-  if (written === undefined) return own
-  return written === 'everything' ? undefined : written
+export function readWritten(bound: WrittenBound | undefined, own: Bound | undefined): Bound | undefined {
+  if (bound === undefined) return own
+  return bound === 'everything' ? undefined : bound
 }
 
 export type OperatorDefinition = Pick<OperatorRow, 'name' | 'role'> & { bound?: WrittenBound }

@@ -17,9 +17,9 @@ const listPasskeys =
   ({ knex }: Pick<Database, 'knex'>) =>
   async (context: Pick<Context, 'caller'>, snapshot: Snapshot, name: string): Promise<PasskeyRow[]> => {
     const caller = operatorCaller(context)
-    const named = operatorNamed(caller, name)
-    if (named !== caller.operator && !rightsMay(caller, 'operators.read')) throw refuse('forbidden')
-    return readPasskeys(knex, findByName(snapshot.operators, named).id)
+    const operatorName = operatorNamed(caller, name)
+    if (operatorName !== caller.operator && !rightsMay(caller, 'operators.read')) throw refuse('forbidden')
+    return readPasskeys(knex, findByName(snapshot.operators, operatorName).id)
   }
 
 /** The other sessions of the operator end, since the passkey may have created them; an admin ends them all. */

@@ -105,10 +105,10 @@ async function everything(
 ): Promise<void> {
   const holder = await holderOf(tx, selection, bound)
   const since = selection.since === undefined ? new Date(0) : new Date(selection.since)
-  const named = 'session' in holder ? { session: holder.session.id } : holder
+  const query = 'session' in holder ? { session: holder.session.id } : holder
   async function collect(part: LogPart): Promise<Coverage> {
     const credentials: IssuedCredential[] = []
-    for await (const { issued } of issuedTo(tx, named, since > oldest ? since : oldest, part)) {
+    for await (const { issued } of issuedTo(tx, query, since > oldest ? since : oldest, part)) {
       credentials.push(...credentialsOf(issued).filter((credential) => isLive(credential, now)))
     }
     return { credentials, sessions: [] }

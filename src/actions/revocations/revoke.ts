@@ -83,10 +83,10 @@ export async function revoke(
   const reach = { oldest: oldestLive(snapshot, now), bound }
   await findRevoked(tx, selection, reach, now, async ({ caller, ...rest }) => {
     const part = { ...rest, ...(caller && !mayReturn && { caller }) }
-    const written = await insertBlocks(tx, id, blocksOf(part, selection.reason, now, randomBytes))
-    await revokeTokens(tx, valuesOf(written, 'accessToken'), now)
+    const pageBlocks = await insertBlocks(tx, id, blocksOf(part, selection.reason, now, randomBytes))
+    await revokeTokens(tx, valuesOf(pageBlocks, 'accessToken'), now)
     coverage.push(part)
-    blocks.push(...written)
+    blocks.push(...pageBlocks)
   })
   const sessions = coverage.flatMap((part) => part.sessions)
   const caller = coverage.flatMap((part) => part.caller ?? [])[0]

@@ -37,9 +37,9 @@ export async function readRotation(
 }
 
 /** Tells the operator why a rotator cannot make a value. @throws Refusal `impossible` */
-export async function refusingFaults<T>(begun: Promise<T>): Promise<T> {
+export async function refusingFaults<T>(rotation: Promise<T>): Promise<T> {
   try {
-    return await begun
+    return await rotation
   } catch (error) {
     throw error instanceof RotatorError ? refuse('impossible', { detail: error.message }) : error
   }

@@ -43,10 +43,10 @@ export function createSecondFactorActions(parts: SecondFactorParts) {
     const id = newId('totp', randomBytes)
     const secret = randomBytes(totpSecretBytes)
     const sealed = sealValue(keyring, totpPlace(id), secret)
-    const shown = describeTotp(secret, operator.name, `Purser ${snapshot.trustDomain}`)
+    const description = describeTotp(secret, operator.name, `Purser ${snapshot.trustDomain}`)
     secret.fill(0)
     await writeTotp(tx, { ...sealed, id, operatorId: operator.id, createdAt: context.time })
-    return { result: shown, entry: { resource: operatorResource(operator), detail: { step: 'enrolled' } } }
+    return { result: description, entry: { resource: operatorResource(operator), detail: { step: 'enrolled' } } }
   }
 
   /** Checks a code outside the transaction. Wrong ones count like those of logins. */

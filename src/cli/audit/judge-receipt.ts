@@ -41,7 +41,7 @@ export function judgeReceipt(receipt: unknown, vkeys: readonly string[], notes: 
     if (old.origin === head.origin && old.size === head.size) {
       verifyGrowth(old, head, [])
       proved.push(`${which} belongs to this log`)
-    } else if (old.origin === head.origin && old.size < head.size && proof && grew(old, head, proof)) {
+    } else if (old.origin === head.origin && old.size < head.size && proof && isConsistent(old, head, proof)) {
       proved.push(`the log only grew since ${which}`)
     } else open.push(`that ${which} belongs to another log: the receipt has no consistency proof for it`)
   }
@@ -59,7 +59,7 @@ const summary = ({ action, outcome, time }: Record<string, unknown>): string =>
   [action, outcome, time].map(String).join(' ')
 
 /** A consistency proof from another size proves nothing, neither for the log nor against it. */
-function grew(old: SignedCheckpoint, head: SignedCheckpoint, proof: readonly string[]): boolean {
+function isConsistent(old: SignedCheckpoint, head: SignedCheckpoint, proof: readonly string[]): boolean {
   try {
     verifyGrowth(old, head, proof)
     return true

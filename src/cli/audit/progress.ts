@@ -33,7 +33,7 @@ export function createProgress(
   { verb, totalBytes }: { verb: string; totalBytes?: number | undefined },
 ): Progress {
   const isTerminal = stderr.isTTY === true
-  const shown = progress ?? isTerminal
+  const isVisible = progress ?? isTerminal
   const began = performance.now()
   let next = began + (isTerminal ? terminalMs : otherMs)
   let [entries, bytes] = [0, 0]
@@ -47,7 +47,7 @@ export function createProgress(
       entries++
     end = joined.subarray(Math.max(0, joined.length - entryStart.length + 1))
     const now = performance.now()
-    if (!shown || now < next) return
+    if (!isVisible || now < next) return
     next = now + (isTerminal ? terminalMs : otherMs)
     write(isTerminal ? `\r\x1b[K${line(now)}` : `${line(now)}\n`)
   }
@@ -63,7 +63,7 @@ export function createProgress(
 
   return {
     count,
-    end: () => (shown ? write(`${isTerminal ? '\r\x1b[K' : ''}${line(performance.now())}\n`) : undefined),
+    end: () => (isVisible ? write(`${isTerminal ? '\r\x1b[K' : ''}${line(performance.now())}\n`) : undefined),
   }
 }
 

@@ -73,8 +73,8 @@ function withFilters(command: Command): Command {
 /** Reads page by page; a page may be empty although the search goes on. */
 async function search(api: Pick<Api, 'call'>, flags: Flags): Promise<Result> {
   const { limit, addr: _addr, caFile: _caFile, caSha256: _caSha256, output: _output, ...selection } = flags
-  const pageFrom = async (cursor: string | undefined, left: number): Promise<Page> => {
-    const query = { ...selection, limit: Math.min(left, 200), cursor }
+  const pageFrom = async (cursor: string | undefined, remaining: number): Promise<Page> => {
+    const query = { ...selection, limit: Math.min(remaining, 200), cursor }
     return (await api.call('GET', '/api/v1/audit/entries', { query })).body
   }
   let page = await pageFrom(undefined, limit)

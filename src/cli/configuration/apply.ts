@@ -27,10 +27,10 @@ async function write(objects: Objects, item: PlanItem, { reason, passwords }: Op
   const { kind, name, action, revision: ifMatch, spec = {} } = item
   const request = { ifMatch, reason }
   try {
-    const { logIndex, ...written } = await (action === 'delete'
+    const { logIndex, ...reply } = await (action === 'delete'
       ? objects[kind].remove(name, request)
       : objects[kind].put(name, kind === 'database' ? withPassword(spec, passwords.get(name)) : spec, request))
-    return { ...written, ...(logIndex !== undefined && { logIndex }) }
+    return { ...reply, ...(logIndex !== undefined && { logIndex }) }
   } catch (error) {
     if (!(error instanceof CliError)) throw error
     throw new CliError(`${keyOf(item)} (${action}): ${error.message}`, error.exitCode, error.code)

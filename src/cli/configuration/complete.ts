@@ -10,14 +10,14 @@ export type Complete = (definition: Definition, live?: Definition) => Definition
 
 export const completeAttestor: Complete = (definition, live) => {
   const { name, kind, preset, apiServer } = definition
-  const named: Pick<AttestorSpec, 'name' | 'preset'> = {
+  const attestor: Pick<AttestorSpec, 'name' | 'preset'> = {
     name: String(name),
     ...(isPreset(preset) && { preset }),
   }
-  if (kind !== 'kubernetes') return { ...oidcDefaults(named), ...definition }
+  if (kind !== 'kubernetes') return { ...oidcDefaults(attestor), ...definition }
   // The issuer of the server's own cluster is read from its token.
   const issuer = apiServer === 'in-cluster' ? live?.issuer : undefined
-  return { ...kubernetesDefaults(named), ...(issuer !== undefined && { issuer }), ...definition }
+  return { ...kubernetesDefaults(attestor), ...(issuer !== undefined && { issuer }), ...definition }
 }
 
 export const completeDatabase: Complete = (definition) => {

@@ -31,11 +31,11 @@ function ofItems(before: readonly unknown[], after: readonly unknown[], member: 
   while (start < shorter && isDeepStrictEqual(before[start], after[start])) start++
   let end = 0
   while (end < shorter - start && isDeepStrictEqual(before.at(-1 - end), after.at(-1 - end))) end++
-  const [gone, added] = [before.slice(start, before.length - end), after.slice(start, after.length - end)]
+  const [removed, added] = [before.slice(start, before.length - end), after.slice(start, after.length - end)]
   const at = (n: number): string => `${member}/${start + n}`
-  if (gone.length === added.length) return gone.flatMap((item, n) => differences(item, added[n], at(n)))
+  if (removed.length === added.length) return removed.flatMap((item, n) => differences(item, added[n], at(n)))
   return [
-    ...gone.map((item, n) => ({ member: at(n), before: item })),
+    ...removed.map((item, n) => ({ member: at(n), before: item })),
     ...added.map((item, n) => ({ member: at(n), after: item })),
   ]
 }

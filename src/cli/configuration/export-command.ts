@@ -38,10 +38,10 @@ export function addExport(program: Command, io: Io): void {
 
 async function* documentsOf(
   objects: Objects,
-  chosen: readonly KindName[],
+  kinds: readonly KindName[],
   owner: string | undefined,
 ): AsyncGenerator<Document> {
-  for (const kind of chosen) {
+  for (const kind of kinds) {
     const order = memberOrder(loadOpenApi().written, kind)
     for await (const { name, spec } of objects[kind].list(owner)) yield { kind, name, spec: sorted(spec, order) }
   }
@@ -68,10 +68,10 @@ async function collected(documents: AsyncIterable<Document>): Promise<Document[]
   return items
 }
 
-function checkKinds(chosen: readonly string[] | undefined): readonly KindName[] {
-  const unknown = chosen?.find((name) => !kindNames.some((kind) => kind === name))
+function checkKinds(names: readonly string[] | undefined): readonly KindName[] {
+  const unknown = names?.find((name) => !kindNames.some((kind) => kind === name))
   if (unknown !== undefined) {
     throw usageError(`--kind ${unknown} is not a kind: give one of ${kindNames.join(', ')}`)
   }
-  return kindNames.filter((kind) => chosen === undefined || chosen.includes(kind))
+  return kindNames.filter((kind) => names === undefined || names.includes(kind))
 }

@@ -33,9 +33,9 @@ const namedPaths = {
 const rotation = '/api/v1/secrets/{path}:rotation'
 
 export const openObjects = (api: Api): Objects => ({
-  attestor: named(api, 'attestor'),
-  database: named(api, 'database'),
-  workload: named(api, 'workload'),
+  attestor: accessByName(api, 'attestor'),
+  database: accessByName(api, 'database'),
+  workload: accessByName(api, 'workload'),
   'rotation-policy': policies(api),
 })
 
@@ -64,7 +64,7 @@ export async function readObjects(
 
 type Reply = { id: string; name: string; kind?: string; revision: number }
 
-function named(api: Api, kind: keyof typeof namedPaths): Access {
+function accessByName(api: Api, kind: keyof typeof namedPaths): Access {
   const { path, listPath } = namedPaths[kind]
   const show = (reply: Reply): Live => {
     const { id, name, revision } = reply

@@ -58,9 +58,9 @@ function isItem(item: unknown): item is PlanItem {
   const { kind, name, action, revision, id, spec } = item
   const writes = action === 'create' || action === 'change'
   return (
-    kindNames.some((known) => known === kind) &&
+    kindNames.some((kindName) => kindName === kind) &&
     typeof name === 'string' &&
-    actions.some((known) => known === action) &&
+    actions.some((actionName) => actionName === action) &&
     Number.isSafeInteger(revision) &&
     (id === undefined || typeof id === 'string') &&
     writes === isMembers(spec)

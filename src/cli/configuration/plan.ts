@@ -95,7 +95,7 @@ function faultOfManager({ kind, name, spec }: Declared, live: Live | undefined):
  * @throws CliError when an object is another one than then, or has another revision
  */
 export async function checkUnmoved(objects: Objects, items: readonly PlanItem[], onRead: () => void): Promise<void> {
-  const moved: string[] = []
+  const changes: string[] = []
   const liveByKey = new Map<string, Live>()
   for (const kind of kindNames) {
     const names = items.flatMap((item) => (item.kind === kind ? [item.name] : []))
@@ -105,10 +105,10 @@ export async function checkUnmoved(objects: Objects, items: readonly PlanItem[],
     const live = liveByKey.get(keyOf(item))
     if (live?.id === item.id && (live?.revision ?? 0) === item.revision) continue
     const now = live ? `has revision ${live.revision}` : 'does not exist'
-    moved.push(`${keyOf(item)} ${now}, the plan was made for ${item.revision || 'none'}`)
+    changes.push(`${keyOf(item)} ${now}, the plan was made for ${item.revision || 'none'}`)
   }
-  if (moved.length === 0) return
-  const few = moved.slice(0, 20).join('\n  ')
+  if (changes.length === 0) return
+  const few = changes.slice(0, 20).join('\n  ')
   throw staleError(`the plan is out of date, and nothing was done: make a new one\n  ${few}`)
 }
 

@@ -81,8 +81,9 @@ function faultsOf(expect: TestSpec['expect'], { outcome, reason, detail, grant }
   differs('the entry', grant?.workload?.name, facts.workload)
   differs('the SPIFFE ID', grant?.spiffeId, facts.spiffeId)
   const has = rightsOf(grant?.grants ?? {})
-  for (const { right, value } of listed(may)) if (!has(right, value)) faults.push(`may not ${wordsOf(right)} ${value}`)
-  for (const { right, value } of listed(mayNot)) if (has(right, value)) faults.push(`may ${wordsOf(right)} ${value}`)
+  for (const { right, value } of rightsIn(may))
+    if (!has(right, value)) faults.push(`may not ${wordsOf(right)} ${value}`)
+  for (const { right, value } of rightsIn(mayNot)) if (has(right, value)) faults.push(`may ${wordsOf(right)} ${value}`)
   return faults
 }
 
@@ -105,7 +106,7 @@ function rightsOf({ x509, jwt, secrets = [], databases = [] }: Schemas['GrantsIn
 const isRight = (name: string): name is Right =>
   ['read', 'list', 'watch', 'audiences', 'dnsNames', 'databases'].includes(name)
 
-const listed = (rights: Rights = {}): { right: Right; value: string }[] =>
+const rightsIn = (rights: Rights = {}): { right: Right; value: string }[] =>
   Object.keys(rights)
     .filter(isRight)
     .flatMap((right) => (rights[right] ?? []).map((value) => ({ right, value })))

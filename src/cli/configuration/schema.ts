@@ -77,9 +77,11 @@ export function createSchema(openapi: unknown): Node {
   const move = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(move)
     if (!isNode(value)) return value
-    return Object.fromEntries(Object.entries(explained(value)).map(([name, member]) => [name, moved(name, member)]))
+    return Object.fromEntries(
+      Object.entries(explained(value)).map(([name, member]) => [name, withReferences(name, member)]),
+    )
   }
-  const moved = (name: string, member: unknown): unknown => {
+  const withReferences = (name: string, member: unknown): unknown => {
     if (name !== '$ref' || typeof member !== 'string') return move(member)
     const target = member.slice(components.length)
     if (!definitions.has(target)) {

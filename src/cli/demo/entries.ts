@@ -18,8 +18,8 @@ function whatOf({ resource, detail = {}, ...entry }: Entry): string {
   if (issued?.x509) return `certificate ${issued.x509.serialNumber.slice(0, 8)}…`
   const { version, versions, toVersion, fromVersion } = detail
   const [secretVersion] = issued?.secrets?.map((secret) => secret.version) ?? (Array.isArray(versions) ? versions : [])
-  const shown: unknown = secretVersion ?? version ?? toVersion ?? fromVersion
-  return typeof shown === 'number' ? `version ${shown}` : (resource?.name ?? '')
+  const number: unknown = secretVersion ?? version ?? toVersion ?? fromVersion
+  return typeof number === 'number' ? `version ${number}` : (resource?.name ?? '')
 }
 
 function whoOf({ kind, workload, operator, spiffeId, selectors }: Entry['actor']): string {

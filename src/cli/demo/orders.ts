@@ -73,7 +73,7 @@ export function callOrders(
 ): Promise<Outcome> {
   const { x509, token, roots, expects } = as
   return new Promise((resolve) => {
-    const sent = request(
+    const outgoing = request(
       {
         host: '127.0.0.1',
         port,
@@ -91,7 +91,7 @@ export function callOrders(
         reply.on('end', () => resolve({ status: reply.statusCode ?? 0, text }))
       },
     )
-    sent.on('error', (error) => resolve({ refused: codeOf(error) ?? error.message }))
-    sent.end()
+    outgoing.on('error', (error) => resolve({ refused: codeOf(error) ?? error.message }))
+    outgoing.end()
   })
 }

@@ -48,8 +48,8 @@ export async function rotate(stage: Stage, screen: Screen, { orders }: { orders:
   await service.serve(100)
   const [move] = service.moves
   const smooth = move !== undefined && service.answered.has(move.to) && service.errors.length === 0
-  const moved = `uses ${move?.to ?? 'no role'} now, not restarted; ${service.total()} queries, ${service.errors.length} errors`
-  screen.check(smooth, 'orders', [moved, ...service.errors.slice(0, 1)].join(': '))
+  const summary = `uses ${move?.to ?? 'no role'} now, not restarted; ${service.total()} queries, ${service.errors.length} errors`
+  screen.check(smooth, 'orders', [summary, ...service.errors.slice(0, 1)].join(': '))
   const retired = move?.oldStillWorked === true && !(await canLogIn(database, old))
   screen.check(
     retired,

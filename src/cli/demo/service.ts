@@ -17,11 +17,11 @@ const lanes = 2
 
 export async function startService(database: Database, purser: Purser, path: string) {
   /** Successful queries by role. */
-  const answered = new Map<string, number>()
+  const queriesByRole = new Map<string, number>()
   const errors: string[] = []
   /** Each switch to a new credential, in order. */
   const moves: { from: string; to: string; oldStillWorked: boolean }[] = []
-  const total = (): number => [...answered.values()].reduce((sum, count) => sum + count, 0)
+  const total = (): number => [...queriesByRole.values()].reduce((sum, count) => sum + count, 0)
   const stopping = new AbortController()
   const fail = (error: unknown): void => void errors.push(error instanceof Error ? error.message : 'unknown')
 
@@ -56,7 +56,7 @@ export async function startService(database: Database, purser: Purser, path: str
           `select current_user as role, count(*) from ${database.name}.item`,
         )
         const role = rows[0]?.role ?? ''
-        answered.set(role, (answered.get(role) ?? 0) + 1)
+        queriesByRole.set(role, (queriesByRole.get(role) ?? 0) + 1)
       } catch (error) {
         fail(error)
       }
@@ -66,7 +66,7 @@ export async function startService(database: Database, purser: Purser, path: str
   const running = Array.from({ length: lanes }, lane)
 
   return {
-    answered,
+    answered: queriesByRole,
     total,
     errors,
     moves,

@@ -38,11 +38,11 @@ export async function setStage(io: Pick<Io, 'stderr' | 'readFile' | 'env'>) {
   try {
     // A database that cannot be used ends the demo before the server starts. Our own starts beside the server.
     if (isDatabaseConfigured(io)) await opening
-    const built = await build(io, folder, ends)
+    const parts = await build(io, folder, ends)
     /** Registers a clean-up step; they run in reverse order. */
     const atEnd = (end: () => unknown): void => void ends.push(end)
     /** `database`: in it Purser rotates a password. */
-    return { ...built, database: await opening, atEnd, stop }
+    return { ...parts, database: await opening, atEnd, stop }
   } catch (error) {
     await stop()
     throw error

@@ -43,7 +43,7 @@ export function rewrite(lines: readonly string[], index: number): string[] {
 /** The first problem that the verifier finds, with keys and receipts from elsewhere. */
 export async function firstProblem(
   lines: readonly string[],
-  kept: { vkeys: readonly string[]; receipts: readonly Receipt[] },
+  evidence: { vkeys: readonly string[]; receipts: readonly Receipt[] },
 ): Promise<Problem | undefined> {
-  return (await verifyExport(lines, kept)).problems[0]
+  return (await verifyExport(lines, evidence)).problems[0]
 }

@@ -39,11 +39,11 @@ function getJson(
   return new Promise((resolve) => {
     const options = { host, port, path, agent: false as const, signal: AbortSignal.timeout(timeoutMs) }
     const onReply = (reply: IncomingMessage): void => void readJson(reply).then(resolve, () => resolve(undefined))
-    const sent = secure
+    const outgoing = secure
       ? tlsRequest({ ...options, rejectUnauthorized: false }, onReply)
       : plainRequest(options, onReply)
-    sent.once('error', () => resolve(undefined))
-    sent.end()
+    outgoing.once('error', () => resolve(undefined))
+    outgoing.end()
   })
 }
 

@@ -85,8 +85,8 @@ function judgeTime(leaf: X509Certificate, certFile: string, now: Date): Finding 
 }
 
 function judgeName(leaf: X509Certificate, host: string, certFile: string): Finding | undefined {
-  const named = isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)
-  if (named !== undefined) return undefined
+  const match = isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)
+  if (match !== undefined) return undefined
   const names = leaf.subjectAltName ?? 'no host'
   return warn(check, `${certFile} is for ${names}, not for ${host}, the host of the public URL`, {
     why: foreign,

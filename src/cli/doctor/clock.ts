@@ -13,14 +13,14 @@ const [warnMs, failMs] = [2_000, 30_000]
 
 export function judgeClock(readings: readonly ClockReading[]): Finding[] {
   const findings = readings.flatMap(({ where, ahead, uncertainty, attestor }): Finding[] => {
-    const off = Math.abs(ahead) - uncertainty
-    if (off <= warnMs) return []
+    const deviation = Math.abs(ahead) - uncertainty
+    if (deviation <= warnMs) return []
     const seconds = Math.round(Math.abs(ahead) / 1000)
     const whose = attestor === undefined ? where : `${where} (attestor ${attestor})`
     const what = `this host is ${seconds} s ${ahead > 0 ? 'behind' : 'ahead of'} ${whose}`
     const why = 'lifetimes are judged by clocks: proofs are refused, and credentials end early or late'
     const remedy = 'run timedatectl status (or chronyc tracking) on both, and correct the wrong clock'
-    return [(off > failMs ? fail : warn)(check, what, { why, do: remedy })]
+    return [(deviation > failMs ? fail : warn)(check, what, { why, do: remedy })]
   })
   if (findings.length > 0 || readings.length === 0) return findings
   return [ok(check, `agrees with ${[...new Set(readings.map(({ where }) => where))].join(', ')}`)]

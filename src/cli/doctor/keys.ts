@@ -103,14 +103,14 @@ function upcomingKeys({ actions }: Plan, now: Date): Finding | undefined {
 
 function endsSoon({ what, at }: Warning, now: Date): Finding {
   const days = Math.floor((at.getTime() - now.getTime()) / 86_400_000)
-  const left = `${day(at)}, in ${days} days`
+  const remaining = `${day(at)}, in ${days} days`
   if (what === 'chain_ends') {
     const remedy = 'purser keys csr > purser.csr, let your CA sign it, then: purser keys import'
     const why = 'it is not replaced automatically, and no certificate is issued after it'
-    return warn(check, `the imported issuing-ca ends ${left}`, { why, do: remedy })
+    return warn(check, `the imported issuing-ca ends ${remaining}`, { why, do: remedy })
   }
   const why = 'no issuing key can outlive it'
-  return warn(check, `the root-ca ends ${left}`, { why, do: 'purser keys rotate ca --level root' })
+  return warn(check, `the root-ca ends ${remaining}`, { why, do: 'purser keys rotate ca --level root' })
 }
 
 /** A row that was moved or changed does not decrypt. */

@@ -32,11 +32,11 @@ export function checkRootKey({ rootKey: source, dataDir, database }: Config): Re
     const code = codeOf(error)
     const what = code === undefined ? `${path} does not hold 32 bytes in base64` : `cannot read ${path} (${code})`
     const faults = findings.filter(({ level }) => level !== 'ok')
-    return { findings: [...faults, fail(check, what, { why: lost, do: restore(path) })] }
+    return { findings: [...faults, fail(check, what, { why: consequence, do: restore(path) })] }
   }
 }
 
-const lost = 'without it the keys and values in the database cannot be decrypted, so nothing is issued'
+const consequence = 'without it the keys and values in the database cannot be decrypted, so nothing is issued'
 const restore = (path: string): string => `restore your copy of the root key to ${path}, then: chmod 600 ${path}`
 
 function statOf(path: string): Stats | Error {
@@ -49,16 +49,16 @@ function statOf(path: string): Stats | Error {
 
 function missingFinding(path: string, error: Error, stored: boolean): Finding {
   const code = codeOf(error) ?? 'unreadable'
-  if (code !== 'ENOENT') return fail(check, `cannot read ${path} (${code})`, { why: lost })
+  if (code !== 'ENOENT') return fail(check, `cannot read ${path} (${code})`, { why: consequence })
   if (!stored) return note(check, `${path} does not exist yet: the first start creates it`)
   return fail(check, `${path} is missing`, {
-    why: lost,
+    why: consequence,
     do: `${restore(path)} (for a new database: purser root-key generate --out ${path})`,
   })
 }
 
 function judgeFile(path: string, stats: Stats): Finding | undefined {
-  if (!stats.isFile()) return fail(check, `${path} is not a file`, { why: lost, do: restore(path) })
+  if (!stats.isFile()) return fail(check, `${path} is not a file`, { why: consequence, do: restore(path) })
   if ((stats.mode & 0o077) !== 0) {
     return fail(check, `${path} has mode ${modeOf(stats.mode)}: others can read or change it`, {
       why: 'with it and a copy of the database, others have every private key; the server refuses to start',

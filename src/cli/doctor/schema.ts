@@ -48,11 +48,11 @@ async function judgeMigrations(db: Database, { database }: Config): Promise<Find
 function judgeIdentity(head: Head, { trustDomain, publicUrl }: Config): Finding[] {
   const why = 'the server refuses to start: it would issue names of another deployment'
   const foreign = `the database belongs to trust domain ${head.trustDomain}, not to ${trustDomain}`
-  const moved = `the database's issuer is ${head.issuer}, not ${publicUrl}`
+  const mismatch = `the database's issuer is ${head.issuer}, not ${publicUrl}`
   return collect(
     head.trustDomain !== trustDomain &&
       fail(check, foreign, { why, do: `set PURSER_TRUST_DOMAIN=${head.trustDomain}, or another DATABASE_URL` }),
-    head.issuer !== publicUrl && fail(check, moved, { why, do: `set PURSER_PUBLIC_URL=${head.issuer}` }),
+    head.issuer !== publicUrl && fail(check, mismatch, { why, do: `set PURSER_PUBLIC_URL=${head.issuer}` }),
   )
 }
 

@@ -7,7 +7,7 @@ export function createChild(command: string, args: readonly string[], graceMs: n
   let running: ChildProcess | undefined
   let isReplaced = false
   /** A signal that came between two processes. */
-  let missed: NodeJS.Signals | undefined
+  let pendingSignal: NodeJS.Signals | undefined
   let settle: (code: number) => void = () => undefined
   const ended = new Promise<number>((resolve) => (settle = resolve))
 
@@ -32,7 +32,7 @@ export function createChild(command: string, args: readonly string[], graceMs: n
     /** Resolves once it runs. @throws CliError 127 or 126, as in shells, when it cannot be run */
     start,
     signal(name: NodeJS.Signals): void {
-      if (isReplaced && !running) missed = name
+      if (isReplaced && !running) pendingSignal = name
       else running?.kill(name)
     },
     /** Ends the running process and starts another. Returns false if it had ended by itself. */
@@ -40,10 +40,10 @@ export function createChild(command: string, args: readonly string[], graceMs: n
       const child = running
       if (!child) return false
       isReplaced = true
-      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+      const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()))
       child.kill('SIGTERM')
       const kill = setTimeout(() => child.kill('SIGKILL'), graceMs)
-      await gone
+      await exit
       clearTimeout(kill)
       try {
         await start(env)
@@ -53,8 +53,8 @@ export function createChild(command: string, args: readonly string[], graceMs: n
       } finally {
         isReplaced = false
       }
-      if (missed) running?.kill(missed)
-      missed = undefined
+      if (pendingSignal) running?.kill(pendingSignal)
+      pendingSignal = undefined
       return true
     },
   }

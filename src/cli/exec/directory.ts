@@ -21,10 +21,10 @@ async function parentFolder(): Promise<string> {
   }
 }
 
-/** @param chosen a directory of the caller, which stays (default: a new one with mode 0700) */
-export async function openDirectory(chosen: string | undefined, warn: (words: string) => void) {
-  const path = chosen ?? (await mkdtemp(join(await parentFolder(), 'purser-exec-')))
-  if (chosen !== undefined) await checkPrivate(chosen, warn)
+/** @param directory a directory of the caller, which stays (default: a new one with mode 0700) */
+export async function openDirectory(directory: string | undefined, warn: (words: string) => void) {
+  const path = directory ?? (await mkdtemp(join(await parentFolder(), 'purser-exec-')))
+  if (directory !== undefined) await checkPrivate(directory, warn)
   const store = createFileStore(path)
   return {
     path,
@@ -32,7 +32,7 @@ export async function openDirectory(chosen: string | undefined, warn: (words: st
     /** Removes the files, and the directory if it was created here. */
     async remove() {
       for (const file of store.written()) await rm(file.path, { force: true })
-      if (chosen === undefined) await rm(path, { recursive: true, force: true })
+      if (directory === undefined) await rm(path, { recursive: true, force: true })
     },
   }
 }

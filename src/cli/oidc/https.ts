@@ -10,15 +10,15 @@ export function createFetch(caPem: string | undefined): CustomFetch {
     new Promise((resolve, reject) => {
       const { method, headers, body, signal } = options
       const trust = caPem === undefined ? {} : { ca: caPem }
-      const sent = request(url, { method, headers, ...trust, ...(signal && { signal }) }, (reply) => {
+      const outgoing = request(url, { method, headers, ...trust, ...(signal && { signal }) }, (reply) => {
         const { statusCode: status = 0, headersDistinct } = reply
         const pairs = Object.entries(headersDistinct).flatMap(([name, values = []]) =>
           values.map((value): [string, string] => [name, value]),
         )
         buffer(reply).then((content) => resolve(new Response(content, { status, headers: pairs })), reject)
       })
-      sent.once('error', (error) => reject(signal?.aborted ? error : unreachable(url, error)))
-      sent.end(textOf(body))
+      outgoing.once('error', (error) => reject(signal?.aborted ? error : unreachable(url, error)))
+      outgoing.end(textOf(body))
     })
 }
 

@@ -47,12 +47,12 @@ async function findLogin(io: Io, flags: Flags): Promise<Login> {
     return (await api.call('GET', '/api/v1/logins', { token: null })).body
   })
   const names = items.map(({ attestor }) => attestor).join(', ')
-  const named = setting(io, 'PURSER_ATTESTOR', flags.attestor)
-  const matches = items.filter(({ attestor }) => named === undefined || attestor === named)
+  const attestorName = setting(io, 'PURSER_ATTESTOR', flags.attestor)
+  const matches = items.filter(({ attestor }) => attestorName === undefined || attestor === attestorName)
   const [login, ...others] = matches
   if (login && others.length === 0) return login
   if (login) throw usageError(`several attestors have a login: name one with --attestor: ${names}`)
   if (names === '')
     throw usageError('no attestor of this server has a login: an admin sets one with `purser attestor create --login`')
-  throw usageError(`the attestor ${named} has no login: use one of ${names}`)
+  throw usageError(`the attestor ${attestorName} has no login: use one of ${names}`)
 }

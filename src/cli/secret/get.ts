@@ -31,8 +31,8 @@ export function addGet(group: Command, io: Io): void {
 
 async function get(io: Io, path: string, flags: Flags): Promise<void> {
   // Checked before the read, which the log would record.
-  const shown = flags.out === undefined && io.stdout.isTTY === true
-  if (shown && !flags.reveal) {
+  const isOnTerminal = flags.out === undefined && io.stdout.isTTY === true
+  if (isOnTerminal && !flags.reveal) {
     throw usageError('a value is not shown on a terminal: give --reveal and --reason, or use --out or a pipe')
   }
   if (!flags.asWorkload && !flags.reason?.trim()) {
@@ -46,7 +46,7 @@ async function get(io: Io, path: string, flags: Flags): Promise<void> {
     const { body } = await api.call('GET', '/api/v1/secrets/{path}', request)
     const text = textOf(body, flags)
     if (flags.out === undefined) {
-      io.stdout.write(shown ? `${printableLines(text)}\n` : text)
+      io.stdout.write(isOnTerminal ? `${printableLines(text)}\n` : text)
       return
     }
     await writeFiles(dirname(flags.out), [{ name: basename(flags.out), text, what: 'value' }])

@@ -121,19 +121,19 @@ async function importAll(io: Io, api: Api, flags: Flags): Promise<void> {
   const names = await source.names()
   if (names.length === 0) remark(io, `warning: ${source.where} has no secrets`)
   const to = flags.fromEnv === undefined ? (flags.to ?? '') : ''
-  const named = nameAll(names, { to, lower: flags.renameLower ?? false, renames })
+  const targets = nameAll(names, { to, lower: flags.renameLower ?? false, renames })
   for (const name of renames.keys()) if (!names.includes(name)) remark(io, `warning: --rename ${name}: no such name`)
   const items: Item[] = []
   let reportedAt = Date.now()
   try {
-    for (const target of named) {
+    for (const target of targets) {
       items.push(await importSecret({ api, reason, dryRun, all }, source, target))
       if (Date.now() - reportedAt < progressMs) continue
       reportedAt = Date.now()
-      remark(io, `${items.length} of ${named.length} …`)
+      remark(io, `${items.length} of ${targets.length} …`)
     }
   } finally {
-    report(io, flags, source, items, named.length)
+    report(io, flags, source, items, targets.length)
   }
   const refused = items.filter((item) => item.did === 'refused').length
   if (refused > 0) throw new CliError(`${refused} of ${items.length} were refused: see the report`)
@@ -162,7 +162,7 @@ function report(io: Io, flags: Flags, { where }: Source, items: readonly Item[],
       why ?? `version ${version ?? 0}`,
     ])
     const sums = outcomes.map((did) => `${count(did)} ${did}`).join(', ')
-    const left = items.length < total ? `, ${total - items.length} not processed` : ''
-    return `${table(rows)}${dryRun ? 'dry run: ' : ''}${sums}${left}\n`
+    const remainder = items.length < total ? `, ${total - items.length} not processed` : ''
+    return `${table(rows)}${dryRun ? 'dry run: ' : ''}${sums}${remainder}\n`
   })
 }

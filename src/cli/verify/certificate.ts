@@ -57,10 +57,10 @@ function judgeLeaf(checks: Checks, leaf: X509Certificate, extensions: Extension[
   } else checks.ok('key usage', 'digitalSignature, without keyCertSign and cRLSign')
   // In Node.js, `keyUsage` is the extendedKeyUsage.
   const purposes = leaf.keyUsage as string[] | undefined
-  const named = (purposes ?? []).map((purpose) => purposeNames[purpose] ?? purpose)
+  const names = (purposes ?? []).map((purpose) => purposeNames[purpose] ?? purpose)
   if (!purposes) checks.ok('purposes', 'any: none is named')
-  else if (purposes.some((purpose) => purpose in purposeNames)) checks.ok('purposes', named.join(', '))
-  else checks.failed('purposes', `${named.join(', ')}: neither serverAuth nor clientAuth`)
+  else if (purposes.some((purpose) => purpose in purposeNames)) checks.ok('purposes', names.join(', '))
+  else checks.failed('purposes', `${names.join(', ')}: neither serverAuth nor clientAuth`)
 }
 
 const purposeNames: Readonly<Record<string, string>> = {

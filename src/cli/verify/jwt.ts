@@ -70,11 +70,11 @@ function judgeContent(
   if (issuer === undefined) checks.skipped('issuer', `${iss}: a bundle does not name its issuer`)
   else if (all.iss === issuer) checks.ok('issuer', issuer)
   else checks.failed('issuer', `${iss}, not ${issuer}, which is the server`)
-  const named = audience.join(', ')
+  const names = audience.join(', ')
   if (audiences.length === 0) {
-    checks.skipped('audience', `${named}: give --audience to check it`)
-  } else if (audience.some((name) => audiences.includes(name))) checks.ok('audience', named)
-  else checks.failed('audience', `${named}, not ${audiences.join(' or ')}`)
+    checks.skipped('audience', `${names}: give --audience to check it`)
+  } else if (audience.some((name) => audiences.includes(name))) checks.ok('audience', names)
+  else checks.failed('audience', `${names}, not ${audiences.join(' or ')}`)
   const isNow = attempt(checks, 'times', () => {
     judgeClaims(claims, audience, now.getTime())
     return true

@@ -42,9 +42,10 @@ export function findPath(
 
 function whyNot(certificate: X509Certificate, others: readonly X509Certificate[]): string {
   const issuer = (certificate.issuer ?? '').replaceAll('\n', ', ')
-  const named = others.filter((other) => other !== certificate && other.subject === certificate.issuer)
-  if (named.some((other) => !other.ca)) return `${nameOf(certificate)} is signed by ${issuer}, which is not a CA`
-  if (named.length > 0) return `${nameOf(certificate)} names ${issuer} as its issuer, but the signature does not verify`
+  const issuers = others.filter((other) => other !== certificate && other.subject === certificate.issuer)
+  if (issuers.some((other) => !other.ca)) return `${nameOf(certificate)} is signed by ${issuer}, which is not a CA`
+  if (issuers.length > 0)
+    return `${nameOf(certificate)} names ${issuer} as its issuer, but the signature does not verify`
   return `${nameOf(certificate)} is signed by ${issuer}, which is neither in the bundle nor in the input: the chain is incomplete, or belongs to another trust domain`
 }
 

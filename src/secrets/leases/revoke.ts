@@ -92,7 +92,7 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
   }
 
   return async (leases, open) => {
-    const gone = new Set<string>()
+    const revoked = new Set<string>()
     for (const id of new Set(leases.map((lease) => lease.databaseId))) {
       const group = leases.filter((lease) => lease.databaseId === id)
       const database = snapshots.current().databases.get(id)
@@ -103,9 +103,9 @@ export function createRevokeRoles(parts: RevokeParts): RevokeRoles {
             error: new TargetError('missing', 'the database is not configured any more'),
           }))
       await record(open, database?.name ?? id, group, failed)
-      for (const lease of group) if (!failed.some((failure) => failure.lease.id === lease.id)) gone.add(lease.id)
+      for (const lease of group) if (!failed.some((failure) => failure.lease.id === lease.id)) revoked.add(lease.id)
     }
-    return gone
+    return revoked
   }
 }
 

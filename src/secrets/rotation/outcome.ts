@@ -18,7 +18,7 @@ const maxNamed = 20
 export const namesOf = (consumers: readonly Pick<Consumer, 'holder'>[]): string[] =>
   consumers.slice(0, maxNamed).map((consumer) => consumer.holder)
 
-const settled = (rotation: RotationRow, now: Date): RotationRow => {
+const withoutClaim = (rotation: RotationRow, now: Date): RotationRow => {
   const { lockedUntil: _, lastError: __, nextAttemptAt: ___, ...rest } = rotation
   return { ...rest, attempts: 0, updatedAt: now }
 }
@@ -36,7 +36,7 @@ export async function makeLive(
   await updateSecret(tx, row)
   const destroyed = await pruneVersions(tx, row, now, [fromVersion])
   const deadlineAt = new Date(now.getTime() + planOf(rotation).deadlineSeconds * 1000)
-  await updateRotation(tx, { ...settled(rotation, now), state: 'issued', nextAttemptAt: now, deadlineAt })
+  await updateRotation(tx, { ...withoutClaim(rotation, now), state: 'issued', nextAttemptAt: now, deadlineAt })
   return {
     entry: {
       outcome: 'completed',
@@ -66,7 +66,7 @@ export async function endOlder(
   const versions = await retireVersions(tx, secret.id, { below: rotation.toVersion, alike }, now)
   const destroyed = await pruneVersions(tx, row, now)
   await updateSecret(tx, row)
-  await updateRotation(tx, { ...settled(rotation, now), state: 'retired', endedAt: now })
+  await updateRotation(tx, { ...withoutClaim(rotation, now), state: 'retired', endedAt: now })
   return {
     entry: {
       outcome: 'completed',

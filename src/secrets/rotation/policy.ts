@@ -74,15 +74,15 @@ export function newPlan(policy: Policy | undefined, own: Partial<Terms> = {}): P
   return { ...defaultTerms, ...terms, ...own, rotator }
 }
 
-const under = (prefix: string, problems: readonly Problem[]): Problem[] =>
+const withPrefix = (prefix: string, problems: readonly Problem[]): Problem[] =>
   problems.map(({ pointer, detail }) => ({ pointer: `${prefix}${pointer}`, detail }))
 
 export function checkPolicy(policy: Policy, rotators: Rotators, snapshot: Snapshot, now: Date): Problem[] {
   const rotator = rotators.get(policy.rotator.kind)
   if (!rotator) return [{ pointer: '/rotator/kind', detail: 'is no kind of rotator that this server has' }]
   return [
-    ...under('/rotator', rotator.check(policy.rotator, snapshot)),
-    ...(policy.schedule ? under('/schedule', checkSchedule(policy.schedule, now)) : []),
+    ...withPrefix('/rotator', rotator.check(policy.rotator, snapshot)),
+    ...(policy.schedule ? withPrefix('/schedule', checkSchedule(policy.schedule, now)) : []),
   ]
 }
 

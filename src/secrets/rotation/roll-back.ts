@@ -34,8 +34,8 @@ export async function rollBack(tx: Knex.Transaction, parts: RotationParts, rollb
   if (running) await endRunning(tx, running, 'rolled_back', now)
   const alike = await versionsWithSameValue(tx, secret.id, toVersion)
   const plan: Plan = { deadlineSeconds, onDeadline, moved, allowOverlap, rotator, rollbackTo: toVersion, alike }
-  const begun = await beginRotation(tx, parts, { ...rollback, plan, data })
-  return running ? { ...begun, entry: withDetail(begun.entry, { rolledBack: running.id }) } : begun
+  const start = await beginRotation(tx, parts, { ...rollback, plan, data })
+  return running ? { ...start, entry: withDetail(start.entry, { rolledBack: running.id }) } : start
 }
 
 const withDetail = (entry: Begun['entry'], more: object): Begun['entry'] => ({

@@ -10,17 +10,17 @@ const advice = 'wait for it, or retire, cancel or roll it back (:rotation, :roll
 
 /**
  * The caller holds the lock of the secret's row: no rotation begins meanwhile.
- * @param touched versions that the change concerns; all of them by default
+ * @param versions versions that the change concerns; all of them by default
  * @throws Refusal `conflict`
  */
 export async function refuseWhileRotating(
   tx: Knex.Transaction,
   { id }: Pick<SecretRow, 'id'>,
-  touched?: readonly number[],
+  versions?: readonly number[],
 ): Promise<void> {
   const running = await lockRunning(tx, id)
   if (!running) return
-  if (touched && !touched.includes(running.fromVersion) && !touched.includes(running.toVersion)) return
+  if (versions && !versions.includes(running.fromVersion) && !versions.includes(running.toVersion)) return
   throw rotationRuns()
 }
 

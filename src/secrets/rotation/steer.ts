@@ -52,9 +52,9 @@ export async function steer(
       if (!consumers.some((consumer) => consumer.holder === verb.holder))
         throw refuse('impossible', { errors: [{ pointer: '/session', detail: 'holds no version of this secret' }] })
       const excused = [...new Set([...running.excused, verb.holder])]
-      const left = consumers.some((consumer) => consumer.waitedFor && consumer.holder !== verb.holder)
+      const isWaiting = consumers.some((consumer) => consumer.waitedFor && consumer.holder !== verb.holder)
       // A held rotation stays held for its other consumers.
-      await write({ excused, ...((running.state !== 'held' || !left) && { nextAttemptAt: now }) })
+      await write({ excused, ...((running.state !== 'held' || !isWaiting) && { nextAttemptAt: now }) })
       return { entry: entry({ holder: verb.holder }) }
     }
     case 'hold': {
@@ -68,13 +68,20 @@ export async function steer(
     case 'retire': {
       if (running.state === 'pending') throw conflict('its value is not the live one yet')
       if (plan.retiring) throw conflict('the versions before are being ended already')
-      const left = (await parts.consumersOf(secret, running, snapshot, now, tx)).filter(
+      const remaining = (await parts.consumersOf(secret, running, snapshot, now, tx)).filter(
         (consumer) => consumer.waitedFor,
       )
-      const retiring: NonNullable<Plan['retiring']> = { why: 'operator', holders: namesOf(left) }
+      const retiring: NonNullable<Plan['retiring']> = { why: 'operator', holders: namesOf(remaining) }
       await write({ state: 'waiting', definition: { ...plan, retiring }, attempts: 0, nextAttemptAt: now })
-      const intended: EntryPart = { ...entry({ holders: left.length }), action: 'secret.retire', outcome: 'intended' }
-      return { entry: entry({ holders: left.length }), more: rotatorOf(parts.rotators, plan).effects ? [intended] : [] }
+      const intended: EntryPart = {
+        ...entry({ holders: remaining.length }),
+        action: 'secret.retire',
+        outcome: 'intended',
+      }
+      return {
+        entry: entry({ holders: remaining.length }),
+        more: rotatorOf(parts.rotators, plan).effects ? [intended] : [],
+      }
     }
     case 'cancel':
       return cancel(tx, parts, subject, plan, entry)
@@ -91,8 +98,8 @@ async function cancel(
   const { now } = rest
   refuseWhileWorking(running, now)
   if (running.state !== 'pending') {
-    const begun = await rollBack(tx, parts, { ...rest, secret, running, plan, toVersion: running.fromVersion })
-    return { entry: { ...begun.entry, detail: { do: 'cancel', ...begun.entry.detail } } }
+    const rollback = await rollBack(tx, parts, { ...rest, secret, running, plan, toVersion: running.fromVersion })
+    return { entry: { ...rollback.entry, detail: { do: 'cancel', ...rollback.entry.detail } } }
   }
   if (plan.undoing) throw conflict('it was cancelled already')
   if (running.attempts === 0 || !rotatorOf(parts.rotators, plan).effects) {

@@ -80,14 +80,14 @@ export function postgres(parts: PostgresRotatorParts): Rotator {
       add('/database', row ? undefined : 'there is no database of that name')
       add('/owner', faultOfRole(owner))
       const definition = row && definitionOf(row)
-      const listed = definition?.rotation ?? { owners: [], roles: [] }
-      if (row && !listed.owners.includes(owner)) add('/owner', notListed('owners'))
+      const allowed = definition?.rotation ?? { owners: [], roles: [] }
+      if (row && !allowed.owners.includes(owner)) add('/owner', notListed('owners'))
       const reserved = new Set([owner, ...(definition ? adminsAt(definition, wholeOf(snapshot)) : [])])
       roles.forEach((role, n) => {
         add(`/roles/${n}`, faultOfRole(role))
         if (reserved.has(role)) add(`/roles/${n}`, 'must be neither the owner, an administrator, nor the other role')
         if (isLikeRoleName(role)) add(`/roles/${n}`, 'is what the role of a lease is called')
-        if (row && !listed.roles.includes(role)) add(`/roles/${n}`, notListed('roles'))
+        if (row && !allowed.roles.includes(role)) add(`/roles/${n}`, notListed('roles'))
         reserved.add(role)
       })
       return problems

@@ -133,15 +133,15 @@ export async function startOwn(options: OwnOptions) {
   async function launch(): Promise<void> {
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     const child = spawn(postgres, ['-D', data, ...flags], { ...as, env, stdio: ['ignore', 'ignore', 'pipe'] })
-    let said = ''
+    let output = ''
     await new Promise<void>((resolve, reject) => {
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
         options.onLog?.(text)
-        said = (said + text).slice(-4_000)
-        if (/ready to accept (?:read-only )?connections/.test(said)) resolve()
+        output = (output + text).slice(-4_000)
+        if (/ready to accept (?:read-only )?connections/.test(output)) resolve()
       })
       child.once('error', reject)
-      child.once('exit', () => reject(new Error(`Postgres did not start:\n${said}`)))
+      child.once('exit', () => reject(new Error(`Postgres did not start:\n${output}`)))
     })
     server = child
   }
@@ -162,9 +162,9 @@ export async function startOwn(options: OwnOptions) {
     const child = server
     server = undefined
     if (!child || child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
+    const exit = once(child, 'exit')
     child.kill(signal)
-    await gone
+    await exit
   }
 
   try {

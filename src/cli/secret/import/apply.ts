@@ -73,9 +73,9 @@ async function importOnce(
   values: readonly Data[],
 ): Promise<Imported | { refused: string }> {
   const live = await findSecret(parts.api, path)
-  const chosen = parts.all ? values.slice(-maxVersions) : values.slice(-1)
+  const selected = parts.all ? values.slice(-maxVersions) : values.slice(-1)
   const here = live ? (parts.all ? await historyOf(parts, path) : await newest(parts, path)) : []
-  const missing = missingOf(here, chosen) ?? (parts.all ? undefined : chosen)
+  const missing = missingOf(here, selected) ?? (parts.all ? undefined : selected)
   if (!missing) return { refused: 'it has a different history here: import it without --all-versions' }
   let version = live?.version ?? 0
   if (missing.length === 0) return { did: 'unchanged', version }
@@ -83,7 +83,7 @@ async function importOnce(
   if (parts.dryRun) return { did, version: version + missing.length, versions: missing.length }
   for (const [n, data] of missing.entries()) {
     version = await write(parts, path, version, data)
-    if (n === 0) await keepAll(parts, path, chosen.length)
+    if (n === 0) await keepAll(parts, path, selected.length)
   }
   return { did, version, versions: missing.length }
 }

@@ -64,15 +64,15 @@ export function kv2(options: Kv2Options): Source {
       }
       // Set explicitly, so that NODE_TLS_REJECT_UNAUTHORIZED cannot disable it.
       const verified = { rejectUnauthorized: true, ...(ca !== undefined && { ca }) }
-      const sent = url.protocol === 'https:' ? overTls({ ...options, ...verified }) : plain(options)
-      sent.once('response', resolve)
-      sent.setTimeout(timeoutMs, () => sent.destroy(new Error('timeout')))
-      sent.once('error', (error: Error & { code?: string }) => {
+      const outgoing = url.protocol === 'https:' ? overTls({ ...options, ...verified }) : plain(options)
+      outgoing.once('response', resolve)
+      outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error('timeout')))
+      outgoing.once('error', (error: Error & { code?: string }) => {
         const problem = `Vault at ${url.origin} cannot be reached or verified (${error.code ?? error.message})`
         const message = `${problem}: run the import again, which continues where it stopped`
         reject(isBroken(error.code) ? new Broken(message) : new CliError(message, exitCodes.unreachable))
       })
-      sent.end()
+      outgoing.end()
     })
     const text = await textOf(reply)
     const status = reply.statusCode ?? 0

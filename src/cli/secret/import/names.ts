@@ -39,12 +39,12 @@ function nameTarget(from: string, { to, lower, renames }: Rules): Named {
 
 /** Refuses names that map to the same path: only the caller can choose. */
 export function nameAll(names: readonly string[], rules: Rules): Named[] {
-  const named = names.map((name) => nameTarget(name, rules))
+  const targets = names.map((name) => nameTarget(name, rules))
   const counts = new Map<string, string[]>()
-  for (const target of named) {
+  for (const target of targets) {
     if ('path' in target) counts.set(target.path, [...(counts.get(target.path) ?? []), target.from])
   }
-  return named.map((target) => {
+  return targets.map((target) => {
     if (!('path' in target)) return target
     const { from, path } = target
     const others = (counts.get(path) ?? []).filter((name) => name !== from)
