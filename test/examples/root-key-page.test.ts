@@ -1,4 +1,7 @@
-/** The runbook of a leaked root key in docs/incidents.md: first with every replica stopped, then beside the restarted server. */
+/**
+ * The runbook of a leaked root key in docs/incidents.md: first with every replica stopped, then beside the restarted
+ * server.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
@@ -39,7 +42,7 @@ afterAll(async () => {
   page.remove()
 })
 
-it('runs as the page says, and nothing of before is accepted', async () => {
+it('runs as the page says, and everything from before is refused', async () => {
   const [whileStopped = '', ...whileRunning] = page.blocks
   expect(whileRunning.length).toBeGreaterThan(3)
   const lab = await createLab(purser)

@@ -1,4 +1,4 @@
-/** An admin may grant a team's workload more than the team's bound. Operators of the team do not put it to use. */
+/** An admin may grant a team's workload more than the team's bound. Operators of the team cannot use it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { entryFor } from '../support/accounts.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
@@ -51,7 +51,7 @@ describe.each(frontDoorStores)('an entry that grants beyond the bound of its tea
     expect(fault(await ask('enableWorkload', { name: `shop-${name}`, token }))).toBe('200 ')
   })
 
-  it('leaves the others to the team', async () => {
+  it('leaves the entries of others to the team', async () => {
     expect(fault(await ask('disableWorkload', { name: 'shop-plain', token }))).toBe('200 ')
     expect(fault(await ask('enableWorkload', { name: 'shop-plain', token }))).toBe('200 ')
     expect(fault(await ask('createJoinToken', { body: { workload: 'shop-plain' }, token }))).toBe('201 ')

@@ -1,4 +1,4 @@
-/** What an auditor of one team finds in the log: what its team did, and what others did to its own. */
+/** The log entries that an auditor of one team finds: the acts of the team, and acts of others on its objects. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { account, tokenFor } from '../support/accounts.ts'
 import { ageEntries } from '../support/age-entries.ts'
@@ -29,7 +29,7 @@ describe.each(frontDoorStores)('an auditor with a bound (%s)', (store) => {
     return answer.body as unknown as { items: Item[]; redacted: number }
   }
   const requestOf = ({ headers }: Answer): string => String(headers.get('purser-request-id'))
-  /** Whether a search and a look at the entry itself find it. */
+  /** Whether a search and a read of the entry itself find it. */
   async function finds(token: string, answer: Answer): Promise<boolean> {
     const { items } = await search(token, { requestId: requestOf(answer) })
     const index = answer.headers.get('purser-log-index') ?? ''
@@ -49,8 +49,8 @@ describe.each(frontDoorStores)('an auditor with a bound (%s)', (store) => {
     const disabled = await ask('disableWorkload', { name: 'shop-moved' })
     const again = await ask('disableWorkload', { name: 'shop-moved' })
     const within = entryAt('shop-moved', 'shop/moved')
-    const moved = await ask('replaceWorkload', { name: 'shop-moved', body: within, ifMatch: 2 })
-    expect(await finds(auditor, moved)).toBe(true)
+    const replacement = await ask('replaceWorkload', { name: 'shop-moved', body: within, ifMatch: 2 })
+    expect(await finds(auditor, replacement)).toBe(true)
     for (const answer of [created, disabled, again]) expect(await finds(auditor, answer)).toBe(false)
     const enabled = await ask('enableWorkload', { name: 'shop-moved' })
     const outside = entryAt('shop-moved', 'payroll/moved')
@@ -59,14 +59,14 @@ describe.each(frontDoorStores)('an auditor with a bound (%s)', (store) => {
     expect(await finds(auditor, back)).toBe(false)
   })
 
-  it('finds what others did to a secret of the team, and nothing of others', async () => {
+  it('finds acts of others on a secret of the team, and no other acts of theirs', async () => {
     const own = await ask('putSecret', { name: 'prod/shop/a', body: { data: { value: 'a' } }, ifMatch: 0 })
     const other = await ask('putSecret', { name: 'prod/shopping/a', body: { data: { value: 'a' } }, ifMatch: 0 })
     expect(await finds(auditor, own)).toBe(true)
     expect(await finds(auditor, other)).toBe(false)
   })
 
-  it('finds nothing of an earlier operator with the name of one of the team, nor its tokens', async () => {
+  it('finds nothing of an earlier operator with the name of a team member, nor its tokens', async () => {
     const { token, id } = await account(ask, 'cid', 'operator')
     const before = await ask('listWorkloads', { token })
     expect(fault(await ask('deleteOperator', { name: 'cid', ifMatch: 1 }))).toBe('204 ')
@@ -81,7 +81,7 @@ describe.each(frontDoorStores)('an auditor with a bound (%s)', (store) => {
     expect(tokens.map((row) => row.id)).not.toContain(id)
   })
 
-  it('finds nothing that wider tokens of the same operator did', async () => {
+  it('finds no acts of wider tokens of the same operator', async () => {
     const wide = await account(ask, 'wide', 'admin')
     const narrow = await tokenFor(ask, 'wide', { bound: boundOfShop('lab') }, wide.token)
     const widely = await ask('listWorkloads', { token: wide.token })
@@ -93,7 +93,7 @@ describe.each(frontDoorStores)('an auditor with a bound (%s)', (store) => {
     expect(await finds(wide.token, widely)).toBe(true)
   })
 
-  it('learns nothing of redacted entries, which say no longer whose they were', async () => {
+  it('learns nothing of redacted entries, which no longer name their team', async () => {
     const own = await ask('listWorkloads', { token: auditor })
     const [epoch, index] = String(own.headers.get('purser-log-index')).split('/').map(Number) as [number, number]
     ahead = 2 * 3600_000

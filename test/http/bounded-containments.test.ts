@@ -49,7 +49,7 @@ describe.each(frontDoorStores)('a containment by an operator with a bound (%s)',
     return pod
   }
 
-  it('plans, rotates and reports nothing outside the bound, and says so without a name or number', async () => {
+  it('plans, rotates and reports nothing outside the bound, and states that without a name or number', async () => {
     await start('pod-1')
     const before = await Promise.all(others.map(versionsOf))
     const match = { spiffeId: spiffeId('pod-1') }
@@ -63,14 +63,14 @@ describe.each(frontDoorStores)('a containment by an operator with a bound (%s)',
     expect(fault(answer)).toBe('201 ')
     const { id, requestId } = answer.body as unknown as Containment
     await tools.settled(id)
-    const shown = await ask('getContainment', { name: id, token })
-    expect(shown.body).toMatchObject({
+    const view = await ask('getContainment', { name: id, token })
+    expect(view.body).toMatchObject({
       state: 'contained',
       revoked: { accessTokens: 1, sessions: 1 },
       rotating: [{ path: own, state: 'retired' }],
       needsHands: [outside],
     })
-    const texts = [planned.text, answer.text, shown.text].map((text) => text.replaceAll('prod/payroll/**', ''))
+    const texts = [planned.text, answer.text, view.text].map((text) => text.replaceAll('prod/payroll/**', ''))
     for (const text of texts) expect(text).not.toContain('payroll')
     expect(JSON.stringify(await entryOf(purser, planned))).not.toMatch(/"(read|secret)":/)
     expect(await Promise.all(others.map(versionsOf))).toEqual(before)
@@ -81,7 +81,7 @@ describe.each(frontDoorStores)('a containment by an operator with a bound (%s)',
     expect(released.text.replaceAll('prod/payroll/**', '')).not.toContain('payroll')
   })
 
-  it('names what it left out to operators without a bound, who contain the rest', async () => {
+  it('names what it omitted to operators without a bound, who contain the rest', async () => {
     await start('pod-2')
     const match = { spiffeId: spiffeId('pod-2') }
     const { id } = (await tools.attempt({ match }, { token })).body as unknown as Containment
@@ -92,12 +92,12 @@ describe.each(frontDoorStores)('a containment by an operator with a bound (%s)',
     expect((await tools.settled(rest.id)).rotating.map(({ path }) => path)).toEqual(['prod/payroll/db'])
   })
 
-  it('shows a containment by another operator within the bound alone', async () => {
+  it("shows only the part of another operator's containment that is within the bound", async () => {
     await start('pod-3')
     const { id } = await tools.contain({ spiffeId: spiffeId('pod-3') })
     expect((await tools.settled(id)).needsHands).toMatchObject([{ kind: 'secret', name: 'prod/payroll/license' }])
-    const shown = await ask('getContainment', { name: id, token })
-    expect(shown.body).toMatchObject({ rotating: [{ path: own, state: 'retired' }], needsHands: [outside] })
-    expect(shown.text.replaceAll('prod/payroll/**', '')).not.toContain('payroll')
+    const view = await ask('getContainment', { name: id, token })
+    expect(view.body).toMatchObject({ rotating: [{ path: own, state: 'retired' }], needsHands: [outside] })
+    expect(view.text.replaceAll('prod/payroll/**', '')).not.toContain('payroll')
   })
 })

@@ -1,4 +1,4 @@
-/** Tokens and operators of a team in the hands of a bounded admin, and a token that is narrower than its operator. */
+/** A bounded admin manages tokens and operators of a team; a token that is narrower than its operator. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { account, entryFor, stored, tokenFor } from '../support/accounts.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
@@ -26,7 +26,7 @@ describe.each(frontDoorStores)('an admin with a bound (%s)', (store) => {
     expect(fault(replaced)).toBe('201 ')
     expect(replaced.body).toMatchObject({ operator: 'shop-ada', role: 'operator', bound })
     expect(await entryFor(purser, replaced)).toMatchObject({ detail: { revokedTokenId: id } })
-    // The lead knows the new token. It stays within the bound when the operator gets a wider one.
+    // The lead knows the new token. It keeps its bound when the operator gets a wider one.
     const body = { name: 'shop-ada', role: 'operator', bound: 'everything' }
     expect(fault(await ask('replaceOperator', { name: 'shop-ada', body, ifMatch: 1 }))).toBe('200 ')
     const whoAmI = async () => (await ask('whoAmI', { token: String(replaced.body.token) })).body

@@ -6,7 +6,7 @@ import type { Algorithm, Twist } from '../support/fake-authenticator.ts'
 import { anyAddress } from '../support/logins.ts'
 import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
 import { type Enrolled, challengeOf, passkeyLogin, present, withPasskey } from '../support/passkeys.ts'
-import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
+import { type Answer, type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -16,10 +16,7 @@ let now = Date.now()
 beforeAll(async () => {
   const clock = { now: () => new Date(now) }
   purser = await startPurser({ store: 'postgres', env: anyAddress, ...clock })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, env: anyAddress, ...clock })
+  replica = await startReplica(purser, { env: anyAddress, ...clock })
   ask = createAsk(purser)
   ada = await withPasskey(purser, ask, 'ada')
 }, 60_000)
@@ -132,8 +129,8 @@ describe('an assertion is refused', () => {
   it('when it is presented again, also at once at two replicas', async () => {
     const { publicKey, verifier } = await challengeOf(purser)
     const login = { verifier, credential: ada.authenticator.get(publicKey) }
-    const raced = await Promise.all([1, 2, 3, 4].map((n) => present(n % 2 ? purser : replica, login)))
-    expect(statuses(raced)).toEqual([201, 401, 401, 401])
+    const replies = await Promise.all([1, 2, 3, 4].map((n) => present(n % 2 ? purser : replica, login)))
+    expect(statuses(replies)).toEqual([201, 401, 401, 401])
     await isRefused(await present(replica, login), 'the signature counter went back')
     const again = { verifier, credential: ada.authenticator.get(publicKey) }
     await isRefused(await present(replica, again), 'the challenge was used before')
@@ -148,8 +145,8 @@ describe('an assertion is refused', () => {
   it('after five minutes', async () => {
     const { publicKey, verifier } = await challengeOf(purser)
     now += 300_000
-    const late = { verifier, credential: ada.authenticator.get(publicKey) }
-    await isRefused(await present(purser, late), 'the challenge is not of this login, or has ended')
+    const login = { verifier, credential: ada.authenticator.get(publicKey) }
+    await isRefused(await present(purser, login), 'the challenge is not of this login, or has ended')
   })
 
   it('when its counter goes back, or stays', async () => {

@@ -109,12 +109,12 @@ describe('an enrolment', () => {
     const token = await newSession('once')
     const options = await enrolmentOf(ask, token)
     const elsewhere = await sessionOf(purser, 'once')
-    const late = await enrolmentOf(ask, token)
+    const expired = await enrolmentOf(ask, token)
     expect(fault(await confirm(ask, elsewhere, fake().create(options)))).toBe('422 impossible /credential')
-    const raced = await Promise.all([1, 2, 3].map(() => confirm(ask, token, fake().create(options))))
-    expect(raced.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 409, 409])
+    const replies = await Promise.all([1, 2, 3].map(() => confirm(ask, token, fake().create(options))))
+    expect(replies.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 409, 409])
     now += 300_000
-    expect(fault(await confirm(ask, token, fake().create(late)))).toBe('422 impossible /credential')
+    expect(fault(await confirm(ask, token, fake().create(expired)))).toBe('422 impossible /credential')
     expect(await rowsOf('once')).toHaveLength(1)
   })
 
@@ -173,19 +173,19 @@ describe('an attestation is refused', () => {
   })
 
   it('under another id, and as another size', async () => {
-    const made = fake().create(await enrolmentOf(ask, token))
-    const renamed = { ...made, id: randomBytes(32).toString('base64url') }
+    const response = fake().create(await enrolmentOf(ask, token))
+    const renamed = { ...response, id: randomBytes(32).toString('base64url') }
     expect(fault(await confirm(ask, token, renamed))).toBe('422 impossible /credential')
     expect(await rowsOf('refused')).toEqual([])
-    const large = { ...made, attestationObject: 'A'.repeat(1_000_000) }
+    const large = { ...response, attestationObject: 'A'.repeat(1_000_000) }
     expect(fault(await confirm(ask, token, large))).toBe('413 too_large')
-    expect(fault(await confirm(ask, token, made, 'two\nlines'))).toBe('400 invalid_request /label')
+    expect(fault(await confirm(ask, token, response, 'two\nlines'))).toBe('400 invalid_request /label')
   })
 
   it('where another operator has the passkey', async () => {
     const { authenticator } = await withPasskey(purser, ask, 'owner')
-    const taken = authenticator.create(await enrolmentOf(ask, token))
-    expect(fault(await confirm(ask, token, taken))).toBe('409 already_exists')
+    const response = authenticator.create(await enrolmentOf(ask, token))
+    expect(fault(await confirm(ask, token, response))).toBe('409 already_exists')
   })
 })
 
@@ -207,15 +207,15 @@ describe('a removed passkey', () => {
   })
 
   it('is removed by an admin too, and by no other operator', async () => {
-    const lost = await withPasskey(purser, ask, 'lost')
+    const owner = await withPasskey(purser, ask, 'lost')
     const other = await withPasskey(purser, ask, 'nosy')
     const remove = (token?: string) =>
-      ask('removePasskey', { name: 'lost', body: { id: lost.passkey }, ...(token !== undefined && { token }) })
+      ask('removePasskey', { name: 'lost', body: { id: owner.passkey }, ...(token !== undefined && { token }) })
     expect(fault(await remove(other.token))).toBe('403 forbidden')
     expect(fault(await ask('listPasskeys', { name: 'lost', token: other.token }))).toBe('403 forbidden')
     expect((await remove()).status).toBe(204)
-    expect(fault(await ask('whoAmI', { token: lost.token }))).toBe('401 unauthenticated')
-    expect(await loginOf(lost)).toBe('401 unauthenticated')
+    expect(fault(await ask('whoAmI', { token: owner.token }))).toBe('401 unauthenticated')
+    expect(await loginOf(owner)).toBe('401 unauthenticated')
   })
 })
 
