@@ -14,6 +14,7 @@ export const verbs: Record<string, Record<string, () => Promise<AddVerb>>> = {
     'root-key': async () => (await import('./root-key.ts')).addRootKey,
     bootstrap: async () => (await import('./bootstrap.ts')).addBootstrap,
     backup: async () => (await import('./backup.ts')).addBackup,
+    health: async () => (await import('./health.ts')).addHealth,
     doctor: async () => (await import('./doctor.ts')).addDoctor,
   },
   'For workloads': {
