@@ -27,9 +27,9 @@ async function measure(revoked: number, url: string): Promise<void> {
   await fillTables(url, { entries: 0, secrets: 0, revoked })
   const { admin } = first
   await first.stop()
-  const began = performance.now()
+  const startedAt = performance.now()
   const purser = await startPurser({ again: { ...access, admin }, env })
-  say(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s; ${megabytes(process.memoryUsage().rss)}`)
+  say(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s; ${megabytes(process.memoryUsage().rss)}`)
   const loop = monitorEventLoopDelay({ resolution: 2 })
   try {
     const lab = await createLab(purser)

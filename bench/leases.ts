@@ -49,7 +49,7 @@ try {
     const times: number[] = []
     const loop = monitorEventLoopDelay({ resolution: 5 })
     loop.enable()
-    const began = performance.now()
+    const startedAt = performance.now()
     const [own, theirs] = [process.cpuUsage(), cpuMicros(postgres.pid())]
     while (!(await until())) {
       for (let n = 0; n < 20; n++) {
@@ -60,7 +60,7 @@ try {
         await setTimeout(10)
       }
     }
-    const took = performance.now() - began
+    const took = performance.now() - startedAt
     const cpu = process.cpuUsage(own)
     loop.disable()
     printTimes(`${name}: an issuance`, times)
@@ -127,15 +127,15 @@ try {
   await fillLeases(purser.knex, { many, withDue: true })
   const remaining = () => purser.knex('lease').whereIn('state', ['intended', 'revoking']).orWhere('expires_at', '<', new Date()).whereNull('ended_at').count({ n: '*' }) // prettier-ignore
   let [last, at] = [Number.NaN, performance.now()]
-  const began = performance.now()
+  const startedAt = performance.now()
   await measureBeside('while they end', async () => {
     if (performance.now() - at < 2000) return false
     at = performance.now()
     const [row] = (await remaining()) as { n: string }[]
     last = Number(row?.n)
-    return last === 0 || performance.now() - began > 120_000
+    return last === 0 || performance.now() - startedAt > 120_000
   })
-  say(`${last} of them left after ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  say(`${last} of them left after ${((performance.now() - startedAt) / 1000).toFixed(0)} s`)
   await lists()
 } finally {
   await purser.stop()

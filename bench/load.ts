@@ -91,7 +91,7 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
   let [next, failed, started] = [0, 0, performance.now()]
   let first: string | undefined
   let last = ''
-  const began = performance.now()
+  const startedAt = performance.now()
   const onCounting = (): void => {
     started = performance.now()
     process.send?.('counting')
@@ -100,7 +100,7 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
     sockets.map(async (socket) => {
       for (let n = next++; n < job.requests.length; n = next++) {
         if (n === job.warmUp) onCounting()
-        const due = job.perSecond === undefined ? performance.now() : began + (n / job.perSecond) * 1000
+        const due = job.perSecond === undefined ? performance.now() : startedAt + (n / job.perSecond) * 1000
         if (due > performance.now()) await pause(due - performance.now())
         const { status, text } = await steps(socket, job.requests[n] ?? '')
         // Measured from the due time: a request that waits for a connection waits for the server.

@@ -146,9 +146,9 @@ export async function scale(
         `${entries} entries, ${size.secrets} secrets, ${size.revoked} revoked certificates (ratio to the empty server)`,
       )
       const fill = async (url: string): Promise<void> => {
-        const began = performance.now()
+        const startedAt = performance.now()
         await fillTables(url, size)
-        say(`  filled in ${((performance.now() - began) / 1000).toFixed(0)} s`)
+        say(`  filled in ${((performance.now() - startedAt) / 1000).toFixed(0)} s`)
       }
       await serving({ postgres, workers, tls: true }, (emptyServer) =>
         serving({ postgres, workers, tls: true, fill }, async (fullServer) => {

@@ -15,9 +15,9 @@ export async function timeUpdates(url: string, count: number): Promise<number[]>
   for (let n = 0; n < count; n++) {
     const rows = [{ table: 'workload', where: { id: ids[n % ids.length] ?? '' } }]
     await knex.transaction(async (tx) => markChanged(tx, await lockHead(tx), rows))
-    const began = performance.now()
+    const startedAt = performance.now()
     await snapshots.refresh()
-    times.push(performance.now() - began)
+    times.push(performance.now() - startedAt)
   }
   await snapshots.stop()
   await close()

@@ -104,8 +104,8 @@ describe('the listener under Purser’s own CA', () => {
     const identity = await lab.get()
     const connection = client(identity)
     for (const reused of [false, true]) {
-      const seen = await connection.get('/api/v1/credentials/self')
-      expect([seen.reused, seen.body.session]).toMatchObject([reused, { id: identity.session }])
+      const self = await connection.get('/api/v1/credentials/self')
+      expect([self.reused, self.body.session]).toMatchObject([reused, { id: identity.session }])
     }
     await ask('createRevocation', { body: { serialNumber: identity.serialNumber } })
     const after = await connection.get('/api/v1/credentials/self')
@@ -202,20 +202,20 @@ describe('a listener with a certificate from files', () => {
     const env = { PURSER_TLS_CERT_FILE: certFile, PURSER_TLS_KEY_FILE: keyFile }
     const purser = await startPurser({ tls: { roots: first.cert }, env })
     const serialOf = (pem: string): string => new X509Certificate(pem).serialNumber.toLowerCase()
-    const seen = async (): Promise<string> => {
+    const presentedSerial = async (): Promise<string> => {
       const { agent, get } = clientOf(purser.url, first.cert + second.cert)
       const { serialNumber } = await get('/healthz')
       agent.destroy()
       return serialNumber
     }
     try {
-      expect(await seen()).toBe(serialOf(first.cert))
+      expect(await presentedSerial()).toBe(serialOf(first.cert))
       writeFileSync(certFile, second.cert)
       await purser.runJobs()
-      expect(await seen()).toBe(serialOf(first.cert))
+      expect(await presentedSerial()).toBe(serialOf(first.cert))
       writeFileSync(keyFile, second.key)
       await purser.runJobs()
-      expect(await seen()).toBe(serialOf(second.cert))
+      expect(await presentedSerial()).toBe(serialOf(second.cert))
     } finally {
       await purser.stop()
     }

@@ -6,7 +6,7 @@ export type Server = { port: number; roots: string; admin: string }
 
 /** Milliseconds until the whole reply is here. @throws Error for a refusal */
 function exchange(agent: Agent, { port, roots, admin }: Server, { method, path, body }: Question): Promise<number> {
-  const began = performance.now()
+  const startedAt = performance.now()
   const headers = {
     authorization: `Bearer ${admin}`,
     'purser-reason': 'benchmark',
@@ -18,7 +18,7 @@ function exchange(agent: Agent, { port, roots, admin }: Server, { method, path, 
       let text = ''
       reply.on('data', (chunk: Buffer) => (text += chunk.toString()))
       reply.on('end', () => {
-        if ((reply.statusCode ?? 0) < 300) resolve(performance.now() - began)
+        if ((reply.statusCode ?? 0) < 300) resolve(performance.now() - startedAt)
         else reject(new Error(`${path}: ${reply.statusCode} ${text.slice(0, 500)}`))
       })
     })

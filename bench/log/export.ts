@@ -23,7 +23,7 @@ function peakOf(pid: number): number {
 type Run = { seconds: number; peak: number; remarks: string }
 
 async function run(args: string[], env: Record<string, string>): Promise<Run> {
-  const began = performance.now()
+  const startedAt = performance.now()
   const child: ChildProcess = spawn(process.execPath, [main, ...args], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -34,7 +34,7 @@ async function run(args: string[], env: Record<string, string>): Promise<Run> {
   const [code] = await once(child, 'exit')
   clearInterval(timer)
   if (code !== 0) throw new Error(`purser ${args.join(' ')} ended with ${code}: ${remarks}`)
-  return { seconds: (performance.now() - began) / 1000, peak, remarks }
+  return { seconds: (performance.now() - startedAt) / 1000, peak, remarks }
 }
 
 const lastLine = (text: string, start: string): string =>

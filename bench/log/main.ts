@@ -61,8 +61,8 @@ async function printAnswers(server: Server, questions: QuestionCase[], plans: Pl
     const others = warm.length === 0 ? '' : `  ${cell(percentile(warm, 0.5))}  ${cell(percentile(warm, 0.99))}`
     say(`  ${question.name.padEnd(44)}  ${cell(first)}${others} ms`)
     const { ask: next } = question
-    const again = { ...question, ask: (n: number) => next(n + 100), max: 1 }
-    for (const plan of (await plans?.during(() => ask(server, again))) ?? []) say(plan.replaceAll(/^/gm, '      '))
+    const repeat = { ...question, ask: (n: number) => next(n + 100), max: 1 }
+    for (const plan of (await plans?.during(() => ask(server, repeat))) ?? []) say(plan.replaceAll(/^/gm, '      '))
   }
 }
 
@@ -77,9 +77,9 @@ async function measure(size: number, withPlans: boolean): Promise<void> {
   let url = ''
   const fill = async (database: string): Promise<void> => {
     url = database
-    const began = performance.now()
+    const startedAt = performance.now()
     shape = await fillLog(database, size)
-    const seconds = (performance.now() - began) / 1000
+    const seconds = (performance.now() - startedAt) / 1000
     say(`  filled in ${seconds.toFixed(0)} s (${Math.round(size / seconds).toLocaleString('en')} entries/s)`)
   }
   try {

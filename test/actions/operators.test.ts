@@ -144,8 +144,10 @@ describe('operator actions without HTTP', () => {
     await expect(logins.verify(context, { operator: 'cleo', password, prefix: '192.0.2.1' })).rejects.toMatchObject({
       code: 'code_required',
     })
-    const again = await secondFactors.check(own, purser.snapshot(), { operator: 'self', code: code(30) })
-    await purser.change('operator.second-factor', own, (tx, snapshot) => secondFactors.remove(own, tx, snapshot, again))
+    const secondCheck = await secondFactors.check(own, purser.snapshot(), { operator: 'self', code: code(30) })
+    await purser.change('operator.second-factor', own, (tx, snapshot) =>
+      secondFactors.remove(own, tx, snapshot, secondCheck),
+    )
     const end = await purser.change('operator.logout', own, (tx, snapshot) => logins.end(own, tx, snapshot, undefined))
     expect(end.entry).toMatchObject({ resource: { id: create.result.id, name: 'cleo' } })
     expect(purser.snapshot().apiTokens.get(create.result.id)?.revokedAt).toBeDefined()

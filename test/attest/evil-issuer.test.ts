@@ -62,7 +62,7 @@ it('an honest issuer is trusted, and a forged proof of it is refused', async () 
   const { attestor, token, server } = await start(honest)
   expect(await codeOf(attestText(attestor, token(rsa), now))).toBe('accepted')
   expect(await codeOf(attestText(attestor, token(evil), now))).toBe('proof_signature')
-  expect(server.seen.map(({ url }) => url)).toEqual([document, '/keys'])
+  expect(server.requests.map(({ url }) => url)).toEqual([document, '/keys'])
   expect(await attestor.check(now)).toEqual([{ ok: true, what: 'discovery and keys', detail: '1 usable' }])
 })
 
@@ -129,7 +129,7 @@ describe('a hostile issuer', () => {
     const { attestor, token, server, logLines } = await start(answer)
     expect(await codeOf(attestText(attestor, token(evil), now))).toBe(code)
     expect(other.connections()).toBe(0)
-    expect(server.seen.every(({ headers }) => headers.authorization === undefined && headers.cookie === undefined)).toBe(true)
+    expect(server.requests.every(({ headers }) => headers.authorization === undefined && headers.cookie === undefined)).toBe(true)
     const [finding] = await attestor.check(now)
     expect(finding?.ok).toBe(false)
     expect(logLines.length).toBeGreaterThan(0)
@@ -146,7 +146,7 @@ describe('a hostile issuer', () => {
   it.each(['otherCa', 'expired'] as const)('has an invalid certificate (%s)', async (identity) => {
     const { attestor, token, server } = await start(honest, { identity })
     expect(await codeOf(attestText(attestor, token(rsa), now))).toBe('unavailable')
-    expect(server.seen).toHaveLength(0)
+    expect(server.requests).toHaveLength(0)
   })
 
   it('names another host in the token header: Purser sends it no request', async () => {

@@ -56,7 +56,7 @@ const judge = (verify: string, token: string, more?: More) =>
 
 const modes = ['tokenreview', 'jwks', 'jwks-then-tokenreview'] as const
 const reviewing = ['tokenreview', 'jwks-then-tokenreview'] as const
-const reviews = () => kube.seen.filter(({ path }) => path.endsWith('/tokenreviews'))
+const reviews = () => kube.requests.filter(({ path }) => path.endsWith('/tokenreviews'))
 
 describe.each(modes)('a token of a pod (%s)', (verify) => {
   it('yields namespace, account, pod and node, with their ids', async () => {
@@ -80,7 +80,9 @@ describe.each(modes)('a token of a pod (%s)', (verify) => {
     await attestText(attestorOf(verify), token, new Date())
     expect(reviews()).toHaveLength(verify === 'jwks' ? 0 : 1)
     for (const { body } of reviews()) expect(JSON.parse(body).spec).toEqual({ token, audiences: [audience] })
-    expect(new Set(kube.seen.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${kube.reviewer}`]))
+    expect(new Set(kube.requests.map(({ authorization }) => authorization))).toEqual(
+      new Set([`Bearer ${kube.reviewer}`]),
+    )
   })
 
   it('presented again by a restarted container yields the same instance', async () => {
@@ -326,7 +328,7 @@ describe('faults on our side: 503, a line in the log, and no detail for the call
     const stranger = await startKubeStandIn({ identity: ids.otherCa, caPem: ids.ca, issuer: kube.issuer })
     try {
       for (const verify of modes) expect(await judge(verify, kube.token(), { standIn: stranger })).toBe('unavailable')
-      expect(stranger.seen).toHaveLength(0)
+      expect(stranger.requests).toHaveLength(0)
     } finally {
       await stranger.stop()
     }
@@ -338,7 +340,7 @@ describe('faults on our side: 503, a line in the log, and no detail for the call
       else files.set(tokenFile, content)
       for (const verify of modes) expect(await judge(verify, kube.token())).toBe('unavailable')
     }
-    expect(kube.seen).toHaveLength(0)
+    expect(kube.requests).toHaveLength(0)
   })
 
   it('the token file is read at each use, because the kubelet renews it', async () => {
@@ -354,7 +356,7 @@ describe('faults on our side: 503, a line in the log, and no detail for the call
     const attestor = attestorOf('tokenreview')
     const all = Promise.all(Array.from({ length: 300 }, () => codeOf(attestText(attestor, kube.token(), new Date()))))
     expect(new Set(await all)).toEqual(new Set(['unavailable']))
-    expect(kube.seen.length).toBeLessThanOrEqual(256)
+    expect(kube.requests.length).toBeLessThanOrEqual(256)
   })
 })
 
@@ -364,8 +366,8 @@ describe('the source of a cluster’s keys', () => {
     try {
       kube.state.jwksUri = `${stranger.url}/openid/v1/jwks`
       expect(await judge('jwks', kube.token())).toBe('accepted')
-      expect(kube.seen.map(({ path }) => path)).toEqual(['/.well-known/openid-configuration', '/openid/v1/jwks'])
-      expect(stranger.seen).toHaveLength(0)
+      expect(kube.requests.map(({ path }) => path)).toEqual(['/.well-known/openid-configuration', '/openid/v1/jwks'])
+      expect(stranger.requests).toHaveLength(0)
     } finally {
       await stranger.stop()
     }
@@ -377,7 +379,7 @@ describe('the source of a cluster’s keys', () => {
   it('inline keys need no network', async () => {
     const more = { keys: { jwks: { keys: [kube.jwk] } }, apiServer: undefined }
     expect(await judge('jwks', kube.token(), more)).toBe('accepted')
-    expect(kube.seen).toHaveLength(0)
+    expect(kube.requests).toHaveLength(0)
   })
   it('a second cluster with the same names is another issuer, whose keys do not verify tokens of the first', async () => {
     const west = await startKubeStandIn({ identity: ids.good, caPem: ids.ca, issuer: kube.issuer })

@@ -32,9 +32,9 @@ it('a read of the earlier version precedes the write that replaces it', async ()
   const read: Effects = { reads: [{ secret: 'sec_1', version: 1, holder: 'operator:x', revision: 1 }] }
   await append(write(0))
 
-  const [writeResult, seen] = await Promise.all([append(write(1)), append(read)])
+  const [writeResult, readResult] = await Promise.all([append(write(1)), append(read)])
   expect(sizes).toEqual([1, 2])
   expect(writeResult).toMatchObject({ kind: 'appended', position: { index: 2 } })
-  expect(seen).toMatchObject({ kind: 'appended', position: { index: 1 } })
+  expect(readResult).toMatchObject({ kind: 'appended', position: { index: 1 } })
   expect(await append(read)).toEqual({ kind: 'moved' })
 })

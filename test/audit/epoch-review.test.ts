@@ -81,8 +81,8 @@ describe.each(frontDoorStores)('in a new epoch (%s)', (store) => {
   })
 
   it('all others attest again, with session ids that none had before, nor in the lost time', async () => {
-    const [first, again] = [sessionOf(await present(proofs.live)), sessionOf(await present(proofs.live))]
-    expect(again).toBe(first)
+    const [first, second] = [sessionOf(await present(proofs.live)), sessionOf(await present(proofs.live))]
+    expect(second).toBe(first)
     expect(Object.values(sessions)).not.toContain(first)
     const rows: { generation: number }[] = await purser.knex('session').where({ id: first })
     // The lost part of the log could have used this number too.

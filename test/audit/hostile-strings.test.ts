@@ -109,8 +109,8 @@ describe.each(frontDoorStores)('hostile strings (%s)', (store) => {
     const agent = await purser.call('GET', '/api/v1/credentials/self', undefined, {
       headers: { 'user-agent': 'é'.repeat(300) },
     })
-    const seen = await purser.asAdmin('GET', `/api/v1/audit/entries?requestId=${String(agent.body.requestId)}`)
-    expect(Buffer.byteLength(seen.text)).toBeLessThan(4_000)
+    const search = await purser.asAdmin('GET', `/api/v1/audit/entries?requestId=${String(agent.body.requestId)}`)
+    expect(Buffer.byteLength(search.text)).toBeLessThan(4_000)
   })
 })
 

@@ -26,9 +26,12 @@ describeBothStores('one process’s view of the log', (open) => {
   })
 
   /** The group commit, up to the point at which the process adds the entries to its tree. */
-  async function commit(count = 1, seen?: number): Promise<{ first: number; leaves: Buffer[]; missed?: LeafRange }> {
+  async function commit(
+    count = 1,
+    knownSize?: number,
+  ): Promise<{ first: number; leaves: Buffer[]; missed?: LeafRange }> {
     const items = Array.from({ length: count }, sealed)
-    const { first, missed } = await appendItems(db.knex, newBatchId(), 1, items, seen)
+    const { first, missed } = await appendItems(db.knex, newBatchId(), 1, items, knownSize)
     return { first, leaves: items.map((item) => item.leaf), ...(missed && { missed }) }
   }
 
@@ -127,9 +130,9 @@ describeBothStores('one process’s view of the log', (open) => {
   it('reads entries that its append did not return, and skips those that it has read meanwhile', async () => {
     const log = await start()
     await log.catchUp()
-    const seen = log.size()
+    const knownSize = log.size()
     await commit(3)
-    const { first, leaves, missed } = await commit(2, seen)
+    const { first, leaves, missed } = await commit(2, knownSize)
     if (!missed) throw new Error('nothing was missed')
     await log.confirm(1, first - 1, async () => undefined)
     const positions = await log.advance(1, first, leaves, missed)

@@ -47,13 +47,13 @@ describeBothStores('a change', (open) => {
       const head = await lockHead(tx)
       await markChanged(tx, head, [{ table: 'workload', where: { id: 'none' } }])
     })
-    const seen: number[] = []
+    const revisions: number[] = []
     const { result: reply } = await recorder.change(opening, async (_, { revision }) => {
-      seen.push(revision)
+      revisions.push(revision)
       if (revision === 1) throw refuse('not_found')
       return { result: 'found', entry: {} }
     })
-    expect([reply, seen]).toEqual(['found', [1, 2]])
+    expect([reply, revisions]).toEqual(['found', [1, 2]])
     await stop()
   })
 

@@ -68,11 +68,11 @@ describe('append', () => {
 
   it('returns each full tile once, however the batches are split', () => {
     for (const step of [1, 100, 255, 256, 257, 1000, 66_000]) {
-      const seen: string[] = []
+      const tileNames: string[] = []
       const tree = createTree(keep().reads)
       grow(tree, step === 1 ? 600 : 66_000, step, (tiles) => {
         for (const { level, index, hashes } of tiles) {
-          seen.push(`${level}/${index}`)
+          tileNames.push(`${level}/${index}`)
           expect(hashes).toHaveLength(8192)
           const width = 256 ** level
           const places = level === 0 ? [0, 17, 255] : [0]
@@ -85,8 +85,8 @@ describe('append', () => {
       })
       const bottom = Math.floor(tree.size / 256)
       const expected = Array.from({ length: bottom }, (_, i) => `0/${i}`)
-      expect(seen.filter((path) => path.startsWith('0/'))).toEqual(expected)
-      expect(seen.filter((path) => path.startsWith('1/'))).toEqual(bottom >= 256 ? ['1/0'] : [])
+      expect(tileNames.filter((path) => path.startsWith('0/'))).toEqual(expected)
+      expect(tileNames.filter((path) => path.startsWith('1/'))).toEqual(bottom >= 256 ? ['1/0'] : [])
     }
   })
 })

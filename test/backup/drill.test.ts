@@ -172,13 +172,13 @@ describe.each(frontDoorStores)('a restore on %s', (store) => {
     ])
     const usable = [...new Set(tokens)].filter((token) => /^[!-~]{8,200}$/.test(token))
     expect(usable.length).toBeGreaterThan(200)
-    const seen = new Map<number, number>()
+    const valuesByVersion = new Map<number, number>()
     for (const token of usable) {
       const { status } = await purser.call('GET', '/api/v1/credentials/self', undefined, { token })
-      seen.set(status, (seen.get(status) ?? 0) + 1)
+      valuesByVersion.set(status, (valuesByVersion.get(status) ?? 0) + 1)
     }
-    expect([...seen.keys()].filter((status) => ![400, 401].includes(status))).toEqual([])
-    expect(seen.get(401)).toBeGreaterThan(200)
+    expect([...valuesByVersion.keys()].filter((status) => ![400, 401].includes(status))).toEqual([])
+    expect(valuesByVersion.get(401)).toBeGreaterThan(200)
     await purser.stop()
   })
 })

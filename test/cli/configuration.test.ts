@@ -289,8 +289,8 @@ describe('a plan file', () => {
     const { body } = await purser.asAdmin('GET', '/api/v1/workloads/one')
     expect(body).toMatchObject({ managedBy: 'git:plan' })
     expect(body).not.toHaveProperty('labels')
-    const again = await run(`apply ${file}`)
-    expect(again).toMatchObject({ code: 3, err: expect.stringContaining('out of date, and nothing was done') })
+    const repeat = await run(`apply ${file}`)
+    expect(repeat).toMatchObject({ code: 3, err: expect.stringContaining('out of date, and nothing was done') })
   })
 
   it.each([

@@ -69,14 +69,14 @@ test('refuses invalid names, names of other files, and roles that are not grante
 
 test('writes NAME.json for the owner alone, with a working role, and shows the password nowhere else', async () => {
   const { result, out, role } = await credentials('--no-x509', '--database', 'orders', '--database', 'stock')
-  const ended = await result
-  expect(ended).toMatchObject({ code: 0, err: '' })
+  const outcome = await result
+  expect(outcome).toMatchObject({ code: 0, err: '' })
   for (const name of ['orders', 'stock']) {
     expect(statSync(join(out, `${name}.json`)).mode & 0o777).toBe(0o600)
     expect(Object.keys(role(name))).toEqual(['name', 'lease', 'username', 'password', 'expiresAt'])
     expect(await whoAmI(role(name))).toBe(role(name).username)
-    expect(ended.out).toContain(`role in the database ${name}`)
-    expect(ended.out).not.toContain(role(name).password)
+    expect(outcome.out).toContain(`role in the database ${name}`)
+    expect(outcome.out).not.toContain(role(name).password)
   }
 })
 

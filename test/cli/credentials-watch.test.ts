@@ -97,9 +97,9 @@ describe('a watch that never starts', () => {
     ['2 without a request', ['--no-x509'], 2],
   ])('ends with %s, and writes nothing', async (_, argv, code) => {
     const { result, out } = await watching([...argv, '--on-renew', 'echo ran >&2'])
-    const ended = await result
-    expect(ended).toMatchObject({ code, out: '' })
-    expect(ended.err).not.toContain('ran')
+    const outcome = await result
+    expect(outcome).toMatchObject({ code, out: '' })
+    expect(outcome.err).not.toContain('ran')
     expect(existsSync(out)).toBe(false)
   })
 })
@@ -261,10 +261,10 @@ test('tokens without a certificate are renewed, and the output names what change
   const command = 'echo "$PURSER_CHANGED|$PURSER_SERIAL_NUMBER|$PURSER_NOT_AFTER" >> $LOG'
   const argv = ['--no-x509', '--audience', 'payments', '--access-token', '--lifetime', '6s', '--on-renew', command]
   const { logLines, out, untilStderr } = await watching(argv)
-  const seen = new Set<string>()
+  const changeSets = new Set<string>()
   await until(() => {
     expect(logLines().length).toBeGreaterThanOrEqual(3)
-    expect(seen.add(readFileSync(join(out, 'jwt-payments'), 'utf8')).size).toBeGreaterThanOrEqual(2)
+    expect(changeSets.add(readFileSync(join(out, 'jwt-payments'), 'utf8')).size).toBeGreaterThanOrEqual(2)
   })
   await untilStderr(/renewed by proof; wrote .*jwt-payments.* receipt\.json/)
   expect(logLines()[0]).toBe('jwt-payments access-token receipt.json||')
@@ -302,7 +302,7 @@ describe('the process itself', () => {
       cwd: new URL('../..', import.meta.url).pathname,
       stdio: ['ignore', 'ignore', 'inherit'],
     })
-    const ended = once(child, 'exit')
+    const exit = once(child, 'exit')
     onTestFinished(() => void child.kill('SIGKILL'))
     await until(() => expect(readFileSync(join(log, 'args'), 'utf8')).toContain('credentials --out'))
     const recorded = readFileSync(join(log, 'args'), 'utf8') + readFileSync(join(log, 'env'), 'utf8')
@@ -317,6 +317,6 @@ describe('the process itself', () => {
     expect(recorded).not.toContain(readFileSync(token, 'utf8'))
     expect(child.exitCode).toBe(null)
     child.kill('SIGTERM')
-    expect(await ended).toEqual([0, null])
+    expect(await exit).toEqual([0, null])
   }, 60_000)
 })

@@ -160,7 +160,7 @@ describe('exit codes', () => {
     expect((await run([...argv, '--addr', 'https://127.0.0.1:1'])).code).toBe(5)
     const fake = await startFake()
     expect((await run([...argv, '--addr', fake.url])).code).toBe(5)
-    expect(fake.seen).toEqual([])
+    expect(fake.requests).toEqual([])
   })
 })
 

@@ -91,8 +91,8 @@ describe('databases and leases on the command line', () => {
     const { id, leases } = JSON.parse(out) as { id: string; leases: object[] }
     expect(leases).toEqual([{ id: issuedRole.lease, database: 'orders', username: issuedRole.username }])
     await purser.runJobs()
-    const again = await run(`revoke --spiffe-id ${spiffeId}`)
-    expect(again.out).not.toContain(issuedRole.lease)
+    const repeat = await run(`revoke --spiffe-id ${spiffeId}`)
+    expect(repeat.out).not.toContain(issuedRole.lease)
     expect((await run('revocation list')).out).not.toContain(id)
     expect((await run('lease list --database orders --state revoked')).out).toContain(issuedRole.lease)
     const entries = await purser.asAdmin(
@@ -100,7 +100,7 @@ describe('databases and leases on the command line', () => {
       `/api/v1/audit/entries?leaseId=${issuedRole.lease}&action=revocation.create`,
     )
     expect(entries.body['items']).toMatchObject([{ entry: { revoked: { leases: [issuedRole.lease] } } }])
-    await run(`revocation release ${/rev_[0-9a-f]+/.exec(again.out)?.[0] ?? ''} --reason test`)
+    await run(`revocation release ${/rev_[0-9a-f]+/.exec(repeat.out)?.[0] ?? ''} --reason test`)
     expect(await run(`lease revoke ls_${'0'.repeat(32)}`)).toMatchObject({ code: 3 })
 
     const { role: stuck } = await createShop(purser, issuer).arrive()

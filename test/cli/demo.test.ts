@@ -40,8 +40,8 @@ it("keeps running and prints working commands, on the caller's Postgres, and rem
   })
   const out = await Promise.race([
     ready,
-    result.then((ended) => {
-      throw new Error(`the demo ended: ${ended.out}${ended.err}`)
+    result.then((outcome) => {
+      throw new Error(`the demo ended: ${outcome.out}${outcome.err}`)
     }),
   ])
   const envFile = /^\. (\S+)/m.exec(out)?.[1] ?? ''

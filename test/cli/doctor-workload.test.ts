@@ -146,7 +146,7 @@ describe('the server', () => {
     const { first, out } = await asWorkload({ PURSER_ADDR: `https://127.0.0.1:${other.port}`, PURSER_CA_FILE: ca })
     expect(first).toBe(`FAIL  server  https://127.0.0.1:${other.port} is not a Purser server`)
     expect(out).toMatch(/^FAIL +clock +this host is \d+ s ahead of the server$/m)
-    expect(other.seen.map(({ url }) => url)).toEqual(['/api/v1/server'])
+    expect(other.requests.map(({ url }) => url)).toEqual(['/api/v1/server'])
 
     const mute = createServer((socket) =>
       socket

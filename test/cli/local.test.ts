@@ -31,9 +31,9 @@ describe('root-key generate', () => {
     const key = readFileSync(path, 'utf8')
     expect(generated.err).not.toContain(key.trim())
 
-    const again = await cli(['root-key', 'generate', '--out', path])
-    expect(again.code).toBe(2)
-    expect(again.err).toContain('it exists')
+    const repeat = await cli(['root-key', 'generate', '--out', path])
+    expect(repeat.code).toBe(2)
+    expect(repeat.err).toContain('it exists')
     expect(readFileSync(path, 'utf8')).toBe(key)
   })
 

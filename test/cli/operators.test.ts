@@ -384,8 +384,8 @@ describe('revoke', () => {
     expect(out).toContain(`certificate ${serial}`)
     const all = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
     expect(all.out).toMatch(/^revoked 1 session /)
-    const again = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
-    expect(again.out).toMatch(/^revoked nothing: nothing of it was valid /)
+    const repeat = await run('revoke --spiffe-id spiffe://example.org/lab/orders')
+    expect(repeat.out).toMatch(/^revoked nothing: nothing of it was valid /)
   })
 
   it('names its block, which is listed and released', async () => {
@@ -441,10 +441,10 @@ describe('token', () => {
 describe('bootstrap', () => {
   it('is refused once its API token was used', async () => {
     const env = { ...trusted(), PURSER_DATA_DIR: purser.dataDir }
-    const again = await cli(['bootstrap'], { env })
-    expect(again.code).toBe(3)
-    expect(again.err).toContain('the bootstrap token is spent, expired or replaced')
-    expect(again.err).toContain('purser bootstrap --reissue --reason')
+    const repeat = await cli(['bootstrap'], { env })
+    expect(repeat.code).toBe(3)
+    expect(repeat.err).toContain('the bootstrap token is spent, expired or replaced')
+    expect(repeat.err).toContain('purser bootstrap --reissue --reason')
     expect(readFileSync(join(purser.dataDir, 'bootstrap-token'), 'utf8')).toMatch(/^purser_boot_/)
   })
 })

@@ -99,8 +99,8 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
     })
     expect(err).toContain('on every replica')
     expect(out + err).not.toContain(newKey)
-    const again = await run(['-o', 'json'])
-    expect(JSON.parse(again.out)).toMatchObject({ rewrapped: 0 })
+    const repeat = await run(['-o', 'json'])
+    expect(JSON.parse(repeat.out)).toMatchObject({ rewrapped: 0 })
 
     await expect(startWith(oldKey())).rejects.toThrow(/after `purser root-key rotate` every replica needs the new one/)
     const running = await startWith(newKey)

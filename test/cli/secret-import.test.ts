@@ -174,14 +174,14 @@ describe('from KV version 2', () => {
 
     vault.secrets.get('app')?.push({ data: { a: 2 } })
     expect(short(await from(['--prefix', 'app/'])).toSorted()).toEqual(['unchanged app/db', 'unchanged app/db/replica'])
-    const again = await from([])
-    expect(again.items.find((item) => item.from === 'app')).toEqual({
+    const secondRun = await from([])
+    expect(secondRun.items.find((item) => item.from === 'app')).toEqual({
       from: 'app',
       path: 'app',
       did: 'changed',
       version: 2,
     })
-    expect(again.counts).toEqual({ created: 0, changed: 1, unchanged: 2, refused: 3 })
+    expect(secondRun.counts).toEqual({ created: 0, changed: 1, unchanged: 2, refused: 3 })
   })
 
   it('no name changes silently: an invalid path is refused with a proposal', async () => {
@@ -262,8 +262,8 @@ describe('from KV version 2', () => {
     expect(code).toBe(5)
     expect(interrupted.left).toBeGreaterThan(0)
     expect(interrupted.left + (interrupted.counts['created'] ?? 0)).toBe(3)
-    const again = await from(['--prefix', 'res'])
-    expect(again.counts).toMatchObject({ created: interrupted.left, unchanged: 3 - interrupted.left, refused: 0 })
+    const secondRun = await from(['--prefix', 'res'])
+    expect(secondRun.counts).toMatchObject({ created: interrupted.left, unchanged: 3 - interrupted.left, refused: 0 })
   })
 
   it('the log has every value that was written, by whom and why, and none of them', async () => {

@@ -294,13 +294,13 @@ describe('edit', () => {
 
   it('creates a version of the saved text; the private file and everything beside it are removed', async () => {
     await done(['put', 'prod/edited'], `{ "password": "${canary}" }`)
-    const seen = join(folder, 'seen')
+    const recording = join(folder, 'seen')
     const script = editor(
       'good',
-      `{ stat -c %a "$1"; stat -c %a "$(dirname "$1")"; cat "$1"; } > ${seen}\ncp "$1" "$1~"\nsed -i s/${canary}/changed/ "$1"`,
+      `{ stat -c %a "$1"; stat -c %a "$(dirname "$1")"; cat "$1"; } > ${recording}\ncp "$1" "$1~"\nsed -i s/${canary}/changed/ "$1"`,
     )
     expect(await edit(script)).toMatchObject({ code: 0, out: expect.stringContaining('version 2'), err: '' })
-    expect(readFileSync(seen, 'utf8')).toBe(`600\n700\n{\n  "password": "${canary}"\n}\n`)
+    expect(readFileSync(recording, 'utf8')).toBe(`600\n700\n{\n  "password": "${canary}"\n}\n`)
     expect(await done(['get', 'prod/edited', '--field', 'password', ...reason])).toBe('changed')
     nothingLeft()
   })

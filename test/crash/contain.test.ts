@@ -54,9 +54,9 @@ it('revokes a thousand credentials, twenty leases and the read secrets, by one c
   const callers = Array.from({ length: 12 }, (_, n) => knock(n))
   await pause(1000)
 
-  const began = Date.now()
+  const startedAt = Date.now()
   const { code, out, err } = await run(`contain --spiffe-id ${leaky} --yes`)
-  const seconds = (Date.now() - began) / 1000
+  const seconds = (Date.now() - startedAt) / 1000
   expect({ code, err: code === 0 ? '' : err }).toEqual({ code: 0, err: '' })
   const contained: Contained = JSON.parse(out)
   const refused = (await Promise.all(callers)).reduce((sum, n) => sum + n, 0)
@@ -86,8 +86,8 @@ it('is continued by another replica when the first is killed', async () => {
   if (!first || !second) throw new Error('no replicas')
   const { knex } = leak.db
   // A lock on its row stops the work in the middle.
-  const began = leak.operate('POST', '/api/v1/containments', { match: { spiffeId: leaky } }, first)
-  began.catch(() => undefined)
+  const creation = leak.operate('POST', '/api/v1/containments', { match: { spiffeId: leaky } }, first)
+  creation.catch(() => undefined)
   let id = ''
   while (id === '') {
     const row: { id: string } | undefined = await knex('containment').first('id')

@@ -31,9 +31,9 @@ it(`kills replicas ${kills} times under load`, async () => {
           if (await Promise.race([started.then(() => false), Promise.resolve(true)])) {
             killed++
             inStart++
-            const ended = started.catch(() => undefined)
+            const startup = started.catch(() => undefined)
             await replica.kill()
-            await ended
+            await startup
             await replica.start()
             continue
           }

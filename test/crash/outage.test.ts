@@ -150,11 +150,11 @@ describe('answers of Postgres are lost', () => {
       const kinds: CredentialKind[] = isLate ? ['x509', 'jwt'] : ['x509', 'jwt', 'accessToken']
       const load = startLoad(cluster, { connections: 16, kinds, onOutcome: watch.onOutcome })
       const operator = isLate ? undefined : startOperator(cluster, { name: 'op', pauseMs: 20 })
-      let seen = 0
+      let messageCount = 0
       let lostCount = 0
       for (const proxy of proxies) {
         proxy.judge = (message) => {
-          if (!matches(message) || ++seen % interval !== 0) return 'pass'
+          if (!matches(message) || ++messageCount % interval !== 0) return 'pass'
           lostCount++
           return action
         }

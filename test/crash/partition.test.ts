@@ -35,7 +35,7 @@ describe.each([
       const operator = startOperator(cluster, { name: 'op', replicas: [three] })
       await Promise.all([load.granted(100, replica), load.granted(100, three)])
 
-      const began = await new Promise<number>((resolve) => {
+      const startedAt = await new Promise<number>((resolve) => {
         proxy.judge = (message) => {
           if (!isMiddle(message)) return 'pass'
           proxy.judge = () => 'pass'
@@ -46,7 +46,7 @@ describe.each([
         }
       })
       await Promise.all([load.granted(50, replica), load.granted(50, two), pause(awayMs)])
-      const silence = Math.max(load.maxSilence(began, replica), load.maxSilence(began, two))
+      const silence = Math.max(load.maxSilence(startedAt, replica), load.maxSilence(startedAt, two))
 
       const back = performance.now()
       three.resume()

@@ -46,7 +46,7 @@ describe('a grant that is revoked while 64 connections use it', () => {
   })
 
   it(`is in no entry after its index: ${flips} sessions revoked`, async () => {
-    const ended = new Map<string, number>()
+    const endIndexes = new Map<string, number>()
     const counts = new Map<string, number>()
     for (let n = 0; n < flips; n++) {
       // One instance: every caller presents the same token.
@@ -57,7 +57,7 @@ describe('a grant that is revoked while 64 connections use it', () => {
       const load = startLoad(cluster, { connections: 64, proof: () => proof, kinds: ['x509'] })
       await load.granted(64)
       const revoked = await cluster.asAdmin('POST', '/api/v1/revocations', { session: session.id }, anyReplica())
-      ended.set(run, indexOf(revoked.headers))
+      endIndexes.set(run, indexOf(revoked.headers))
       await pause(200)
       await load.stop()
       for (const [outcome, count] of load.counts) counts.set(outcome, (counts.get(outcome) ?? 0) + count)
@@ -65,9 +65,9 @@ describe('a grant that is revoked while 64 connections use it', () => {
     const verdict = await cluster.judge()
     // The instance must not return with another session either.
     const wrong = grantedTo(verdict.log, 'web').filter(
-      ({ index, actor }) => index > (ended.get(String(actor.selectors?.['oidc:run'])) ?? Infinity),
+      ({ index, actor }) => index > (endIndexes.get(String(actor.selectors?.['oidc:run'])) ?? Infinity),
     )
-    print('sessions revoked', { revoked: ended.size, replies: summaryOf(counts), wrong: wrong.length }, verdict)
+    print('sessions revoked', { revoked: endIndexes.size, replies: summaryOf(counts), wrong: wrong.length }, verdict)
     expect(verdict.problems).toEqual([])
     expect(wrong).toEqual([])
     expect(counts.get('401')).toBeGreaterThan(0)

@@ -44,9 +44,9 @@ async function chance(target: TargetServer): Promise<void> {
 }
 
 /** Whole seconds of each phase. */
-function clockOf(began: number): [Map<string, number>, (name: string) => void] {
+function clockOf(startedAt: number): [Map<string, number>, (name: string) => void] {
   const phases = new Map<string, number>()
-  let last = began
+  let last = startedAt
   return [
     phases,
     (name) => {
@@ -60,7 +60,7 @@ it(
   `kills one of two replicas ${kills} times while secrets are rotated and leased`,
   { timeout: 3_600_000 },
   async () => {
-    const began = performance.now()
+    const startedAt = performance.now()
     const lab = await startSecretLab({ postgres: 6, generated: 3, plain: plainSecrets })
     const { cluster, target } = lab
     const logins = createLogins(target)
@@ -71,7 +71,7 @@ it(
       const borrowers = startBorrowers(lab, 3)
       const operators = startOperators(lab, { plain: plainSecrets, wrapMs: 4_000 })
       const { replicas } = cluster
-      const [phases, phase] = clockOf(began)
+      const [phases, phase] = clockOf(startedAt)
       phase('set up')
       let killed = 0
       let together = 0

@@ -100,11 +100,11 @@ function filledIn(env: Env, deployUrl: string): Env {
 
 /** The API of the deployment, which receives the job's JWT. */
 async function deployApi() {
-  const { port, seen } = await httpServer((_, response) => response.end())
+  const { port, requests } = await httpServer((_, response) => response.end())
   return {
     url: `http://127.0.0.1:${port}/releases`,
     tokens: () =>
-      seen.map(({ headers }) => {
+      requests.map(({ headers }) => {
         const payload = /^Bearer [\w-]+\.([\w-]+)\./.exec(headers.authorization ?? '')?.[1] ?? ''
         return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>
       }),

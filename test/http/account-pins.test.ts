@@ -72,9 +72,9 @@ describe.each(frontDoorStores)('accounts (%s)', (store) => {
   it('are pinned once, when first attested, before anything is issued to them', async () => {
     const answers = await Promise.all(Array.from({ length: 40 }, () => present(token(1))))
     expect(new Set(answers.map(fault))).toEqual(new Set(['200 ']))
-    const seen = await about('identity.pin')
-    expect(seen).toHaveLength(1)
-    expect(seen[0]).toMatchObject({
+    const pins = await about('identity.pin')
+    expect(pins).toHaveLength(1)
+    expect(pins[0]).toMatchObject({
       outcome: 'granted',
       actor: { kind: 'workload', attestor: 'east', selectors: { 'k8s:sa-uid': uidOf(1) } },
       resource: { kind: 'account', id: uidOf(1), name: `east/prod/${sa}` },

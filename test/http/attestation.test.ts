@@ -121,8 +121,8 @@ describe('a refused proof', () => {
       await present(await issuer.token(), { workload: 'nobody' }),
       await purser.call('POST', '/api/v1/credentials', { proof: { kind: 'x509' } }),
     ]
-    const seen = answers.map(({ body: { requestId: _, ...body }, headers }) => JSON.stringify([body, headers.get('content-type'), headers.get('cache-control')])) // prettier-ignore
-    expect(new Set(seen).size).toBe(1)
+    const replies = answers.map(({ body: { requestId: _, ...body }, headers }) => JSON.stringify([body, headers.get('content-type'), headers.get('cache-control')])) // prettier-ignore
+    expect(new Set(replies).size).toBe(1)
   })
 
   it('is refused by its size if it is larger than any issuer signs', async () => {

@@ -100,9 +100,9 @@ describe.each(frontDoorStores)('an auditor with a bound (%s)', (store) => {
     await ageEntries(purser.knex, 31)
     const range = { epoch, from: index, to: index + 1 }
     expect(fault(await ask('redactEntries', { body: { ...range, rule: 'a month' }, reason: 'retention' }))).toBe('200 ')
-    const seen = await search(auditor)
-    expect(seen.redacted).toBe(0)
-    expect(seen.items.map((item) => item.index)).not.toContain(index)
+    const page = await search(auditor)
+    expect(page.redacted).toBe(0)
+    expect(page.items.map((item) => item.index)).not.toContain(index)
     expect(await finds(auditor, own)).toBe(false)
     const all = await search(purser.admin)
     expect(all.redacted).toBe(1)

@@ -257,9 +257,9 @@ describe.each(frontDoorStores)('a containment (%s)', (store) => {
     clock.advance(1)
     const body = { match: { session } }
     const first = await tools.attempt(body, { idempotencyKey: 'incident-42' })
-    const again = await tools.attempt(body, { idempotencyKey: 'incident-42' })
-    expect([again.status, again.body.id]).toEqual([201, first.body.id])
-    expect(again.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
+    const repeat = await tools.attempt(body, { idempotencyKey: 'incident-42' })
+    expect([repeat.status, repeat.body.id]).toEqual([201, first.body.id])
+    expect(repeat.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
     expect(fault(await tools.attempt({ match: { spiffeId: shop } }, { idempotencyKey: 'incident-42' }))).toMatch(/^4/)
     const { items } = (await ask('listContainments')).body as { items: { id: string; match: object }[] }
     expect(items[0]).toMatchObject({ id: first.body.id, match: { session } })

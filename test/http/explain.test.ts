@@ -221,7 +221,7 @@ describe.each(frontDoorStores)('explain (%s)', (store) => {
     const agent = { name: 'agent', attestor: 'join', spiffeId: 'spiffe://example.org/join/agent' }
     await ask('createWorkload', { body: agent })
     const { token } = (await ask('createJoinToken', { body: { workload: 'agent' } })).body
-    for (let again = 0; again < 3; again++) {
+    for (let attempt = 0; attempt < 3; attempt++) {
       const explained = await explain({ proof: { kind: 'join-token', token } })
       expect(explained).toMatchObject({ outcome: 'granted', attestor: 'join', grant: { spiffeId: agent.spiffeId } })
       expect(explained.detail).toContain('checked when it is presented')

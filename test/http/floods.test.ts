@@ -116,9 +116,9 @@ describe('a flood', () => {
     })
 
     it('replayed from twenty addresses has the entries of one identity for a reusable proof', async () => {
-      const again = (issuer: Issuer) => issuer.token({ sub: 'stranger' })
+      const strangerToken = (issuer: Issuer) => issuer.token({ sub: 'stranger' })
       // An allowance of 6, which grows by one in ten seconds.
-      expect([6, 7, 8]).toContain(await floodWith(again, false))
+      expect([6, 7, 8]).toContain(await floodWith(strangerToken, false))
     })
 
     it('of as many identities has the entries of one attestor', async () => {
@@ -163,7 +163,7 @@ describe('a flood', () => {
     const statuses = answers.map((answer) => answer.status)
     expect(new Set(statuses)).toEqual(new Set([404, 429]))
     const entries = (await stopAndRead()).filter((entry) => entry.outcome === 'refused')
-    const count = (status: number): number => statuses.filter((seen) => seen === status).length
+    const count = (status: number): number => statuses.filter((other) => other === status).length
     expect(entries.map((entry) => entry.action)).toEqual(['request.summary', 'request.summary'])
     expect(Object.fromEntries(entries.map((entry) => [entry.reason, entry.detail?.count]))).toEqual({
       not_found: count(404),

@@ -144,10 +144,10 @@ describe.each(frontDoorStores)('POST /api/v1/introspect (%s)', (store) => {
   })
 
   it('reports a token as inactive after its session ended or its entry was disabled', async () => {
-    const ended = await lab.get({ jti: 'leaves' })
-    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: ended.accessToken })
-    expect(await introspect(ended.jwt)).toEqual(inactive)
-    expect(await introspect(ended.accessToken)).toEqual(inactive)
+    const credentialsOfEnded = await lab.get({ jti: 'leaves' })
+    await purser.call('DELETE', '/api/v1/credentials/self', undefined, { token: credentialsOfEnded.accessToken })
+    expect(await introspect(credentialsOfEnded.jwt)).toEqual(inactive)
+    expect(await introspect(credentialsOfEnded.accessToken)).toEqual(inactive)
     await purser.asAdmin('POST', '/api/v1/workloads/web:disable', {})
     expect(await introspect(credentials.jwt)).toEqual(inactive)
     await purser.asAdmin('POST', '/api/v1/workloads/web:enable', {})

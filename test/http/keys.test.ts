@@ -172,11 +172,11 @@ describe('rotating keys by request', () => {
     const after = (await lab.ask()).body.receipt as Receipt
     expect(verifyReceipt(after, { vkeys: [vkey] }).index).toBeGreaterThan(announced)
     expect(() => verifyReceipt(after, { vkeys: [old] })).toThrow()
-    const ended = (await readLog(purser)).findLastIndex((entry) => entry.action === 'key.retire')
+    const endIndex = (await readLog(purser)).findLastIndex((entry) => entry.action === 'key.retire')
     const { keys } = (await purser.call('GET', '/log/keys')).body as { keys: object[] }
     // The announcing entry and the one that set the older key's end are below the first head of the new one.
     expect(keys).toMatchObject([
-      { vkey: old, from: 0, to: ended + 1 },
+      { vkey: old, from: 0, to: endIndex + 1 },
       { vkey, from: announced + 2 },
     ])
     expect(keys[1]).not.toHaveProperty('to')
@@ -210,9 +210,9 @@ describe('rotating keys by request', () => {
 
   it('performs a repeated request once', async () => {
     const first = await rotate('jwt', {}, { idempotencyKey: 'k-1' })
-    const again = await rotate('jwt', {}, { idempotencyKey: 'k-1' })
-    expect([fault(first), fault(again)]).toEqual(['200 ', '409 already_done'])
-    expect(again.body.id).toBe((first.body as unknown as Rotated).created[0]?.id)
+    const repeat = await rotate('jwt', {}, { idempotencyKey: 'k-1' })
+    expect([fault(first), fault(repeat)]).toEqual(['200 ', '409 already_done'])
+    expect(repeat.body.id).toBe((first.body as unknown as Rotated).created[0]?.id)
     expect(fault(await rotate('ca', {}, { idempotencyKey: 'k-1' }))).toBe('200 ')
     expect((await jwksOf(purser)).length).toBe(4)
   })

@@ -19,8 +19,8 @@ describe('leases', () => {
 
   it('are limited for each session until one has ended', async () => {
     // The same proof is the same instance, like a pod's token through all its restarts.
-    const again = { proof: { kind: 'jwt', token: await shop.issuer.token({ sub: 'shop' }) }, databases: ['orders'] }
-    const { body } = await shop.attest(again)
+    const request = { proof: { kind: 'jwt', token: await shop.issuer.token({ sub: 'shop' }) }, databases: ['orders'] }
+    const { body } = await shop.attest(request)
     const session = (body['session'] as { id: string }).id
     const [first] = (await shop.purser.knex('lease').where({ session_id: session })) as Record<string, unknown>[]
     const more = Array.from({ length: 63 }, (_, n) => ({
@@ -30,11 +30,11 @@ describe('leases', () => {
     }))
     await shop.purser.knex('lease').insert(more)
     const before = await rolesAt(target)
-    const refused = await shop.attest(again)
+    const refused = await shop.attest(request)
     expect(fault(refused)).toBe('429 rate_limited /databases')
     expect(await rolesAt(target)).toEqual(before)
     await shop.purser.knex('lease').where({ id: `ls_0` }).delete()
-    expect((await shop.attest(again)).status).toBe(200)
+    expect((await shop.attest(request)).status).toBe(200)
     await shop.purser
       .knex('lease')
       .whereIn(

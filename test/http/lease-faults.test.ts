@@ -224,24 +224,26 @@ describe('leases, when something fails', () => {
   })
 
   it('retries to drop a role without a lease until it is gone, and again if it returns', async () => {
-    const ended = await strandLease({ state: 'revoked', ended_at: new Date(0), attempts: 3 })
-    await makeRole(ended.username)
+    const revokedLease = await strandLease({ state: 'revoked', ended_at: new Date(0), attempts: 3 })
+    await makeRole(revokedLease.username)
     const blocker = await target.login('postgres', '')
     await blocker.query('begin')
     await blocker.query('lock table pg_authid in share mode')
     await sweepOrphans()
-    expect(await openLeases()).toMatchObject([{ id: ended.id, state: 'revoking', reason: 'orphan', attempts: 1 }])
+    expect(await openLeases()).toMatchObject([
+      { id: revokedLease.id, state: 'revoking', reason: 'orphan', attempts: 1 },
+    ])
     await blocker.query('rollback')
     await blocker.end()
     await knex()('lease')
-      .where({ id: ended.id })
+      .where({ id: revokedLease.id })
       .update({ next_attempt_at: new Date(0) })
     await settle()
-    expect(await rolesAt(target)).not.toContain(ended.username)
-    await makeRole(ended.username)
+    expect(await rolesAt(target)).not.toContain(revokedLease.username)
+    await makeRole(revokedLease.username)
     await sweepOrphans()
-    expect(await rolesAt(target)).not.toContain(ended.username)
-    expect(await shop.lease(ended.id)).toMatchObject({ state: 'revoked', reason: 'orphan', attempts: 0 })
+    expect(await rolesAt(target)).not.toContain(revokedLease.username)
+    expect(await shop.lease(revokedLease.id)).toMatchObject({ state: 'revoked', reason: 'orphan', attempts: 0 })
   })
 
   it('are abandoned by an operator with a reason after a failed attempt, and the role is dropped if its server returns', async () => {

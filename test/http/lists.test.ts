@@ -12,13 +12,13 @@ describe('lists', () => {
   const page = async (query: Record<string, string>): Promise<Page> =>
     (await ask('listWorkloads', { query })).body as unknown as Page
   const all = async (query: Record<string, string>): Promise<string[]> => {
-    const seen: string[] = []
+    const names: string[] = []
     for (let cursor: string | null = ''; cursor !== null;) {
       const { items, nextCursor }: Page = await page({ ...query, ...(cursor !== '' && { cursor }) })
-      seen.push(...items.map((item) => item.name))
+      names.push(...items.map((item) => item.name))
       cursor = nextCursor
     }
-    return seen
+    return names
   }
 
   beforeAll(async () => {

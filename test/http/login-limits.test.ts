@@ -1,6 +1,6 @@
 /** Limits of logins: by address, by name, and by concurrent hashes; and that they lock out no operator. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { accountWithPassword, anyAddress, logIn, password, seen } from '../support/logins.ts'
+import { accountWithPassword, anyAddress, logIn, password, callerView } from '../support/logins.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
@@ -60,7 +60,7 @@ describe('guesses of a password', () => {
     const guesses = await guess('nobody', 32, (n) => address(1000 + n))
     expect(statuses(real)).toEqual([...times(30, 401), ...times(2, 429)])
     const outcomesOf = (answers: Answer[]) =>
-      answers.map((answer) => ({ ...(seen(answer) as object), retryAfter: undefined }))
+      answers.map((answer) => ({ ...(callerView(answer) as object), retryAfter: undefined }))
     expect(outcomesOf(guesses)).toEqual(outcomesOf(real))
   })
 

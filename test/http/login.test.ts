@@ -1,7 +1,7 @@
 /** Logins with a password: what is refused, and what ends a session, at two replicas. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { account, entryFor, stored, tokenFor } from '../support/accounts.ts'
-import { accountWithPassword, anyAddress, logIn, password, seen, sessionOf } from '../support/logins.ts'
+import { accountWithPassword, anyAddress, logIn, password, callerView, sessionOf } from '../support/logins.ts'
 import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
 import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
@@ -41,7 +41,7 @@ describe('a login', () => {
     ]
     const answers = []
     for (const body of tries) answers.push(await logIn(purser, body, { from }))
-    expect(new Set(answers.map((answer) => JSON.stringify(seen(answer)))).size).toBe(1)
+    expect(new Set(answers.map((answer) => JSON.stringify(callerView(answer)))).size).toBe(1)
     expect(answers.map(fault)).toEqual(tries.map(() => '401 unauthenticated'))
     const entries = await Promise.all(answers.map((answer) => entryFor(purser, answer)))
     expect(entries.map((entry) => [entry?.action, entry?.actor.kind, entry?.detail])).toEqual([

@@ -74,9 +74,9 @@ describe.each(frontDoorStores)('operators (%s)', (store) => {
 
   it('are created once for one Idempotency-Key', async () => {
     const create = () => ask('createOperator', { body: { name: 'cy', role: 'auditor' }, idempotencyKey: 'k1' })
-    const [first, again] = [await create(), await create()]
-    expect([again.status, again.body]).toEqual([201, first.body])
-    expect(again.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
+    const [first, repeat] = [await create(), await create()]
+    expect([repeat.status, repeat.body]).toEqual([201, first.body])
+    expect(repeat.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
   })
 
   it('start anew under a reused name: no earlier token works', async () => {

@@ -132,8 +132,8 @@ describe('an assertion is refused', () => {
     const replies = await Promise.all([1, 2, 3, 4].map((n) => present(n % 2 ? purser : replica, login)))
     expect(statuses(replies)).toEqual([201, 401, 401, 401])
     await isRefused(await present(replica, login), 'the signature counter went back')
-    const again = { verifier, credential: ada.authenticator.get(publicKey) }
-    await isRefused(await present(replica, again), 'the challenge was used before')
+    const repeat = { verifier, credential: ada.authenticator.get(publicKey) }
+    await isRefused(await present(replica, repeat), 'the challenge was used before')
   })
 
   it('with the challenge of another client', async () => {

@@ -57,9 +57,9 @@ describe('an enrolment', () => {
     })
     expect((await ask('listPasskeys', { name: 'self', token })).body).toEqual({ items: [added.body] })
     expect((await ask('getOperator', { name: 'ada' })).body).toMatchObject({ passkeys: 1 })
-    const again = await enrolmentOf(ask, token)
-    expect(again).toMatchObject({ excludeCredentials: [{ type: 'public-key', id: authenticator.id }] })
-    expect(fault(await confirm(ask, token, authenticator.create(again)))).toBe('409 already_exists')
+    const secondOptions = await enrolmentOf(ask, token)
+    expect(secondOptions).toMatchObject({ excludeCredentials: [{ type: 'public-key', id: authenticator.id }] })
+    expect(fault(await confirm(ask, token, authenticator.create(secondOptions)))).toBe('409 already_exists')
   })
 
   it('needs the present password', async () => {

@@ -185,8 +185,8 @@ describe.each(frontDoorStores)('POST /api/v1/log:redact (%s)', (store) => {
        select gen_random_uuid(), epoch, ${from + 2}, ${from + 3}, int8multirange(int8range(${from + 2}, ${from + 3})), entry_epoch, entry_idx
          from log_redaction limit 1`,
     )
-    const again = await verifyExport(await exported(), { vkeys: purser.vkeys })
-    expect(again.problems).toEqual(report.problems)
+    const secondReport = await verifyExport(await exported(), { vkeys: purser.vkeys })
+    expect(secondReport.problems).toEqual(report.problems)
   })
 
   it('shows by its index a text that was removed without a redaction', async () => {

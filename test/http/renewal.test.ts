@@ -105,12 +105,12 @@ describe('a serial number', () => {
   it('may be used again with the same key for a minute, because replies get lost; later use ends the session', async () => {
     const first = await attest()
     const request = newRequest()
-    const again = { x509: { csr: request.csr } }
-    const answers = [await renew(first, again), await renew(first, again, { at: replica })]
+    const csrRequest = { x509: { csr: request.csr } }
+    const answers = [await renew(first, csrRequest), await renew(first, csrRequest, { at: replica })]
     const svids = answers.map((answer) => svidOf(answer, request))
     expect(new Set(svids.map((svid) => svid.serialNumber)).size).toBe(2)
     await aMinuteLater()
-    expect(fault(await renew(first, again))).toBe(refusal)
+    expect(fault(await renew(first, csrRequest))).toBe(refusal)
     expect(await Promise.all([first, ...svids].map(self))).toEqual([401, 401, 401])
   })
 
@@ -125,15 +125,15 @@ describe('a serial number', () => {
       reason: 'serial_spent',
       actor: { session: owner.session, workload: 'web', spiffeId: 'spiffe://example.org/lab/web' },
     })
-    const ended = (await readLog(purser)).find(
+    const endEntry = (await readLog(purser)).find(
       (entry) => entry.action === 'session.end' && entry.resource?.id === owner.session,
     )
-    expect(ended).toMatchObject({
+    expect(endEntry).toMatchObject({
       actor: { kind: 'system' },
       requestId: theft.headers.get('purser-request-id'),
       change: { after: { serialNumber: owner.serialNumber } },
     })
-    expect(ended?.revoked?.serialNumbers?.toSorted()).toEqual([owner.serialNumber, next.serialNumber].toSorted())
+    expect(endEntry?.revoked?.serialNumbers?.toSorted()).toEqual([owner.serialNumber, next.serialNumber].toSorted())
     expect(await self(next)).toBe(401)
     expect(fault(await renew(next, {}))).toBe(refusal)
     // A workload with a proof of the orchestrator returns with another session.

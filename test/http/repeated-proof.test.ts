@@ -73,10 +73,10 @@ describe.each(Object.entries(proofOf))('%s, repeated with the same key', (_, new
     expect([fault(first), partsOf(first), first.body.repeated]).toEqual(['200 ', unboundParts, undefined])
     const [roles, executed] = [await rolesAt(target), statements()]
 
-    const again = await present(proof, request.csr)
-    expect([fault(again), partsOf(again), again.body.repeated]).toEqual(['200 ', [], true])
-    expect(svidOf(again, request).session).toBe(svidOf(first, request).session)
-    expect(Object.keys((await entryOf(purser, again))?.issued ?? {})).toEqual(['x509'])
+    const repeat = await present(proof, request.csr)
+    expect([fault(repeat), partsOf(repeat), repeat.body.repeated]).toEqual(['200 ', [], true])
+    expect(svidOf(repeat, request).session).toBe(svidOf(first, request).session)
+    expect(Object.keys((await entryOf(purser, repeat))?.issued ?? {})).toEqual(['x509'])
     expect([await rolesAt(target), statements()]).toEqual([roles, executed])
   })
 

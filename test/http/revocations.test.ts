@@ -104,8 +104,8 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   it('counts every credential once', async () => {
     const { jti } = await lab.get()
     await revoked({ jti })
-    const again = await revoked({ jti })
-    expect([again.counts, again.body.outOfReach]).toEqual([zeroCounts, []])
+    const repeat = await revoked({ jti })
+    expect([repeat.counts, repeat.body.outOfReach]).toEqual([zeroCounts, []])
   })
 
   it('revokes a session with all its credentials, and its instance cannot attest again', async () => {
@@ -210,8 +210,8 @@ describe.each(frontDoorStores)('POST /api/v1/revocations (%s)', (store) => {
   it('performs a repeated request once, and records the reason', async () => {
     const { jti } = await lab.get()
     const first = await revoke({ jti }, { idempotencyKey: 'once', reason: 'incident 7' })
-    const again = await revoke({ jti }, { idempotencyKey: 'once' })
-    expect([fault(first), fault(again)]).toEqual(['201 ', '409 already_done'])
+    const repeat = await revoke({ jti }, { idempotencyKey: 'once' })
+    expect([fault(first), fault(repeat)]).toEqual(['201 ', '409 already_done'])
     expect((await entryOf(purser, first))?.actor).toMatchObject({ operator: 'admin', note: 'incident 7' })
   })
 })

@@ -122,8 +122,8 @@ describe('refused', () => {
   it('rotate: with neither policy nor value; twice with one key only once', async () => {
     const name = await newSecret()
     expect(fault(await ask('rotateSecret', { name, body: {} }))).toBe('422 impossible')
-    const again = () => ask('rotateSecret', { name, body: { data: { password: 'b' } }, idempotencyKey: `k-${name}` })
-    const [first, second] = [await again(), await again()]
+    const rotate = () => ask('rotateSecret', { name, body: { data: { password: 'b' } }, idempotencyKey: `k-${name}` })
+    const [first, second] = [await rotate(), await rotate()]
     expect([first.status, second.status]).toEqual([202, 202])
     expect(second.headers.get('purser-log-index')).toBe(first.headers.get('purser-log-index'))
     const other = { name, body: { data: { password: 'c' } }, idempotencyKey: `k-${name}` }

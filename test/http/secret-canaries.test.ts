@@ -34,7 +34,7 @@ let postgres: OwnPostgres
 let purser: TestPurser
 let issuer: Issuer
 let dataDir = ''
-const began = Date.now()
+const startedAt = Date.now()
 /** Replies other than permitted reads of a value. */
 const replies: string[] = []
 /** The log of Postgres: every statement with its parameters. */
@@ -290,7 +290,8 @@ describe('secret values', () => {
     for (const name of readdirSync(tmpdir())) {
       const path = join(tmpdir(), name)
       const info = statSync(path, { throwIfNoEntry: false })
-      if (info?.isFile() && info.mtimeMs >= began) expect([path, findNeedles(readFileSync(path))]).toEqual([path, []])
+      if (info?.isFile() && info.mtimeMs >= startedAt)
+        expect([path, findNeedles(readFileSync(path))]).toEqual([path, []])
     }
     for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
       for (const file of ['cmdline', 'environ']) {

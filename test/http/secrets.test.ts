@@ -186,8 +186,8 @@ describe.each(frontDoorStores)('secrets on %s', (store) => {
 
     it('ends with the grant', async () => {
       const entry = await purser.asAdmin('GET', '/api/v1/workloads/shop')
-      const again = await attest({ accessToken: {} })
-      const token = (again.body['accessToken'] as { token: string }).token
+      const withToken = await attest({ accessToken: {} })
+      const token = (withToken.body['accessToken'] as { token: string }).token
       const {
         id: _,
         revision,

@@ -46,13 +46,13 @@ describe('DELETE /api/v1/credentials/self', () => {
   it('ends the session also while its instance attests again, which opens another session', async () => {
     const token = await issuer.token()
     const client = await attest(purser, issuer, token)
-    const [again, ended] = await inOrder<[Svid, Answer]>(
+    const [attestation, endReply] = await inOrder<[Svid, Answer]>(
       purser,
       () => attest(purser, issuer, token),
       () => giveUp(client),
     )
-    expect([again.session, ended.status]).toEqual([client.session, 204])
-    expect((await selfOf(purser, again)).status).toBe(401)
+    expect([attestation.session, endReply.status]).toEqual([client.session, 204])
+    expect((await selfOf(purser, attestation)).status).toBe(401)
     const other = await attest(purser, issuer, token)
     const [ending, after] = await inOrder<[Answer, Svid]>(
       purser,
@@ -68,8 +68,8 @@ describe('DELETE /api/v1/credentials/self', () => {
     const token = await issuer.token()
     const sessions: string[] = []
     for (const _ of [1, 2, 3]) {
-      const [svid, again] = [await attest(purser, issuer, token), await attest(replica, issuer, token)]
-      expect(again.session).toBe(svid.session)
+      const [svid, secondSvid] = [await attest(purser, issuer, token), await attest(replica, issuer, token)]
+      expect(secondSvid.session).toBe(svid.session)
       sessions.push(svid.session)
       expect((await giveUp(svid)).status).toBe(204)
     }

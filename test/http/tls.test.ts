@@ -143,10 +143,10 @@ describe('a handshake', () => {
     expect(await whoIs(first)).toMatch(/^HTTP\/1\.1 200 /)
     first.destroy()
     for (const session of [...sessions, first.getSession()].filter((session) => session !== undefined)) {
-      const again = await handshake({ session })
-      expect(again.isSessionReused()).toBe(false)
-      expect(await whoIs(again)).toMatch(/^HTTP\/1\.1 401 /)
-      again.destroy()
+      const resumption = await handshake({ session })
+      expect(resumption.isSessionReused()).toBe(false)
+      expect(await whoIs(resumption)).toMatch(/^HTTP\/1\.1 401 /)
+      resumption.destroy()
     }
   })
 
@@ -285,8 +285,8 @@ describe('configured certificate files', () => {
     onTestFinished(() => purserWithCertificate.stop())
     await registerLab(purserWithCertificate, issuer)
     const client = await svid(purserWithCertificate)
-    const seen = await get('/api/v1/credentials/self', { ...client, to: purserWithCertificate, ca: roots })
-    expect(seen).toMatchObject({ status: 200, body: { kind: 'workload' } })
+    const self = await get('/api/v1/credentials/self', { ...client, to: purserWithCertificate, ca: roots })
+    expect(self).toMatchObject({ status: 200, body: { kind: 'workload' } })
     const { status } = await get('/api/v1/credentials/self', {
       ...(await svid()),
       to: purserWithCertificate,

@@ -226,7 +226,7 @@ describe('the events of a watch', () => {
     const { token } = await attest()
     const paths = ['prod/s1', 'prod/s2', 'prod/s3', 'prod/s4']
     const query = `?${paths.map((path) => `path=${path}`).join('&')}`
-    const seen = new Map<string, number[]>(paths.map((path) => [path, []]))
+    const versionsByPath = new Map<string, number[]>(paths.map((path) => [path, []]))
     let writing = true
     const writes = (async () => {
       for (let version = 0; version < 12; version++)
@@ -234,7 +234,7 @@ describe('the events of a watch', () => {
       writing = false
     })()
     let lastEventId: string | undefined
-    const isDone = (): boolean => !writing && [...seen.values()].every((all) => all.at(-1) === 12)
+    const isDone = (): boolean => !writing && [...versionsByPath.values()].every((all) => all.at(-1) === 12)
     for (let n = 0; !isDone(); n++) {
       const watcher = await reader(n % 2 === 0 ? first : second, query, { token, lastEventId })
       await synced(watcher)
@@ -247,12 +247,12 @@ describe('the events of a watch', () => {
       const upTo = events.findLastIndex(({ id }) => id !== undefined)
       for (const { name, data } of events.slice(0, upTo + 1)) {
         const { path, version } = data as { path: string; version?: number }
-        if (name === 'secret' && version !== undefined) seen.get(path)?.push(version)
+        if (name === 'secret' && version !== undefined) versionsByPath.get(path)?.push(version)
       }
       lastEventId = events[upTo]?.id ?? lastEventId
     }
     await writes
-    for (const all of seen.values()) {
+    for (const all of versionsByPath.values()) {
       expect(all.at(-1)).toBe(12)
       expect(all).toEqual([...new Set(all)].toSorted((a, b) => a - b))
     }
@@ -399,10 +399,10 @@ describe('the end of a watch', () => {
       watcher.message.resume()
       await watcher.ended
       expect(names(watcher)).not.toContain('synced')
-      const again = await reader(third, '?prefix=many/', { token: first.admin })
-      await vi.waitFor(() => expect(names(again)).toContain('synced'), patience)
-      expect(secretEvents(again)).toHaveLength(20_000)
-      expect(again.events.filter(({ id }) => id !== undefined)).toHaveLength(1)
+      const reconnected = await reader(third, '?prefix=many/', { token: first.admin })
+      await vi.waitFor(() => expect(names(reconnected)).toContain('synced'), patience)
+      expect(secretEvents(reconnected)).toHaveLength(20_000)
+      expect(reconnected.events.filter(({ id }) => id !== undefined)).toHaveLength(1)
     } finally {
       await third.stop()
     }

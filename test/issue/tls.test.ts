@@ -42,22 +42,22 @@ async function handshake(server: ReturnType<typeof leaf>, client: ReturnType<typ
   })
   await once(socket, 'secureConnect')
   const peer = await accepted
-  const seen = { authorized: peer.authorized, names: peer.getPeerCertificate().subjectaltname }
+  const view = { authorized: peer.authorized, names: peer.getPeerCertificate().subjectaltname }
   socket.destroy()
   peer.destroy()
-  return seen
+  return view
 }
 
 describe('an empty subject works in TLS', () => {
   test.each(['localhost', '127.0.0.1', '::1', '2001:db8::7'])('as the server %s', async (host) => {
     const server = leaf('server', ['localhost', '127.0.0.1', '::1', '2001:db8::7'])
-    const seen = await handshake(server, leaf('svid'), host)
-    expect(seen).toEqual({ authorized: true, names: 'URI:spiffe://example.org/web' })
+    const view = await handshake(server, leaf('svid'), host)
+    expect(view).toEqual({ authorized: true, names: 'URI:spiffe://example.org/web' })
   })
 
   test('as an SVID that serves a granted name', async () => {
-    const seen = await handshake(leaf('svid', ['web.prod.svc']), leaf('svid'), 'web.prod.svc')
-    expect(seen.authorized).toBe(true)
+    const view = await handshake(leaf('svid', ['web.prod.svc']), leaf('svid'), 'web.prod.svc')
+    expect(view.authorized).toBe(true)
   })
 
   test('and a name that it lacks is refused', async () => {

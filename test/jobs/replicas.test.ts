@@ -44,13 +44,13 @@ describe('three replicas on one Postgres', () => {
       await Promise.all(all.map((purser) => purser.runJobs()))
       expect((await created(first)).length).toBe(before + 3 * rounds)
     }
-    const seen = async (): Promise<Set<string>> =>
+    const visibleKids = async (): Promise<Set<string>> =>
       new Set(
         await Promise.all(
           all.map(async (purser) => JSON.stringify([await kidsOf(purser), (await bundleOf(purser)).spiffe_sequence])),
         ),
       )
-    await expect.poll(async () => (await seen()).size, { timeout: 10_000 }).toBe(1)
+    await expect.poll(async () => (await visibleKids()).size, { timeout: 10_000 }).toBe(1)
   })
 
   it('open keys that another replica wrapped, and refuse what another has revoked', async () => {

@@ -67,24 +67,24 @@ test('a run longer than its interval does not overlap the next', async () => {
 })
 
 test('stopping waits for the active run, and begins no other', async () => {
-  let [started, ended] = [0, 0]
+  let [startCount, endCount] = [0, 0]
   let release = (): void => undefined
   const gate = new Promise<void>((resolve) => (release = resolve))
   const job: Job = {
     name: 'held',
     everySeconds: never,
     async run() {
-      started++
+      startCount++
       await gate
-      ended++
+      endCount++
     },
   }
   const { running } = start([job])
   const all = running.runAll()
-  await expect.poll(() => started).toBe(1)
+  await expect.poll(() => startCount).toBe(1)
   const stopped = running.stop()
   release()
   await Promise.all([stopped, all])
   await running.runAll()
-  expect([started, ended]).toEqual([1, 1])
+  expect([startCount, endCount]).toEqual([1, 1])
 })

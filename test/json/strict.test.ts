@@ -133,9 +133,9 @@ describe('duplicate and forbidden names', () => {
   })
 
   test('at every position among many', () => {
-    for (const [first, again] of [[0, 300], [7, 8], [8, 9], [9, 10], [150, 151], [299, 300]] as const) {
+    for (const [first, second] of [[0, 300], [7, 8], [8, 9], [9, 10], [150, 151], [299, 300]] as const) {
       const names = Array.from({ length: 300 }, (_, n) => `"n${String(n)}":0`)
-      names.splice(again, 0, `"n${String(first)}":1`)
+      names.splice(second, 0, `"n${String(first)}":1`)
       expect(codeOf(`{${names.join(',')}}`)).toBe('duplicate_name')
     }
   }) // prettier-ignore
@@ -315,8 +315,8 @@ describe('the same value as JSON.parse', () => {
         const members = Object.keys(record).map((name) => `${JSON.stringify(name)}:${JSON.stringify(record[name])}`)
         fc.pre(!members.join('').includes('"__proto__":'))
         const name = Object.keys(record)[pick % members.length] ?? ''
-        const again = Array.from({ length: name.length }, (_, n) => `\\u${name.charCodeAt(n).toString(16).padStart(4, '0')}`).join('')
-        members.splice(pick % (members.length + 1), 0, `"${again}":0`)
+        const escapedName = Array.from({ length: name.length }, (_, n) => `\\u${name.charCodeAt(n).toString(16).padStart(4, '0')}`).join('')
+        members.splice(pick % (members.length + 1), 0, `"${escapedName}":0`)
         expect(codeOf(`{${members.join(',')}}`, open)).toBe('duplicate_name')
       }),
       { numRuns: 2000 },

@@ -63,10 +63,10 @@ describe('the request', () => {
       const reply = await outbound.fetchBytes(urlOf(server.port, path), options())
       expect([reply.status, reply.body.toString()]).toEqual([200, 'yes'])
     }
-    const names = server.seen.map(({ rawHeaders }) => rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()).toSorted()) // prettier-ignore
+    const names = server.requests.map(({ rawHeaders }) => rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()).toSorted()) // prettier-ignore
     expect(names).toEqual([0, 1].map(() => ['accept-encoding', 'connection', 'host', 'user-agent']))
-    expect(server.seen.map(({ url }) => url)).toEqual(['/a?b=c', '/again'])
-    expect(server.seen[0]?.headers['accept-encoding']).toBe('identity')
+    expect(server.requests.map(({ url }) => url)).toEqual(['/a?b=c', '/again'])
+    expect(server.requests[0]?.headers['accept-encoding']).toBe('identity')
     expect(proxy.connections()).toBe(0)
   })
 
@@ -77,8 +77,8 @@ describe('the request', () => {
       options({ method: 'POST', body: '{"é":1}', headers: { authorization: 'Bearer ours', 'Content-Type': 'application/json' } }), // prettier-ignore
     )
     expect([reply.status, reply.json]).toEqual([201, { ok: true }])
-    expect(server.seen[0]).toMatchObject({ method: 'POST', body: '{"é":1}' })
-    expect(server.seen[0]?.headers).toMatchObject({ authorization: 'Bearer ours', 'content-type': 'application/json', 'content-length': '8' }) // prettier-ignore
+    expect(server.requests[0]).toMatchObject({ method: 'POST', body: '{"é":1}' })
+    expect(server.requests[0]?.headers).toMatchObject({ authorization: 'Bearer ours', 'content-type': 'application/json', 'content-length': '8' }) // prettier-ignore
   })
 
   test.each(['Host', 'content-length', 'Transfer-Encoding', 'accept-encoding', 'connection'])('never contains the caller’s %s', async (name) => {
@@ -105,7 +105,7 @@ describe('redirects', () => {
       expect([error.code, error.status]).toEqual(['redirect', status])
       expect(error.message).toContain(String(status))
       expect(error.message).not.toContain('hunter2')
-      expect(server.seen.length).toBe(1)
+      expect(server.requests.length).toBe(1)
     }
     expect([otherTls.connections(), otherPlain.connections()]).toEqual([0, 0])
   }) // prettier-ignore
@@ -334,7 +334,7 @@ describe('certificates', () => {
     const server = await httpsServer(identity, (_request, response) => response.end())
     const error = await failed(server.port, { headers: { authorization: 'Bearer ours' } })
     expect([error.code, error.detail]).toEqual(['tls', `no verified TLS connection (${fault})`])
-    expect(server.seen).toEqual([])
+    expect(server.requests).toEqual([])
   })
 
   test("only the system's roots, or roots that are no PEM, verify no server here", async () => {
@@ -342,7 +342,7 @@ describe('certificates', () => {
     expect((await failure(outbound.fetchBytes(urlOf(server.port), { configured: true }))).code).toBe('tls')
     for (const caPem of ['', 'garbage', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'])
       expect(['tls', 'bad_request']).toContain((await failed(server.port, { caPem })).code)
-    expect(server.seen).toEqual([])
+    expect(server.requests).toEqual([])
   })
 
   test('the environment cannot switch verification off', async () => {
@@ -357,7 +357,7 @@ describe('certificates', () => {
   test('a plain HTTP port', async () => {
     const server = await httpServer((_request, response) => response.end())
     expect((await failed(server.port)).code).toBe('tls')
-    expect(server.seen).toEqual([])
+    expect(server.requests).toEqual([])
   })
 })
 
@@ -436,7 +436,7 @@ describe('kept-alive connections', () => {
   test('are reused', async () => {
     const server = await httpsServer(ids.good, (_request, response) => response.end('in'))
     for (let n = 0; n < 5; n++) await outbound.fetchBytes(urlOf(server.port), options())
-    expect([server.seen.length, server.connections()]).toEqual([5, 1])
+    expect([server.requests.length, server.connections()]).toEqual([5, 1])
   })
 
   test('are not shared with requests of other roots or a narrower reach', async () => {
@@ -446,14 +446,14 @@ describe('kept-alive connections', () => {
     await client.fetchBytes(url, options())
     expect((await failure(client.fetchBytes(url, options({ configured: false })))).code).toBe('not_allowed')
     expect((await failure(client.fetchBytes(url, { configured: true }))).code).toBe('tls')
-    expect(server.seen.length).toBe(1)
+    expect(server.requests.length).toBe(1)
   })
 
   test('are at most 64 per host, however many requests wait', async () => {
     const waiting: (() => void)[] = []
     const server = await httpsServer(ids.good, (_request, response) => {
       waiting.push(() => response.end('in'))
-      if (server.seen.length >= 64) for (const answer of waiting.splice(0)) answer()
+      if (server.requests.length >= 64) for (const answer of waiting.splice(0)) answer()
     })
     const replies = await Promise.all(
       Array.from({ length: 70 }, () => outbound.fetchBytes(urlOf(server.port), options())),

@@ -50,10 +50,10 @@ export function makeIdentities(): Identities {
   }
 }
 
-type Seen = { method: string; url: string; headers: IncomingHttpHeaders; rawHeaders: string[]; body: string }
-export type TestServer = { port: number; seen: Seen[]; connections: () => number; maxOpen: () => number }
+type ReceivedRequest = { method: string; url: string; headers: IncomingHttpHeaders; rawHeaders: string[]; body: string }
+export type TestServer = { port: number; requests: ReceivedRequest[]; connections: () => number; maxOpen: () => number }
 
-async function listen(server: Server, seen: Seen[], host: string): Promise<TestServer> {
+async function listen(server: Server, requests: ReceivedRequest[], host: string): Promise<TestServer> {
   const sockets = new Set<Socket>()
   let connections = 0
   let maxOpen = 0
@@ -71,17 +71,17 @@ async function listen(server: Server, seen: Seen[], host: string): Promise<TestS
   })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  return { port: address.port, seen, connections: () => connections, maxOpen: () => maxOpen }
+  return { port: address.port, requests, connections: () => connections, maxOpen: () => maxOpen }
 }
 
 const recording =
-  (seen: Seen[], answer: RequestListener): RequestListener =>
+  (requests: ReceivedRequest[], answer: RequestListener): RequestListener =>
   (request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const { method = '', url = '', headers, rawHeaders } = request
-      seen.push({ method, url, headers, rawHeaders, body: Buffer.concat(chunks).toString() })
+      requests.push({ method, url, headers, rawHeaders, body: Buffer.concat(chunks).toString() })
       answer(request, response)
     })
   }
@@ -91,13 +91,13 @@ export async function httpsServer(
   answer: RequestListener,
   host = '127.0.0.1',
 ): Promise<TestServer> {
-  const seen: Seen[] = []
-  return listen(createHttps({ ...identity, keepAliveTimeout: 60_000 }, recording(seen, answer)), seen, host)
+  const requests: ReceivedRequest[] = []
+  return listen(createHttps({ ...identity, keepAliveTimeout: 60_000 }, recording(requests, answer)), requests, host)
 }
 
 export async function httpServer(answer: RequestListener, host = '127.0.0.1'): Promise<TestServer> {
-  const seen: Seen[] = []
-  return listen(createHttp(recording(seen, answer)), seen, host)
+  const requests: ReceivedRequest[] = []
+  return listen(createHttp(recording(requests, answer)), requests, host)
 }
 
 /** Speaks TLS and then whatever `onSocket` writes. */

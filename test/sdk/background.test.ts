@@ -15,11 +15,11 @@ async function run(
 ) {
   let hanging = (): void => undefined
   const hung = new Promise<void>((resolve) => (hanging = resolve))
-  let seen = 0
+  let requestCount = 0
   const wrong: Misbehaviour = {
     leaf: { notAfter: new Date(Date.now() + 10_000) },
     handle({ url }) {
-      if (url !== hangs || ++seen !== nth) return false
+      if (url !== hangs || ++requestCount !== nth) return false
       hanging()
       return true
     },

@@ -10,7 +10,7 @@ const x5c = rootPem.replace(/-----[A-Z ]+-----|\s/g, '')
 function create(hint: unknown = 300) {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
   onTestFinished(() => void vi.useRealTimers())
-  const state = { seconds: 1000, reads: 0, away: false, seen: [] as Bundle[] }
+  const state = { seconds: 1000, reads: 0, away: false, bundles: [] as Bundle[] }
   const bundles = createBundleCache({
     transport: {
       exchange() {
@@ -23,7 +23,7 @@ function create(hint: unknown = 300) {
       rest: () => undefined,
       close: () => undefined,
     },
-    onBundle: (bundle) => void state.seen.push(bundle),
+    onBundle: (bundle) => void state.bundles.push(bundle),
     closing: new AbortController().signal,
     random: () => 0,
     elapsed: () => state.seconds * 1000,

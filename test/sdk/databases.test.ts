@@ -174,8 +174,8 @@ describe('get()', () => {
   test('returns another role if the lease was ended and the caller requests a fresh one', async () => {
     const { purser } = await client({ databases: ['orders'] })
     const role = await purser.databases.get('orders')
-    const again = await purser.databases.get('orders', { fresh: true })
-    expect([again.lease, again.expiresAt >= role.expiresAt]).toEqual([role.lease, true])
+    const fresh = await purser.databases.get('orders', { fresh: true })
+    expect([fresh.lease, fresh.expiresAt >= role.expiresAt]).toEqual([role.lease, true])
     await admin('POST', `/api/v1/leases/${role.lease}:revoke`)
     expect((await purser.databases.get('orders')).lease).toBe(role.lease)
     const [first, second] = await Promise.all([0, 1].map(() => purser.databases.get('orders', { fresh: true })))
@@ -255,7 +255,7 @@ describe('a role', () => {
         return pool
       }
       const failures: unknown[] = []
-      const seen = new Set<unknown>()
+      const leases = new Set<unknown>()
       const old = await purser.databases.get('ending')
       let pool = poolFor(old)
       const ending = new AbortController()
@@ -269,14 +269,14 @@ describe('a role', () => {
       const work = async (): Promise<void> => {
         while (!ending.signal.aborted) {
           const { rows } = await pool.query<{ me: string }>('select current_user as me, pg_sleep(0.02)')
-          seen.add(rows[0]?.me)
+          leases.add(rows[0]?.me)
         }
       }
       const all = await Promise.allSettled(Array.from({ length: 8 }, work))
       expect([...all.filter(({ status }) => status === 'rejected'), ...failures]).toEqual([])
       expect(await reasonOf(old)).toBe('given_up')
       const { rows } = await pool.query<{ me: string }>('select current_user as me')
-      expect([...seen.add(rows[0]?.me)]).toEqual([old.username, (await purser.databases.get('ending')).username])
+      expect([...leases.add(rows[0]?.me)]).toEqual([old.username, (await purser.databases.get('ending')).username])
       await pool.end()
       expect([failures, warnings]).toEqual([[], []])
     },
@@ -286,7 +286,7 @@ describe('a role', () => {
     const { purser, warnings } = await client({ databases: ['capped'] })
     const old = await purser.databases.get('capped')
     const session = await target.login(old.username, old.password)
-    const ended = new Promise((resolve) => session.once('end', resolve))
+    const ending = new Promise((resolve) => session.once('end', resolve))
     const [mayGo, alsoMayGo] = [gate(), gate()]
     const delivered: DatabaseRole[] = []
     purser.databases.watch('capped', async (role) => {
@@ -304,7 +304,7 @@ describe('a role', () => {
     expect((await session.query('select current_user as me')).rows[0]?.me).toBe(old.username)
     expect(await stateOf(old)).toBe('active')
     alsoMayGo.open()
-    await ended
+    await ending
     expect(await reasonOf(old)).toBe('given_up')
     expect(await rolesAt(target)).not.toContain(old.username)
     expect(await currentUser(next)).toBe(next.username)

@@ -12,7 +12,7 @@ import { type Identity, createIdentities } from './fake-identities.ts'
 import { type FakeLog, createFakeLog } from './fake-log.ts'
 
 type Json = Record<string, unknown>
-type Seen = { method: string; url: string; body: string; json: Json }
+type ReceivedRequest = { method: string; url: string; body: string; json: Json }
 
 export type Misbehaviour = {
   /** Presented instead of the right certificate. */
@@ -27,7 +27,7 @@ export type Misbehaviour = {
   leaf?: { now?: Date; notAfter?: Date; spiffeId?: string; otherKey?: boolean }
   headers?: Record<string, string>
   /** Handles a request itself; false leaves it to the fake. */
-  handle?: (request: Seen, response: ServerResponse) => boolean
+  handle?: (request: ReceivedRequest, response: ServerResponse) => boolean
 }
 
 export const identities = createIdentities()
@@ -42,7 +42,7 @@ const jws = (claims: Json): string =>
 export type Fake = Awaited<ReturnType<typeof startFake>>
 
 export async function startFake(wrong: Misbehaviour = {}) {
-  const seen: Seen[] = []
+  const requests: ReceivedRequest[] = []
   const sockets = new Set<Socket>()
   const state = { wrong, log: createFakeLog(), connections: 0 }
   const empty = (): void => undefined
@@ -59,7 +59,7 @@ export async function startFake(wrong: Misbehaviour = {}) {
         body,
         json: body === '' ? {} : (JSON.parse(body) as Json),
       }
-      seen.push(request)
+      requests.push(request)
       if (state.wrong.handle?.(request, response) !== true) answer(state, request, response)
     })
   }
@@ -85,11 +85,11 @@ export async function startFake(wrong: Misbehaviour = {}) {
   return {
     url: `${scheme}://127.0.0.1:${address.port}`,
     port: address.port,
-    seen,
+    requests,
     state,
     /** Presents another certificate from now on. */
     show: (identity: Identity) => server instanceof HttpsServer && server.setSecureContext(identity),
-    posts: () => seen.filter(({ method }) => method === 'POST'),
+    posts: () => requests.filter(({ method }) => method === 'POST'),
     /** Resolves when no client holds a connection. */
     drained: () => (sockets.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => (drained = resolve))),
   }
@@ -97,7 +97,7 @@ export async function startFake(wrong: Misbehaviour = {}) {
 
 type State = { wrong: Misbehaviour; log: FakeLog }
 
-function answer({ wrong, log }: State, { url, json }: Seen, response: ServerResponse): void {
+function answer({ wrong, log }: State, { url, json }: ReceivedRequest, response: ServerResponse): void {
   const requestId = `req_${randomUUID()}`
   const send = (body: unknown): void => {
     response.writeHead(200, { 'content-type': 'application/json', 'purser-request-id': requestId, ...wrong.headers })

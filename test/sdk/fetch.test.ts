@@ -15,22 +15,22 @@ import { createIssuer, registerLab } from '../support/issuer.ts'
 import { startPurser } from '../support/purser.ts'
 import { failing } from './failing.ts'
 
-type Seen = { url: string; authorization: string | undefined; body: string }
-type Handle = (request: Seen, response: ServerResponse) => unknown
+type ReceivedRequest = { url: string; authorization: string | undefined; body: string }
+type Handle = (request: ReceivedRequest, response: ServerResponse) => unknown
 
 const ok: Handle = (_, response) => response.end('ok')
 const invalid: Handle = (_, response) =>
   response.writeHead(401, { 'www-authenticate': 'Bearer realm="x", error="invalid_token"' }).end('no')
 
 async function startService(handle: Handle = ok) {
-  const seen: Seen[] = []
-  const state = { seen, handle, url: '' }
+  const requests: ReceivedRequest[] = []
+  const state = { requests, handle, url: '' }
   const server = createServer((request: IncomingMessage, response) => {
     let body = ''
     request.on('data', (chunk: Buffer) => (body += chunk.toString()))
     request.on('end', () => {
       const object = { url: request.url ?? '', authorization: request.headers.authorization, body }
-      seen.push(object)
+      requests.push(object)
       state.handle(object, response)
     })
   })
@@ -75,7 +75,7 @@ test('the request carries the token and everything else that it has', async () =
   }
   await call(new Request(`${service.url}/x?y`, json))
   const expected = { url: '/x?y', authorization: 'Bearer first', body: '{"a":1}' }
-  expect(service.seen).toEqual([expected, expected, expected])
+  expect(service.requests).toEqual([expected, expected, expected])
   expect(audiences).toEqual(['payments', 'payments', 'payments'])
 })
 
@@ -116,8 +116,8 @@ describe('another origin', () => {
       const error = await failing(call(service.url, { ...(redirect && { redirect }) }))
       expect([error.code, error.message]).toEqual(['redirected', expect.stringContaining(String(status))])
     }
-    expect(service.seen.length).toBe(2)
-    expect(other.seen).toEqual([])
+    expect(service.requests.length).toBe(2)
+    expect(other.requests).toEqual([])
   })
 
   test('a redirect is left to a caller that asks for it or for an error', async () => {
@@ -127,7 +127,7 @@ describe('another origin', () => {
     const answer = await call(service.url, { redirect: 'manual' })
     expect([answer.status, answer.headers.get('location')]).toEqual([302, other.url])
     await expect(call(service.url, { redirect: 'error' })).rejects.toThrow(TypeError)
-    expect(other.seen).toEqual([])
+    expect(other.requests).toEqual([])
   })
 })
 
@@ -139,7 +139,7 @@ test.each<[string, (url: string) => Parameters<typeof fetch>]>([
   const service = await startService()
   const { fetch: call } = createCaller([service.url])
   expect((await failing(call(...request(service.url)))).code).toBe('bad_options')
-  expect(service.seen).toEqual([])
+  expect(service.requests).toEqual([])
 })
 
 test.each([
@@ -171,7 +171,7 @@ test('without a token nothing is sent', async () => {
   const caller = createCaller([service.url])
   caller.failure = new PurserError('unreachable', 'away')
   expect((await failing(caller.fetch(service.url))).code).toBe('unreachable')
-  expect(service.seen).toEqual([])
+  expect(service.requests).toEqual([])
 })
 
 describe('a token that the service rejects as invalid', () => {
@@ -191,8 +191,8 @@ describe('a token that the service rejects as invalid', () => {
     const { fetch: call } = createCaller([service.url])
     const answer = await call(service.url, { ...(body !== undefined && { method: 'POST', body }) })
     expect(answer.status).toBe(200)
-    expect(service.seen.map(({ authorization }) => authorization)).toEqual(['Bearer first', 'Bearer second'])
-    expect(service.seen[1]?.body).toBe(service.seen[0]?.body)
+    expect(service.requests.map(({ authorization }) => authorization)).toEqual(['Bearer first', 'Bearer second'])
+    expect(service.requests[1]?.body).toBe(service.requests[0]?.body)
   })
 
   test('with a one-shot body: the answer goes to the caller', async () => {
@@ -209,7 +209,7 @@ describe('a token that the service rejects as invalid', () => {
     const service = await startService(invalid)
     const caller = createCaller([service.url])
     expect((await caller.fetch(service.url)).status).toBe(401)
-    expect([service.seen.length, caller.renewed]).toEqual([2, 1])
+    expect([service.requests.length, caller.renewed]).toEqual([2, 1])
   })
 
   test('repeatedly: one issuance in ten seconds', async () => {
@@ -269,7 +269,7 @@ describe('a token that the service rejects as invalid', () => {
     )
     const caller = createCaller([service.url])
     expect((await caller.fetch(service.url)).status).toBe(status)
-    expect([service.seen.length, caller.renewed]).toEqual([1, 0])
+    expect([service.requests.length, caller.renewed]).toEqual([1, 0])
   })
 })
 

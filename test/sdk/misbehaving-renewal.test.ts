@@ -141,25 +141,25 @@ async function runCase(name: string, { wrong, identity, fork, code }: Case): Pro
   const forks: PurserError[] = []
   purser.on('fork', ({ error }) => forks.push(error))
   const held = purser.x509
-  const ended = new Promise<PurserError | undefined>((resolve) => {
+  const expiry = new Promise<PurserError | undefined>((resolve) => {
     purser.on('expired', ({ error }) => resolve(error))
   })
-  const before = fake.seen.length
+  const before = fake.requests.length
   if (wrong) fake.state.wrong = wrong
   if (fork) fake.state.log = fake.state.log.fork(1)
   if (identity) fake.show(identity)
 
-  expect(await ended, name).toMatchObject({ code })
+  expect(await expiry, name).toMatchObject({ code })
   // The client's own clock now says that the certificate has ended.
   expect(() => purser.x509, name).toThrow(
     expect.objectContaining({ code: 'expired', cause: expect.objectContaining({ code }) }) as Error,
   )
   expect(fork ? forks.length : 1, name).toBeGreaterThan(0)
-  const requestCount = fake.seen.length - before
+  const requestCount = fake.requests.length - before
   // Each try makes at most two requests: by certificate, then by proof; or again after Retry-After.
   expect(requestCount, name).toBeLessThan(30)
   if (identity) expect(requestCount, name).toBe(0)
-  for (const { body } of fake.seen)
+  for (const { body } of fake.requests)
     expect(body.includes(proofFor()) && body !== fake.posts()[0]?.body && identity !== undefined, name).toBe(false)
 
   fake.state.wrong = {}

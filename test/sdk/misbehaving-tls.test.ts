@@ -13,7 +13,7 @@ const byPrint: ConnectOptions = { ca: { sha256: rootFingerprint }, ...quiet }
 const refused = (options: ConnectOptions): Promise<PurserError> => failing(connect({ proof: proofFor(), ...options }))
 
 async function sawNothing(fake: Fake): Promise<void> {
-  expect(fake.seen).toEqual([])
+  expect(fake.requests).toEqual([])
   await fake.drained()
 }
 
@@ -60,11 +60,11 @@ describe('PURSER_CA_SHA256', () => {
   })
 
   test('a server that changes its certificate between two connections', async () => {
-    const seen: string[] = []
+    const requests: string[] = []
     let connections = 0
     const server = createTls(identities.good, (socket) => {
       socket.on('error', () => undefined)
-      socket.on('data', (data) => seen.push(data.toString('latin1')))
+      socket.on('data', (data) => requests.push(data.toString('latin1')))
     })
     // Before the server itself gets the connection.
     server.prependListener('connection', () => {
@@ -79,7 +79,7 @@ describe('PURSER_CA_SHA256', () => {
     const error = await refused({ ...byPrint, addr: `https://127.0.0.1:${port}` })
     expect(error.code).toBe('untrusted_server')
     expect(connections).toBe(2)
-    expect(seen).toEqual([])
+    expect(requests).toEqual([])
   })
 
   test("is read in openssl's format, and one match of several suffices", async () => {

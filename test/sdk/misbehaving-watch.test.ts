@@ -93,9 +93,9 @@ async function recovers(bad: (response: ServerResponse) => void) {
     good(response, 2)
   })
   expect((await purser.secrets.get(path)).version).toBe(1)
-  const seen: number[] = []
-  purser.secrets.watch(path, ({ version }) => void seen.push(version)).on('error', ({ code }) => errors.push(code))
-  await vi.waitFor(() => expect(seen).toEqual([2]), patience)
+  const versions: number[] = []
+  purser.secrets.watch(path, ({ version }) => void versions.push(version)).on('error', ({ code }) => errors.push(code))
+  await vi.waitFor(() => expect(versions).toEqual([2]), patience)
   await vi.waitFor(() => expect(state.acks).toEqual([2]), patience)
   return errors
 }
@@ -151,9 +151,11 @@ describe('a broken stream is reopened, with one warning by its code', () => {
   test('silence before the response head', async () => {
     const { purser, state } = await place((response, nth) => nth > 1 && good(response, 1), {}, { timeoutMs: 300 })
     const errors: string[] = []
-    const seen: number[] = []
-    purser.secrets.watch(path, ({ version }) => void seen.push(version)).on('error', ({ code }) => errors.push(code))
-    await vi.waitFor(() => expect(seen).toEqual([1]), patience)
+    const versions: number[] = []
+    purser.secrets
+      .watch(path, ({ version }) => void versions.push(version))
+      .on('error', ({ code }) => errors.push(code))
+    await vi.waitFor(() => expect(versions).toEqual([1]), patience)
     expect([errors, state.reads]).toEqual([['timeout'], 1])
   })
 })
@@ -164,9 +166,9 @@ test('secrets that are not watched, unknown events and comments are ignored', as
       `:\n\n: hello\n\nevent: news\ndata: x\n\nevent: secret\ndata: {"path":"other/x","version":9}\n\nretry: 1\n\n${secretEvent(1).replaceAll('\n', '\r\n')}`,
     )
   })
-  const seen: string[] = []
-  purser.secrets.watch(path, (secret) => void seen.push(`${secret.path} ${secret.version}`))
-  await vi.waitFor(() => expect(seen).toEqual([`${path} 1`]), patience)
+  const paths: string[] = []
+  purser.secrets.watch(path, (secret) => void paths.push(`${secret.path} ${secret.version}`))
+  await vi.waitFor(() => expect(paths).toEqual([`${path} 1`]), patience)
   expect(state.reads).toBe(1)
 })
 
@@ -177,12 +179,12 @@ test('an announced version that is not available yet is requested again, with pa
   state.version = 2
   expect((await purser.secrets.get(path, { fresh: true })).version).toBe(3)
   const { purser: other, state: laggard } = await place((response) => good(response, 2))
-  const seen: number[] = []
-  other.secrets.watch(path, ({ version }) => void seen.push(version))
+  const versions: number[] = []
+  other.secrets.watch(path, ({ version }) => void versions.push(version))
   await vi.waitFor(() => expect(laggard.reads).toBeGreaterThan(1), patience)
-  expect(seen).toEqual([1])
+  expect(versions).toEqual([1])
   laggard.version = 2
-  await vi.waitFor(() => expect(seen).toEqual([1, 2]), patience)
+  await vi.waitFor(() => expect(versions).toEqual([1, 2]), patience)
 })
 
 test.each<[string, (entry: Record<string, unknown>) => object]>([
@@ -216,7 +218,7 @@ test('a stream that is reopened shows the last event id', async () => {
   })
   purser.secrets.watch(path)
   await vi.waitFor(() => expect(ids).toEqual([undefined, '1.1']), patience)
-  expect(fake.seen.filter(({ url }) => url.startsWith('/api/v1/watch')).map(({ url }) => url)).toEqual([
+  expect(fake.requests.filter(({ url }) => url.startsWith('/api/v1/watch')).map(({ url }) => url)).toEqual([
     '/api/v1/watch?path=prod%2Fdb',
     '/api/v1/watch?path=prod%2Fdb',
   ])

@@ -54,8 +54,8 @@ const at = (env: Record<string, string>) => choose(env, { now: () => now })
 
 /** Signs the request again as it arrived: a differing header, body byte or key shows. */
 async function isSigned(sts: Awaited<ReturnType<typeof startSts>>, signedFor = region): Promise<void> {
-  expect(sts.seen).toHaveLength(1)
-  const { method, url, body, headers } = sts.seen[0] ?? expect.fail('nothing arrived')
+  expect(sts.requests).toHaveLength(1)
+  const { method, url, body, headers } = sts.requests[0] ?? expect.fail('nothing arrived')
   expect([method, url]).toEqual(['POST', '/'])
   const sentHeaders = { host: sts.host, 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' }
   const scope = { region: signedFor, service: 'sts', now }
@@ -152,7 +152,7 @@ describe('container credentials', () => {
     const { port } = await httpServer((_request, response) => response.writeHead(status).end(body))
     const error = await failing(read(at({ ...container(port), ...sts.env })))
     expect(error.message).toMatch(words)
-    expect(sts.seen).toEqual([])
+    expect(sts.requests).toEqual([])
   }) // prettier-ignore
 
   test.each(['http://10.0.0.1/', 'http://evil.example/', 'http://169.254.170.2.nip.io/'])(
@@ -182,7 +182,7 @@ describe('container credentials', () => {
   })
 
   test('by a token in the environment, or in a file that is read again (EKS Pod Identity)', async () => {
-    const { port, seen } = await httpServer((_, response) => response.end(asJson))
+    const { port, requests } = await httpServer((_, response) => response.end(asJson))
     const file = join(dir, 'eks-token')
     const ways = [
       { AWS_CONTAINER_AUTHORIZATION_TOKEN: 'of the environment' },
@@ -195,7 +195,11 @@ describe('container credentials', () => {
       expect(await read(at({ ...container(port, way), ...sts.env }))).toBe(someToken)
       await isSigned(sts)
     }
-    expect(seen.map(({ headers }) => headers.authorization)).toEqual(['of the environment', 'of the file', undefined])
+    expect(requests.map(({ headers }) => headers.authorization)).toEqual([
+      'of the environment',
+      'of the file',
+      undefined,
+    ])
   })
 })
 
@@ -235,7 +239,7 @@ describe('EC2', () => {
     const { port } = await httpServer(imds(changed))
     const error = await failing(read(at({ ...machine(port), AWS_ENDPOINT_URL_STS: sts.env.AWS_ENDPOINT_URL_STS })))
     expect(error.message).toMatch(words)
-    expect(sts.seen).toEqual([])
+    expect(sts.requests).toEqual([])
   }) // prettier-ignore
 
   test.each(['http://10.0.0.1', 'http://evil.example', 'nowhere'])('gets no request at %s', async (url) => {
@@ -245,10 +249,10 @@ describe('EC2', () => {
 
   test("the role's credentials and the machine's region", async () => {
     const sts = await startSts()
-    const { port, seen } = await httpServer(imds())
+    const { port, requests } = await httpServer(imds())
     expect(await read(at({ ...machine(port), AWS_ENDPOINT_URL_STS: sts.env.AWS_ENDPOINT_URL_STS }))).toBe(someToken)
     await isSigned(sts, 'us-west-2')
-    expect(new Set(seen.map(({ method, url }) => `${method} ${url}`))).toEqual(new Set(Object.keys(answers)))
+    expect(new Set(requests.map(({ method, url }) => `${method} ${url}`))).toEqual(new Set(Object.keys(answers)))
   })
 
   test.each([

@@ -32,7 +32,7 @@ describe('GitHub Actions', () => {
     expect(error.code).toBe('no_proof')
     expect(error.message).toMatch(words)
     expect(error.message).not.toContain(bearer)
-    expect(elsewhere.seen).toEqual([])
+    expect(elsewhere.requests).toEqual([])
   })
 
   test('its service hangs: the abort signal ends it', async () => {
@@ -42,9 +42,9 @@ describe('GitHub Actions', () => {
   })
 
   test('its service is not verified: the request token is not sent', async () => {
-    const { port, seen } = await httpsServer(identities.otherCa, (_, response) => response.end())
+    const { port, requests } = await httpsServer(identities.otherCa, (_, response) => response.end())
     await failing(read(job(port)))
-    expect(seen).toEqual([])
+    expect(requests).toEqual([])
   })
 
   test.each(['http://127.0.0.1:1/', 'not a URL', 'file:///etc/passwd'])('%s is refused as its address', async (url) => {
@@ -64,13 +64,13 @@ describe('GitHub Actions', () => {
 
   test('a new token for the first audience on each use', async () => {
     let count = 0
-    const { port, seen } = await httpsServer(identities.good, (_, response) =>
+    const { port, requests } = await httpsServer(identities.good, (_, response) =>
       response.end(JSON.stringify({ count: 1, value: `${someToken}${++count}` })),
     )
     const source = job(port)
     expect([await read(source), await read(source)]).toEqual([`${someToken}1`, `${someToken}2`])
-    expect(seen[0]).toMatchObject({ method: 'GET', headers: { authorization: `Bearer ${bearer}` } })
-    const { pathname, searchParams } = new URL(seen[0]?.url ?? '', 'https://runner')
+    expect(requests[0]).toMatchObject({ method: 'GET', headers: { authorization: `Bearer ${bearer}` } })
+    const { pathname, searchParams } = new URL(requests[0]?.url ?? '', 'https://runner')
     expect(pathname).toBe('/run/1/idtoken')
     expect([...searchParams]).toEqual([
       ['api-version', '2.0'],

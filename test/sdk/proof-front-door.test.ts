@@ -82,13 +82,13 @@ async function run(env: Record<string, string>): Promise<Record<string, unknown>
 
 /** The runner's token service, which makes each token for the requested audience. */
 async function tokenService(claims: Record<string, unknown>) {
-  const { port, seen } = await httpsServer(identities.good, (request, response) => {
+  const { port, requests } = await httpsServer(identities.good, (request, response) => {
     const aud = new URL(request.url ?? '', 'https://runner').searchParams.get('audience')
     void github.token({ ...claims, aud }).then((value) => response.end(JSON.stringify({ value })))
   })
   const ACTIONS_ID_TOKEN_REQUEST_URL = `https://127.0.0.1:${port}/?api-version=2.0`
   const env = { GITHUB_ACTIONS: 'true', ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'bearer' }
-  return { seen, env }
+  return { requests, env }
 }
 
 test('a GitHub job without the permission gets the advice to add it', async () => {
@@ -106,13 +106,13 @@ test('a GitHub job of another repository is refused, with the command for an ope
 })
 
 test('a GitHub job: each request has a token of its own, because each is accepted once', async () => {
-  const { env, seen } = await tokenService(githubClaims)
+  const { env, requests } = await tokenService(githubClaims)
   expect(await run(env)).toEqual({
     spiffeId: 'spiffe://example.org/github/deploy',
     chosen: 'a token of this GitHub Actions job (ACTIONS_ID_TOKEN_REQUEST_URL)',
     dismissed: 4,
   })
-  expect(seen).toHaveLength(2)
+  expect(requests).toHaveLength(2)
 })
 
 test('a machine whose metadata server answers for another audience: the token is not sent', async () => {
@@ -146,7 +146,9 @@ test('a role of AWS, with an answer of STS', async () => {
     spiffeId: 'spiffe://example.org/lab/web',
     chosen: 'a token of this AWS role by sts:GetWebIdentityToken (AWS_ACCESS_KEY_ID)',
   })
-  expect(sts.seen[0]?.headers.authorization).toContain('/eu-west-1/sts/aws4_request, SignedHeaders=content-type;host;')
+  expect(sts.requests[0]?.headers.authorization).toContain(
+    '/eu-west-1/sts/aws4_request, SignedHeaders=content-type;host;',
+  )
 })
 
 test('a join token, for as many requests as it has uses', async () => {

@@ -15,12 +15,12 @@ const ask = (url: string, signal = never) => get({ who: 'the stand-in', url: new
 /** Accepts connections and calls `onConnection` for each; `closed` settles when the first one ends. */
 async function rawServer(onConnection: (socket: Socket) => void): Promise<{ port: number; closed: Promise<void> }> {
   const sockets: Socket[] = []
-  let ended = (): void => undefined
-  const closed = new Promise<void>((resolve) => (ended = resolve))
+  let onEnd = (): void => undefined
+  const closed = new Promise<void>((resolve) => (onEnd = resolve))
   const server: Server = createServer((socket) => {
     sockets.push(socket)
     socket.on('error', () => undefined)
-    socket.on('close', ended)
+    socket.on('close', onEnd)
     socket.resume()
     onConnection(socket)
   })
@@ -80,8 +80,8 @@ describe('a rejected answer', () => {
       response.writeHead(status, { location: `http://127.0.0.1:${other.port}/` }).end(),
     )
     expect((await failing(ask(`http://127.0.0.1:${first.port}/`))).message).toContain(`answered ${status}`)
-    expect(first.seen).toHaveLength(1)
-    expect(other.seen).toEqual([])
+    expect(first.requests).toHaveLength(1)
+    expect(other.requests).toEqual([])
   })
 
   test('of more than 64 KiB, however long it is', async () => {
@@ -168,17 +168,17 @@ describe('over https', () => {
   test.each(['otherCa', 'otherName', 'expired'] as const)('%s: nothing is sent', async (identity) => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
     onTestFinished(() => void vi.unstubAllEnvs())
-    const { port, seen } = await httpsServer(identities[identity], (_, response) => response.end('a token'))
+    const { port, requests } = await httpsServer(identities[identity], (_, response) => response.end('a token'))
     expect((await failing(ask(`https://127.0.0.1:${port}/`))).code).toBe('no_proof')
-    expect(seen).toEqual([])
+    expect(requests).toEqual([])
   })
 
   test('verified: method, headers and body arrive', async () => {
-    const { port, seen } = await httpsServer(identities.good, (_, response) => response.end('done'))
+    const { port, requests } = await httpsServer(identities.good, (_, response) => response.end('done'))
     const url = new URL(`https://127.0.0.1:${port}/path?q=1`)
     const answer = await get({ who: 'it', url, method: 'POST', headers: { 'x-own': 'yes' }, body: 'é', signal: never })
     expect(answer).toMatchObject({ status: 200, text: 'done' })
-    expect(seen).toMatchObject([
+    expect(requests).toMatchObject([
       { method: 'POST', url: '/path?q=1', body: 'é', headers: { 'x-own': 'yes', 'content-length': '2' } },
     ])
   })

@@ -44,11 +44,11 @@ describe('its metadata server', () => {
   })
 
   test('issues a token for the first audience, with data of the machine', async () => {
-    const { port, seen } = await standIn(200, flavor, someToken)
+    const { port, requests } = await standIn(200, flavor, someToken)
     expect(await read(at(port))).toBe(someToken)
-    expect(seen).toHaveLength(1)
-    expect(seen[0]).toMatchObject({ method: 'GET', headers: flavor })
-    const { pathname, searchParams } = new URL(seen[0]?.url ?? '', 'http://metadata')
+    expect(requests).toHaveLength(1)
+    expect(requests[0]).toMatchObject({ method: 'GET', headers: flavor })
+    const { pathname, searchParams } = new URL(requests[0]?.url ?? '', 'http://metadata')
     expect(pathname).toBe('/computeMetadata/v1/instance/service-accounts/default/identity')
     expect(Object.fromEntries(searchParams)).toEqual({ audience: purserAudience, format: 'full' })
   })

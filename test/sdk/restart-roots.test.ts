@@ -48,12 +48,12 @@ type Options = { stateDir?: string; workload?: string; warnings?: string[] }
 /** The client continues with the stored state and received nothing new. */
 async function unverified(start: (warnings: string[]) => Promise<Purser>, fake: Fake): Promise<void> {
   const warnings: string[] = []
-  const before = fake.seen.length
+  const before = fake.requests.length
   const client = await start(warnings)
   expect(client.spiffeId).toBe('spiffe://example.org/lab/web')
   expect(warnings).toEqual([expect.stringMatching(/^the stored identity .* is used until it can be renewed/)])
   expect((await failing(client.renew())).code).toMatch(/^(?:untrusted_server|fingerprint_mismatch)$/)
-  expect(fake.seen).toHaveLength(before)
+  expect(fake.requests).toHaveLength(before)
 }
 
 const pins: [string, CaOption][] = [

@@ -146,31 +146,31 @@ describe.each([
     const path = `${base}/a`
     await put(path, 0)
     const { purser } = await client({ secrets: [path], ...options }, second.url)
-    const seen: number[] = []
+    const versions: number[] = []
     let release = (): void => undefined
     const watch = purser.secrets.watch(path, async ({ version, data }) => {
       expect(data['password']).toBe(`${canary}-${version}`)
-      seen.push(version)
+      versions.push(version)
       if (version === 3) await new Promise<void>((resolve) => (release = resolve))
     })
     await put(path, 1)
-    await vi.waitFor(() => expect(seen).toEqual([2]), patience)
+    await vi.waitFor(() => expect(versions).toEqual([2]), patience)
     expect((await purser.secrets.get(path)).version).toBe(2)
     await vi.waitFor(async () => expect(await acked(path)).toEqual([2]), patience)
     await put(path, 2)
-    await vi.waitFor(() => expect(seen).toEqual([2, 3]), patience)
+    await vi.waitFor(() => expect(versions).toEqual([2, 3]), patience)
     await put(path, 3)
     await vi.waitFor(async () => expect((await purser.secrets.get(path)).version).toBe(4), patience)
-    expect([seen, await acked(path)]).toEqual([[2, 3], [2]])
+    expect([versions, await acked(path)]).toEqual([[2, 3], [2]])
     release()
     await vi.waitFor(async () => expect(await acked(path)).toEqual([2, 3, 4]), patience)
-    expect(seen).toEqual([2, 3, 4])
+    expect(versions).toEqual([2, 3, 4])
     watch.close()
     await put(path, 4)
     const other = `${base}/b`
     await put(other, 0)
-    purser.secrets.watch(other, ({ version }) => void seen.push(version + 100))
-    await vi.waitFor(() => expect(seen).toEqual([2, 3, 4, 101]), patience)
+    purser.secrets.watch(other, ({ version }) => void versions.push(version + 100))
+    await vi.waitFor(() => expect(versions).toEqual([2, 3, 4, 101]), patience)
   })
 })
 
@@ -206,10 +206,10 @@ describe('watch()', () => {
     await put(path, 0)
     const { purser, warnings } = await client({ secrets: [path] })
     const watch = purser.secrets.watch(path, () => Promise.reject(new Error('no connection')))
-    const seen: number[] = []
-    watch.on('change', ({ version }) => void seen.push(version))
+    const versions: number[] = []
+    watch.on('change', ({ version }) => void versions.push(version))
     await put(path, 1)
-    await vi.waitFor(() => expect(seen).toEqual([2]), patience)
+    await vi.waitFor(() => expect(versions).toEqual([2]), patience)
     await vi.waitFor(() => expect(warnings.join()).toContain('no connection'), patience)
     await purser.secrets.ack(path, 2)
     expect(await acked(path)).toEqual([2])
@@ -219,17 +219,17 @@ describe('watch()', () => {
     await put('prod/early', 0)
     const { purser } = await client({ secrets: ['prod/early'] })
     await put('prod/early', 1)
-    const seen: string[] = []
+    const events: string[] = []
     const watch = purser.secrets.watch(
       ['prod/early', 'prod/late'],
-      ({ path, version }) => void seen.push(`${path} ${version}`),
+      ({ path, version }) => void events.push(`${path} ${version}`),
     )
-    watch.on('removed', ({ path }) => seen.push(`${path} gone`))
-    await vi.waitFor(() => expect(seen).toEqual(['prod/early 2']), patience)
+    watch.on('removed', ({ path }) => events.push(`${path} gone`))
+    await vi.waitFor(() => expect(events).toEqual(['prod/early 2']), patience)
     await put('prod/late', 0)
-    await vi.waitFor(() => expect(seen).toEqual(['prod/early 2', 'prod/late 1']), patience)
+    await vi.waitFor(() => expect(events).toEqual(['prod/early 2', 'prod/late 1']), patience)
     await first.asAdmin('POST', '/api/v1/secrets/prod/late:destroy', { all: true })
-    await vi.waitFor(() => expect(seen.at(-1)).toBe('prod/late gone'), patience)
+    await vi.waitFor(() => expect(events.at(-1)).toBe('prod/late gone'), patience)
     expect((await failing(purser.secrets.get('prod/late'))).code).toBe('not_found')
   })
 
@@ -243,13 +243,13 @@ describe('watch()', () => {
     await put('prod/kept', 0)
     await put('prod/lost', 0)
     const { purser } = await client({ proof: () => issuer.token({ sub: 'shop2' }) })
-    const seen: string[] = []
-    const hear = ({ path, version }: Secret) => void seen.push(`${path} ${version}`)
+    const events: string[] = []
+    const hear = ({ path, version }: Secret) => void events.push(`${path} ${version}`)
     const granted = purser.secrets.watch('prod/kept', hear)
     const withdrawn = purser.secrets.watch('prod/lost', hear)
-    granted.on('error', ({ code }) => seen.push(`kept ${code}`))
-    withdrawn.on('error', ({ code }) => seen.push(`lost ${code}`))
-    await vi.waitFor(() => expect(seen.toSorted()).toEqual(['prod/kept 1', 'prod/lost 1']), patience)
+    granted.on('error', ({ code }) => events.push(`kept ${code}`))
+    withdrawn.on('error', ({ code }) => events.push(`lost ${code}`))
+    await vi.waitFor(() => expect(events.toSorted()).toEqual(['prod/kept 1', 'prod/lost 1']), patience)
     const { body } = await first.asAdmin('GET', '/api/v1/workloads/shop2')
     await first.asAdmin(
       'PUT',
@@ -263,10 +263,10 @@ describe('watch()', () => {
       },
       { 'if-match': `"${String(body['revision'])}"` },
     )
-    await vi.waitFor(() => expect(seen).toContain('lost not_granted'), patience)
+    await vi.waitFor(() => expect(events).toContain('lost not_granted'), patience)
     await put('prod/kept', 1)
-    await vi.waitFor(() => expect(seen).toContain('prod/kept 2'), patience)
-    expect(seen).not.toContain('kept not_granted')
+    await vi.waitFor(() => expect(events).toContain('prod/kept 2'), patience)
+    expect(events).not.toContain('kept not_granted')
     expect((await purser.secrets.get('prod/lost')).version).toBe(1)
   })
 
@@ -276,8 +276,8 @@ describe('watch()', () => {
     const path = 'prod/cut'
     await put(path, 0)
     const { purser } = await client({ secrets: [path] }, network.url)
-    const seen: number[] = []
-    purser.secrets.watch(path, ({ version }) => void seen.push(version))
+    const versions: number[] = []
+    purser.secrets.watch(path, ({ version }) => void versions.push(version))
     for (let version = 1; version < 8; version++) {
       await put(path, version, version % 2 === 0 ? first : second)
       if (version % 2 === 1) {
@@ -285,24 +285,24 @@ describe('watch()', () => {
         network.mend()
       }
     }
-    await vi.waitFor(() => expect(seen.at(-1)).toBe(8), patience)
+    await vi.waitFor(() => expect(versions.at(-1)).toBe(8), patience)
     await vi.waitFor(async () => expect((await acked(path)).at(-1)).toBe(8), patience)
-    expect(seen).toEqual([...new Set(seen)].toSorted((a, b) => a - b))
+    expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b))
   })
 
   test('the next session continues the watches of an ended one, and is the consumer from then on', async () => {
     const path = 'prod/moved'
     await put(path, 0)
     const { purser } = await client({ secrets: [path], accessToken: true })
-    const seen: number[] = []
-    purser.secrets.watch(path, ({ version }) => void seen.push(version))
+    const versions: number[] = []
+    purser.secrets.watch(path, ({ version }) => void versions.push(version))
     const before = purser.session.id
     await first.asAdmin('POST', '/api/v1/revocations', { serialNumber: purser.x509.serialNumber })
     await first.knex('session').where({ id: before }).update({ ended_at: new Date(), end_reason: 'a test' })
     await purser.renew()
     expect(purser.session.id).not.toBe(before)
     await put(path, 1)
-    await vi.waitFor(() => expect(seen).toEqual([2]), patience)
+    await vi.waitFor(() => expect(versions).toEqual([2]), patience)
     const holders = await first.knex('secret_consumer').where({ holder: purser.session.id }).select('version')
     expect(holders.length).toBeGreaterThan(0)
   })

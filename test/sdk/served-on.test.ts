@@ -85,7 +85,7 @@ describe.each(others)('%s', (_, answers, code) => {
     const { fake, start } = await place()
     answers(fake)
     expect((await failing(start())).code).toBe(code)
-    if (code === 'untrusted_server') expect(fake.seen).toEqual([])
+    if (code === 'untrusted_server') expect(fake.requests).toEqual([])
   })
 
   test('with held credentials: they are served, with an event and a warning', async () => {

@@ -104,10 +104,10 @@ test('a peer that was revoked before the first contact loses its connection as s
   const socket = client.tls.connect({ accept: api, host: '127.0.0.1', port })
   socket.on('error', () => undefined).resume()
   await once(socket, 'close')
-  const again = client.tls.connect({ accept: api, host: '127.0.0.1', port })
+  const reconnection = client.tls.connect({ accept: api, host: '127.0.0.1', port })
   const chunks: string[] = []
-  again.on('data', (chunk: Buffer) => chunks.push(chunk.toString())).on('error', () => undefined)
-  await once(again, 'close')
+  reconnection.on('data', (chunk: Buffer) => chunks.push(chunk.toString())).on('error', () => undefined)
+  await once(reconnection, 'close')
   expect(chunks).toEqual([])
 })
 

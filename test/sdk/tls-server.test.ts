@@ -48,10 +48,10 @@ describe('accepts', () => {
   })
 
   test('and passes its identity to the handler: peerOf', async () => {
-    const seen: unknown[] = []
+    const identities: unknown[] = []
     const server = usual().tls.server({ accept: idOf('*') }, (request, response) => {
       const peer = peerOf(request)
-      seen.push(
+      identities.push(
         peer.spiffeId,
         peer.trustDomain,
         peer.certificate.serialNumber.toLowerCase(),
@@ -60,7 +60,7 @@ describe('accepts', () => {
       response.end()
     })
     await get({ port: await listen(server), ...careless(web) })
-    expect(seen).toEqual([idOf('web'), 'example.org', web.serialNumber, true])
+    expect(identities).toEqual([idOf('web'), 'example.org', web.serialNumber, true])
   })
 })
 
@@ -152,7 +152,7 @@ describe('on an open connection, the next request gets 401', () => {
     const client = { ...careless(web), agent: keeping(), port }
     const { socket } = await get(client)
     expect(await get(client)).toMatchObject({ status: 200, socket })
-    const ended = once(socket, 'close')
+    const ending = once(socket, 'close')
     onEvent.mockClear()
     happen(workload)
     const refused = await get(client)
@@ -160,7 +160,7 @@ describe('on an open connection, the next request gets 401', () => {
     expect(refused.headers).toMatchObject({ 'content-type': 'application/problem+json', connection: 'close' })
     expect(JSON.parse(refused.text)).toMatchObject({ type: `urn:purser:problem:${code}`, status: 401, code })
     expect(onEvent).not.toHaveBeenCalled()
-    await ended
+    await ending
   })
 
   test.each(['Upgrade', 'CONNECT', 'Expect'])('also an %s', async (kind) => {

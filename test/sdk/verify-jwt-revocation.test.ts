@@ -122,8 +122,8 @@ describe('the answer', () => {
     const server = createServer()
     server.answer = () => no
     server.seconds = 100
-    const ended = server.revocation({ token: 'x', signed: 'x', exp: 95 }, {})
-    expect(await failing(ended)).toMatchObject({
+    const revocation = server.revocation({ token: 'x', signed: 'x', exp: 95 }, {})
+    expect(await failing(revocation)).toMatchObject({
       code: 'bad_token',
       message: expect.stringContaining('(exp)') as string,
     })

@@ -49,9 +49,9 @@ describe('a role at a target', () => {
     await expect(client.query('delete from shop.item')).rejects.toThrow(/permission denied/)
     await expect(client.query('create role x')).rejects.toThrow(/permission denied/)
     await expect(target.login('purser_t_a', `${password}x`)).rejects.toThrow()
-    const ended = new Promise((resolve) => client.once('end', resolve))
+    const ending = new Promise((resolve) => client.once('end', resolve))
     expect(await asAdmin((session) => dropRole(session, 'purser_t_a', 'db_0'))).toBe(true)
-    await ended
+    await ending
     await expect(target.login('purser_t_a', password)).rejects.toThrow()
     expect(await asAdmin((session) => dropRole(session, 'purser_t_a', 'db_0'))).toBe(false)
     expect(await catalog()).toEqual(before)
@@ -66,7 +66,7 @@ describe('a role at a target', () => {
     await asAdmin((session) => openRole(session, role))
     const before = await catalog()
     const client = await target.login('turns_a', password)
-    const ended = new Promise((resolve) => client.once('end', resolve))
+    const ending = new Promise((resolve) => client.once('end', resolve))
 
     const dies = asAdmin((session) => {
       let isDead = false
@@ -83,7 +83,7 @@ describe('a role at a target', () => {
     })
     await expect(dies).rejects.toThrow('died')
     await asAdmin((session) => closeRole(session, 'turns_a', verifier))
-    await ended
+    await ending
     const expected = before.map((row) =>
       row['what'] === 'role' && row['a'] === 'turns_a' ? { ...row, b: '(f,f,f)' } : row,
     )

@@ -192,10 +192,10 @@ describeBothStores('the dialect', (openStore) => {
   it('notifies after the commit, never after a rollback, only on the channel, until unlistened', async () => {
     const { knex, listen } = db
     const payloads: string[] = []
-    let seen = (): void => undefined
-    const last = new Promise<void>((resolve) => (seen = resolve))
+    let onNotification = (): void => undefined
+    const last = new Promise<void>((resolve) => (onNotification = resolve))
     const unlisten = await listen('Items "odd"', (payload) => payloads.push(payload))
-    await listen('last', () => seen())
+    await listen('last', () => onNotification())
     await knex.transaction(async (tx) => {
       await tx.raw('select pg_notify(?, ?)', ['Items "odd"', 'one'])
       payloads.push('before the commit')
@@ -212,10 +212,10 @@ describeBothStores('the dialect', (openStore) => {
     await last
     expect(payloads).toEqual(['before the commit', 'one', 'two'])
     await unlisten()
-    const again = new Promise<void>((resolve) => (seen = resolve))
+    const notified = new Promise<void>((resolve) => (onNotification = resolve))
     await knex.raw('select pg_notify(?, ?)', ['Items "odd"', 'three'])
     await knex.raw('select pg_notify(?, ?)', ['last', ''])
-    await again
+    await notified
     expect(payloads).toHaveLength(3)
   })
 

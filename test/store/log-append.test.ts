@@ -91,7 +91,8 @@ describeBothStores('log_append', (open) => {
     const leaves = items.map(({ leaf }) => leaf)
     await appendItems(db.knex, randomUUID(), epoch, items)
     const next = item()
-    const missedAfter = async (seen?: number) => (await appendItems(db.knex, randomUUID(), epoch, [next], seen)).missed
+    const missedAfter = async (knownSize?: number) =>
+      (await appendItems(db.knex, randomUUID(), epoch, [next], knownSize)).missed
     expect(await missedAfter(4)).toEqual({ from: 3, leaves: leaves.slice(3) })
     expect(await missedAfter(0)).toEqual({ from: 0, leaves: [...leaves, next.leaf] })
     expect(await missedAfter(8)).toBeUndefined()

@@ -98,8 +98,8 @@ it('writes of new and of existing secrets', async () => {
 it('omit the writes whose secrets have changed, and append the others of the batch', async () => {
   const { verdicts } = await appendItems(db.knex, randomUUID(), 1, [write(501, 1), write(502, 7), write(503, 0)])
   expect([...verdicts]).toEqual([[1, { kind: 'moved' }]])
-  const again = await appendItems(db.knex, randomUUID(), 1, [write(501, 1), write(503, 0)])
-  expect([...again.verdicts.values()]).toEqual([{ kind: 'moved' }, { kind: 'moved' }])
+  const secondAppend = await appendItems(db.knex, randomUUID(), 1, [write(501, 1), write(503, 0)])
+  expect([...secondAppend.verdicts.values()]).toEqual([{ kind: 'moved' }, { kind: 'moved' }])
   expect(await db.knex('secret').where({ path: 'app-501/db' }).first('version', 'revision')).toEqual({
     version: 2,
     revision: 2,

@@ -12,7 +12,7 @@ export type Review = {
   kind?: unknown
   status?: Record<string, unknown>
 }
-type Seen = {
+type ReceivedRequest = {
   method: string
   path: string
   authorization: string | undefined
@@ -52,7 +52,7 @@ export async function startKubeStandIn({
 }: Options) {
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const jwk = { ...pair.publicKey.export({ format: 'jwk' }), use: 'sig', kid: `kube-${randomUUID()}`, alg: 'ES256' }
-  const seen: Seen[] = []
+  const requests: ReceivedRequest[] = []
   const sockets = new Set<Socket>()
   const state = {
     /** Refuses tokens of these pods and accounts, as after their deletion. */
@@ -109,7 +109,7 @@ export async function startKubeStandIn({
   function answer(request: IncomingMessage, response: ServerResponse, body: string): void {
     const path = request.url ?? ''
     const { authorization, accept } = request.headers
-    seen.push({ method: request.method ?? '', path, authorization, accept, body })
+    requests.push({ method: request.method ?? '', path, authorization, accept, body })
     if (state.instead?.(path, response)) return
     if (authorization !== `Bearer ${reviewer}`)
       return send(response, authorization === undefined ? 403 : 401, { kind: 'Status' })
@@ -151,7 +151,7 @@ export async function startKubeStandIn({
     caPem,
     reviewer,
     jwk,
-    seen,
+    requests,
     state,
     /** A token as the TokenRequest API issues it, bound to a pod by default. */
     token(options: TokenOptions = {}): string {

@@ -37,7 +37,7 @@ export async function sessionOf(
 }
 
 /** What a caller sees of a refusal. Only the id of the request may differ. */
-export const seen = ({ status, body, headers }: Answer): unknown => ({
+export const callerView = ({ status, body, headers }: Answer): unknown => ({
   status,
   body: { ...body, requestId: '' },
   retryAfter: headers.get('retry-after'),

@@ -59,18 +59,18 @@ const afterText = (bytes: Buffer, at: number): number => bytes.indexOf(0, at) + 
 /** One direction: passes bytes on or queues them, including the end of the stream. */
 function lane(to: Socket): { send(bytes: Buffer): void; end(): void; hold(): void; release(): void } {
   let queue: Buffer[] | undefined
-  let ended = false
+  let isEnded = false
   return {
     send: (bytes) => void (queue ? queue.push(bytes) : to.write(bytes)),
     end() {
-      ended = true
+      isEnded = true
       if (!queue) to.end()
     },
     hold: () => void (queue ??= []),
     release() {
       for (const bytes of queue ?? []) to.write(bytes)
       queue = undefined
-      if (ended) to.end()
+      if (isEnded) to.end()
     },
   }
 }

@@ -60,10 +60,10 @@ type Upgraded = {
 
 /** @param lateSeconds from when the fixture was made; a number that is left out is the machine's own time */
 async function upgraded(lateSeconds?: number): Promise<Upgraded> {
-  const began = Date.now()
+  const startedAt = Date.now()
   const madeAt = Date.parse(facts.madeAt)
   let advanced = 0
-  const ownTime = (offset: number) => madeAt + (offset + advanced) * 1000 + Date.now() - began
+  const ownTime = (offset: number) => madeAt + (offset + advanced) * 1000 + Date.now() - startedAt
   const now = () => new Date(lateSeconds === undefined ? Date.now() : ownTime(lateSeconds))
   const target = await startTarget()
   await makeOldRoles(target)
@@ -131,8 +131,8 @@ describe('the present server at the time of the fixture', () => {
     for (const pod of [left, blocked, web, paused, facts.pods.blockedApi]) expect(await self(purser, pod)).toBe(401)
     const introspected = await purser.asAdmin('POST', '/api/v1/introspect', { token: facts.revoked.testOnlyJwt })
     expect(introspected.body).toEqual({ active: false })
-    const again = await attest(upgrade, podClaims('api-1', 'b'), { x509: { csr } })
-    expect([again.status, again.body.code]).toEqual([401, 'attestation_failed'])
+    const secondAttestation = await attest(upgrade, podClaims('api-1', 'b'), { x509: { csr } })
+    expect([secondAttestation.status, secondAttestation.body.code]).toEqual([401, 'attestation_failed'])
     expect((await attest(upgrade, { sub: 'paused' })).status).toBe(401)
     expect((await attest(upgrade, { sub: 'gone' })).status).toBe(401)
   })
@@ -166,11 +166,11 @@ describe('the present server at the time of the fixture', () => {
 
   it('answers a repeated request with the recorded result', async () => {
     const { path: to, body, key } = facts.idempotent
-    const again = await purser.call('POST', to, body, {
+    const repeat = await purser.call('POST', to, body, {
       token: purser.admin,
       headers: { 'idempotency-key': key },
     })
-    expect([again.status, again.body['rotation']]).toEqual([202, expect.objectContaining({ fromVersion: 2 })])
+    expect([repeat.status, repeat.body['rotation']]).toEqual([202, expect.objectContaining({ fromVersion: 2 })])
   })
 
   it('waits for the consumers of a rotation, and completes it when they have switched', async () => {

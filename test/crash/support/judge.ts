@@ -83,8 +83,8 @@ function tilesOf(leaves: Buffer[]): Map<string, Buffer> {
 }
 
 const duplicates = (list: string[]): string[] => {
-  const seen = new Set<string>()
-  return list.filter((item) => seen.size === seen.add(item).size)
+  const requestIds = new Set<string>()
+  return list.filter((item) => requestIds.size === requestIds.add(item).size)
 }
 
 async function readEntries(knex: Knex): Promise<EntryRow[]> {

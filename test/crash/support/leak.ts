@@ -125,14 +125,14 @@ export async function lastAccepted(replica: Replica, token: string): Promise<num
   const connection: Connection = openConnection(() => replica.target())
   let last = 0
   for (;;) {
-    const began = Date.now()
+    const startedAt = Date.now()
     const outcome = await connection.ask({ method: 'GET', path: '/api/v1/credentials/self', token })
     if (outcome.kind !== 'answered' || outcome.status !== 200) {
       connection.close()
       if (outcome.kind !== 'answered' || outcome.status !== 401) throw new Error(`${replica.name}: ${outcome.kind}`)
       return last
     }
-    last = began
+    last = startedAt
     await pause(10)
   }
 }

@@ -87,7 +87,7 @@ const issue = async (name: string): Promise<Role> => {
 }
 const revoke = async ({ lease }: Role): Promise<unknown> =>
   (await purser.asAdmin('POST', `/api/v1/leases/${lease}:revoke`)).body['state']
-const ended = (client: Client): Promise<unknown> => new Promise((resolve) => client.once('end', resolve))
+const untilEnd = (client: Client): Promise<unknown> => new Promise((resolve) => client.once('end', resolve))
 const run = async (lines: readonly string[]): Promise<void> => {
   for (const line of lines) await target.sql(line)
 }
@@ -134,7 +134,7 @@ describe.each(administrators)('%s', (name, _, complaints) => {
     const before = await catalog()
     const role = await issue(name)
     const client = await target.login(role.username, role.password)
-    const ending = ended(client)
+    const ending = untilEnd(client)
     expect((await client.query('select name from store.seen')).rows).toEqual([{ name: 'lamp' }])
     expect((await client.query(`select nextval('store.order_id'), store.one()`)).rows[0]).toMatchObject({ one: 1 })
     await expect(client.query('delete from store.item')).rejects.toThrow(/permission denied/)
@@ -181,7 +181,7 @@ describe.each(administrators)('%s', (name, _, complaints) => {
     }
     const first = await rotate()
     const open = await target.login(first.username, first.password)
-    const ending = ended(open)
+    const ending = untilEnd(open)
     const second = await rotate()
     await ending
     await expect(target.login(first.username, first.password)).rejects.toThrow()

@@ -141,10 +141,10 @@ afterAll(async () => {
 })
 
 it('a dump is taken while credentials are issued', async () => {
-  const ended = new AbortController()
+  const ending = new AbortController()
   let issued = 0
   const load = Array.from({ length: 4 }, async () => {
-    while (!ended.signal.aborted) {
+    while (!ending.signal.aborted) {
       const { status } = await shop.attest({ secrets: ['prod/note'], accessToken: {} })
       expect(status).toBe(200)
       issued++
@@ -155,7 +155,7 @@ it('a dump is taken while credentials are issued', async () => {
     await asThePageSays('pg_dump')
     meanwhile = issued
   } finally {
-    ended.abort()
+    ending.abort()
     await Promise.all(load)
   }
   expect(meanwhile).toBeGreaterThan(0)
@@ -221,8 +221,8 @@ it('after the review, roles of the lost time and of ended sessions are dropped, 
   await purser.runJobs()
   expect(await rolesAt(target)).toEqual([])
   expect([await opens(dumped?.role), await opens(later?.role)]).toEqual([false, false])
-  const again = await rotate()
-  expect([await opens(again), await opens(after), await opens(before)]).toEqual([true, false, false])
+  const rotation = await rotate()
+  expect([await opens(rotation), await opens(after), await opens(before)]).toEqual([true, false, false])
   expect(await read('prod/note')).toEqual({ text: 'kept' })
   expect((await put('prod/note', { text: 'again' }, 1)).body['version']).toBe(2)
   const { status, body } = await shop.attest({ secrets: ['prod/note'], databases: ['orders'] })

@@ -144,8 +144,8 @@ describe('an asynchronous standby that takes over', () => {
     expect(await failovers(purser)).toMatchObject([
       { from: expect.stringMatching(/\/1$/), to: expect.stringMatching(/\/2$/), basis: 'accepted' },
     ])
-    const again = await verb(promoted, ['log', 'accept-failover', '--reason', reason])
-    expect([again.code, again.err]).toEqual([1, expect.stringContaining('is already bound to this server')])
+    const repeat = await verb(promoted, ['log', 'accept-failover', '--reason', reason])
+    expect([repeat.code, repeat.err]).toEqual([1, expect.stringContaining('is already bound to this server')])
   })
 
   it('a new epoch begins on the present server', async () => {

@@ -130,13 +130,13 @@ test('a role that is limited by its session is renewed with the session, and not
   const web = await purser.connect({ spiffeId, lifetimeSeconds: 6, sessionSeconds: 12, databases: ['orders'] })
   const role = await web.databases.get('orders')
   expect(role.expiresAt <= web.session.expiresAt).toBe(true)
-  const seen: [string, string, boolean][] = []
-  const watch = web.databases.watch('orders', ({ lease }) => seen.push(['change', lease, false]))
+  const deliveries: [string, string, boolean][] = []
+  const watch = web.databases.watch('orders', ({ lease }) => deliveries.push(['change', lease, false]))
   watch.on('renewed', ({ lease, expiresAt }) =>
-    seen.push(['renewed', lease, expiresAt.getTime() > role.expiresAt.getTime() + 3_000]),
+    deliveries.push(['renewed', lease, expiresAt.getTime() > role.expiresAt.getTime() + 3_000]),
   )
-  await vi.waitFor(() => expect(seen.some(([, , isMuchLater]) => isMuchLater)).toBe(true), patience)
-  expect(new Set(seen.map(([name, lease]) => `${name} ${lease}`))).toEqual(new Set([`renewed ${role.lease}`]))
+  await vi.waitFor(() => expect(deliveries.some(([, , isMuchLater]) => isMuchLater)).toBe(true), patience)
+  expect(new Set(deliveries.map(([name, lease]) => `${name} ${lease}`))).toEqual(new Set([`renewed ${role.lease}`]))
 })
 
 test('neither cached nor watched roles keep a process alive', async () => {

@@ -405,7 +405,7 @@ test('clients see the same refusals, renewals and outages', async () => {
   })
   const entry = { ...web, spiffeId: 'spiffe://example.org/lab/web-too', dnsNames: [] }
   const clients = [await connect(real), await memory.connect(entry)]
-  const seen = await Promise.all(
+  const clientViews = await Promise.all(
     clients.map(async (client) => {
       const by: unknown[] = []
       client.on('renewed', (event) => by.push(event.by))
@@ -424,8 +424,8 @@ test('clients see the same refusals, renewals and outages', async () => {
       }
     }),
   )
-  expect(seen[1]).toEqual(seen[0])
-  expect(seen[1]).toMatchObject({ by: ['certificate', 'certificate'], renewed: true, code: 'not_granted' })
+  expect(clientViews[1]).toEqual(clientViews[0])
+  expect(clientViews[1]).toMatchObject({ by: ['certificate', 'certificate'], renewed: true, code: 'not_granted' })
 
   memory.away()
   await purser.stop()

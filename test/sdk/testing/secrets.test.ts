@@ -17,11 +17,11 @@ test('come with connect(), are read, watched, acknowledged, and destroyed', asyn
   expect(purser.setSecret('prod/db', { password: 'one' })).toBe(1)
   const web = await purser.connect({ spiffeId, secrets: ['prod/db', { path: 'prod/none', optional: true }] })
   expect((await web.secrets.get('prod/db')).data).toEqual({ password: 'one' })
-  const seen: unknown[] = []
-  const watch = web.secrets.watch('prod/db', ({ version, data }) => void seen.push([version, data['password']]))
-  watch.on('removed', ({ path }) => seen.push(path))
+  const versions: unknown[] = []
+  const watch = web.secrets.watch('prod/db', ({ version, data }) => void versions.push([version, data['password']]))
+  watch.on('removed', ({ path }) => versions.push(path))
   expect(purser.setSecret('prod/db', { password: 'two' })).toBe(2)
-  await vi.waitFor(() => expect(seen).toEqual([[2, 'two']]), patience)
+  await vi.waitFor(() => expect(versions).toEqual([[2, 'two']]), patience)
   const session = web.session.id
   await vi.waitFor(
     () =>
@@ -33,10 +33,10 @@ test('come with connect(), are read, watched, acknowledged, and destroyed', asyn
   )
   expect((await web.secrets.get('prod/db', { version: 1 })).data).toEqual({ password: 'one' })
   purser.removeSecret('prod/db')
-  await vi.waitFor(() => expect(seen.at(-1)).toBe('prod/db'), patience)
+  await vi.waitFor(() => expect(versions.at(-1)).toBe('prod/db'), patience)
   expect((await failing(web.secrets.get('prod/db'))).code).toBe('not_found')
   expect(purser.setSecret('prod/db', { password: 'three' })).toBe(3)
-  await vi.waitFor(() => expect(seen.at(-1)).toEqual([3, 'three']), patience)
+  await vi.waitFor(() => expect(versions.at(-1)).toEqual([3, 'three']), patience)
   expect(JSON.stringify(purser.requests)).not.toContain('three')
 })
 
@@ -61,29 +61,29 @@ test('during an outage held secrets are used, and changes are delivered afterwar
   const purser = inMemory()
   purser.setSecret('prod/db', { v: 1 })
   const web = await purser.connect({ spiffeId, secrets: ['prod/db'] })
-  const seen: unknown[] = []
-  const watch = web.secrets.watch('prod/db', ({ version }) => void seen.push(version))
-  watch.on('error', ({ code }) => seen.push(code))
+  const versions: unknown[] = []
+  const watch = web.secrets.watch('prod/db', ({ version }) => void versions.push(version))
+  watch.on('error', ({ code }) => versions.push(code))
   await vi.waitFor(() => expect(purser.requests.at(-1)?.path).toBe('/api/v1/watch'), patience)
   purser.away()
   purser.setSecret('prod/db', { v: 2 })
-  await vi.waitFor(() => expect(seen).toEqual(['incomplete']), patience)
+  await vi.waitFor(() => expect(versions).toEqual(['incomplete']), patience)
   expect((await web.secrets.get('prod/db')).version).toBe(1)
   purser.back()
-  await vi.waitFor(() => expect(seen.at(-1)).toBe(2), patience)
+  await vi.waitFor(() => expect(versions.at(-1)).toBe(2), patience)
 })
 
 test('a revoked session receives nothing more', async () => {
   const purser = inMemory()
   purser.setSecret('prod/db', { v: 1 })
   const web = await purser.connect({ spiffeId, secrets: ['prod/db'] })
-  const seen: unknown[] = []
-  const watch = web.secrets.watch('prod/db', ({ version }) => void seen.push(version))
-  watch.on('error', ({ code }) => seen.push(code))
+  const versions: unknown[] = []
+  const watch = web.secrets.watch('prod/db', ({ version }) => void versions.push(version))
+  watch.on('error', ({ code }) => versions.push(code))
   await vi.waitFor(() => expect(purser.requests.at(-1)?.path).toBe('/api/v1/watch'), patience)
   await purser.revoke({ session: web.session.id })
   purser.setSecret('prod/db', { v: 2 })
-  await vi.waitFor(() => expect(seen).toEqual(['unauthenticated']), patience)
+  await vi.waitFor(() => expect(versions).toEqual(['unauthenticated']), patience)
 })
 
 test('a malformed path is refused before anything is stored', () => {

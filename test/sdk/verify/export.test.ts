@@ -429,8 +429,8 @@ describe('redaction', () => {
     // Nor by one that is the second line of an index.
     const twice = some.lines(0, 320, indexes)
     twice.splice(placeOf(twice, 310) + 1, 0, { ...some.entryAt(350), index: 310 })
-    const again = await verify(twice, { vkeys: some.vkeys })
-    expect(again.problems.map(brief)).toEqual(['redaction_not_covered [10, 300)', 'duplicate_entry 310'])
+    const secondReport = await verify(twice, { vkeys: some.vkeys })
+    expect(secondReport.problems.map(brief)).toEqual(['redaction_not_covered [10, 300)', 'duplicate_entry 310'])
   })
 })
 

@@ -122,12 +122,12 @@ async function judgeLeases(knex: Knex, log: readonly Entry[]): Promise<string[]>
     const at = (action: string, outcome: string): number =>
       mine.findIndex((entry) => entry.action === action && entry.outcome === outcome)
     const [intended, granted] = [at('lease.issue', 'intended'), at('credentials.issue', 'granted')]
-    const [ending, ended] = [at('lease.revoke', 'intended'), at('lease.revoke', 'completed')]
+    const [intentIndex, endIndex] = [at('lease.revoke', 'intended'), at('lease.revoke', 'completed')]
     const failed = at('lease.issue', 'failed')
     const say = (text: string): void => void problems.push(`lease ${id} is ${state}: ${text}`)
     if (intended !== 0) say('no entry intended it first')
-    if (state === 'active' && (granted < 0 || ending >= 0)) say('the log does not say so')
-    if (state === 'revoked' && (ended < 0 || (ending < 0 && failed < 0))) say('the log does not say so')
+    if (state === 'active' && (granted < 0 || intentIndex >= 0)) say('the log does not say so')
+    if (state === 'revoked' && (endIndex < 0 || (intentIndex < 0 && failed < 0))) say('the log does not say so')
     if (state !== 'active' && state !== 'revoked') say('that is no stated state')
     for (const entry of mine.filter((entry) => entry.action === 'lease.renew' && entry.outcome === 'intended')) {
       const after = mine.filter((item) => item.index > entry.index && item.action === 'lease.renew')
