@@ -38,7 +38,7 @@ type ActionParts = SessionActionParts &
   CreateParts &
   Pick<VerifyParts, 'passwords'> &
   CodeParts &
-  Pick<IdTokenParts, 'oidcLogin'> &
+  Pick<IdTokenParts, 'oidcLogin' | 'idleSeconds'> &
   SiteParts &
   KeyActionParts &
   LogActionParts

@@ -27,7 +27,7 @@ export const actions = {
   'operator.read': 'Operators were read',
   'operator.login':
     'An operator logged in with a password, a passkey or at an OpenID provider, which created a session; or an attempt was refused',
-  'operator.logout': 'An operator ended its session',
+  'operator.logout': 'An operator ended its session, or the session of its browser was idle (`detail.idleSeconds`)',
   'operator.password': 'The password of an operator was set, which ended its sessions',
   'operator.second-factor':
     'A second factor or passkey of an operator was enrolled, confirmed or removed, as `detail.step` says',

@@ -102,6 +102,7 @@ export function join(values: Values, report: Report) {
     ...(values.bootstrapTokenFile !== undefined && { bootstrapTokenFile: values.bootstrapTokenFile }),
     /** Absent: operators log in with passwords only. */
     ...(oidc && { operatorLogin: oidc }),
+    sessionIdleSeconds: values.sessionIdleSeconds,
     /** Absent: passkeys are off. */
     ...(site && { passkeySite: site }),
     drainSeconds: values.drainSeconds,

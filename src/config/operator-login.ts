@@ -5,7 +5,7 @@ import type { PasskeySite } from '../operators/passkeys.ts'
 import { roles } from '../operators/permissions.ts'
 import type { RoleMapping } from '../operators/role-mappings.ts'
 import { BadValue, type Fault } from './error.ts'
-import type { Setting } from './setting.ts'
+import { type Setting, seconds } from './setting.ts'
 import { audience, httpsUrl, listOf } from './values.ts'
 
 /** `admin:groups=purser-admins` */
@@ -41,6 +41,12 @@ export const operatorLoginSettings = {
     absent: 'that of the public URL; with `PURSER_ADMIN_LISTEN`, passkeys are off',
     doc: 'The URL at which the browsers of operators reach this server. Passkeys are bound to its host name and to its port: with another host name, operators enrol new ones. See [operators.md](operators.md#passkeys).',
   },
+  sessionIdleSeconds: seconds(
+    'PURSER_SESSION_IDLE_SECONDS',
+    'operators.sessions.idleSeconds',
+    { from: 60, to: 43_200, default: 1800 },
+    'After this time without a request, the login session of a browser ends, exact to two minutes. Sessions of the command line last until their end.',
+  ),
   operatorLoginIssuer: {
     env: 'PURSER_OPERATOR_LOGIN_ISSUER',
     yaml: 'operators.oidc.issuer',

@@ -1289,7 +1289,7 @@ export interface paths {
          * Log in with a password; the token of the new session is shown once, or set as a cookie
          * @description A session is an API token with a short life, the role of the operator and all routes. It ends when the operator is disabled, deleted, or gets another role or password.
          *     A wrong name, a wrong password, a disabled operator and one without a password get the same reply. Attempts are limited by address and by name (429).
-         *     With `cookie` the token is not in the body but in `Set-Cookie: __Host-purser`. The cookie counts where `Authorization` is absent. A request with it that is not `GET` or `HEAD`
+         *     With `cookie` the token is not in the body but in `Set-Cookie: __Host-purser`, and the session ends after half an hour without a request (`PURSER_SESSION_IDLE_SECONDS`). The cookie counts where `Authorization` is absent. A request with it that is not `GET` or `HEAD`
          *     needs the header `Purser-Csrf: 1`, and `Sec-Fetch-Site: same-origin` or an `Origin` that is this server's. One that a page of another origin makes is refused (403).
          */
         post: operations["login"];

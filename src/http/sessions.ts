@@ -27,15 +27,16 @@ export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): Routes
     async create(request) {
       refuseForeign(request)
       const body = bodyOf(request, 'login')
-      const { cookie: _, ...rest } = body
-      const login = await logins.verify(request, { ...rest, prefix: addressPrefix(request.address) })
+      const { cookie: isBrowser = false, ...rest } = body
+      const login = await logins.verify(request, { ...rest, isBrowser, prefix: addressPrefix(request.address) })
       return async (_, tx, snapshot) => sessionReply(body, logins.create(request, tx, snapshot, login))
     },
 
     async createByIdToken(request, current) {
       refuseForeign(request)
       const body = bodyOf(request, 'loginAtProvider')
-      const login = await logins.verifyIdToken(current, body, request.time)
+      const { cookie: isBrowser = false, ...rest } = body
+      const login = await logins.verifyIdToken(current, { ...rest, isBrowser }, request.time)
       return async (_, tx, snapshot) => sessionReply(body, logins.createByIdToken(request, tx, snapshot, login))
     },
 
@@ -48,9 +49,9 @@ export function createSessionRoutes({ logins }: Pick<Actions, 'logins'>): Routes
     async createByPasskey(request, current) {
       refuseForeign(request)
       const body = bodyOf(request, 'loginWithPasskey')
-      const { cookie: _, ...rest } = body
+      const { cookie: isBrowser = false, ...rest } = body
       const prefix = addressPrefix(request.address)
-      const login = await logins.verifyPasskey(current, { ...rest, prefix }, request.time)
+      const login = await logins.verifyPasskey(current, { ...rest, isBrowser, prefix }, request.time)
       return async (_, tx, snapshot) => sessionReply(body, logins.createByPasskey(request, tx, snapshot, login))
     },
 

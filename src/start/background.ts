@@ -1,6 +1,7 @@
 /** The background jobs of one process, in the order of a run of all of them. */
 import { byTime } from '../jobs/clock.ts'
 import { type ContainmentJobParts, containments } from '../jobs/containments.ts'
+import { idleSessions } from '../jobs/idle-sessions.ts'
 import { type KeyRotationParts, keyRotation } from '../jobs/key-rotation.ts'
 import { type KeyringRotationParts, keyringRotation } from '../jobs/keyring-rotation.ts'
 import { type LeaseJobParts, leaseJob } from '../jobs/leases.ts'
@@ -34,6 +35,7 @@ export type BackgroundParts = KeyRotationParts &
 /** The closed set of labels for metrics. */
 export const jobNames = [
   'containments',
+  'idle-sessions',
   'key-rotation',
   'keyring-rotation',
   'listener-certificate',
@@ -52,7 +54,7 @@ export function startBackground(parts: BackgroundParts): Jobs {
   const keys = [keyRotation(parts), keyringRotation(parts), rewrap(parts)]
   // Orphan roles first: the lease job removes them in the same run.
   const leases = [orphanRoles(parts), leaseJob(parts), stagedAdmins(parts)]
-  const sweeps = [sweep(parts), secretSweep(parts)]
+  const sweeps = [idleSessions(parts), sweep(parts), secretSweep(parts)]
   const endings = [rotation(parts), ...leases, ...sweeps].map((job) => byTime(job, mayEnd))
   // Containments first: the other jobs end and rotate what they begin to.
   return startJobs([containments(parts), ...keys, listener, ...endings, sharedKeys(parts)], {

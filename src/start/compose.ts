@@ -98,6 +98,7 @@ export async function compose(parts: Parts) {
     ...secrets,
     carryOut,
     passwords: createPasswords(),
+    idleSeconds: config.sessionIdleSeconds,
     ...(oidcLogin && { oidcLogin }),
     ...(config.passkeySite && { passkeySite: config.passkeySite }),
     attestors,

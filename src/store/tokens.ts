@@ -17,6 +17,8 @@ export type NewApiToken = {
   login?: true
   /** The mapping of an OpenID login. */
   loginBy?: string
+  /** Of the session of a browser: it ends after so long without a request. */
+  idleSeconds?: number
   /** Set where the first use is not recorded. */
   firstUsedAt?: Date
 }
@@ -55,6 +57,32 @@ export async function endLogins(tx: Knex.Transaction, operator: string, now: Dat
   if (spared !== undefined) void live.whereNot({ id: spared })
   const ended: { id: string }[] = await live.update({ revoked_at: now }).returning('id')
   return ended.map(({ id }) => id)
+}
+
+export type IdleLogin = { id: string; operator: string; idleSeconds: number }
+
+const idleAt = (knex: Knex, now: Date, graceSeconds: number) =>
+  knex('api_token')
+    .whereNotNull('idle_seconds')
+    .whereNull('revoked_at')
+    .where('expires_at', '>', now)
+    .whereRaw(`coalesce(last_used_at, created_at) < ?::timestamptz - (idle_seconds + ?::int) * interval '1 second'`, [
+      now,
+      graceSeconds,
+    ])
+
+/** The live login sessions that had no request for their idle time. */
+export async function idleLogins(knex: Knex, now: Date, graceSeconds: number): Promise<IdleLogin[]> {
+  const rows: Columns<IdleLogin>[] = await idleAt(knex, now, graceSeconds).select('id', 'operator', 'idle_seconds')
+  return rows.map((row) => membersOf<IdleLogin>(row))
+}
+
+/** Revokes them. */
+export async function endIdleLogins(tx: Knex.Transaction, now: Date, graceSeconds: number): Promise<IdleLogin[]> {
+  const rows: Columns<IdleLogin>[] = await idleAt(tx, now, graceSeconds)
+    .update({ revoked_at: now })
+    .returning(['id', 'operator', 'idle_seconds'])
+  return rows.map((row) => membersOf<IdleLogin>(row))
 }
 
 /** Each bootstrap token has the API token that it was exchanged for. */

@@ -65,7 +65,8 @@ export type Options = {
 const aMinuteAgo = (): Date => new Date(Date.now() - 60_000)
 
 /** Settings that a first start does not read. */
-const laterSettings = /^PURSER_(LIMIT_|FETCH_ALLOW|TRUSTED_PROXIES|ADMIN_LISTEN|DRAIN_SECONDS|BUNDLE_REFRESH_SECONDS)/
+const laterSettings =
+  /^PURSER_(LIMIT_|FETCH_ALLOW|TRUSTED_PROXIES|ADMIN_LISTEN|OPERATORS_URL|SESSION_IDLE_SECONDS|DRAIN_SECONDS|BUNDLE_REFRESH_SECONDS)/
 
 /** Whether a first start of some minutes ago, without these settings, is equivalent. */
 const isOrdinary = ({ env = {}, now }: Options): boolean =>

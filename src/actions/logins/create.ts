@@ -5,20 +5,20 @@ import type { OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { ChangeAction } from '../context.ts'
 import { spendCode } from '../second-factors/check.ts'
-import type { ApiTokenParts, CreatedToken } from '../tokens/new-api-token.ts'
-import { newSession } from './new-session.ts'
+import type { CreatedToken } from '../tokens/new-api-token.ts'
+import { type SessionParts, newSession } from './new-session.ts'
 import type { VerifiedLogin } from './verify.ts'
 
 /** Creates a session with a new token. It has the role of the operator and all routes. */
 export const createLogin =
-  (parts: ApiTokenParts): ChangeAction<VerifiedLogin, CreatedToken> =>
+  (parts: SessionParts): ChangeAction<VerifiedLogin, CreatedToken> =>
   async ({ time }, tx, snapshot, login) => {
     const operator = await stillRight(tx, snapshot, login)
     if (login.checkedCode) await spendCode(tx, login, login.checkedCode, time)
     if (login.newHash !== undefined) await replaceHash(tx, operator.id, login.newHash)
     await rememberAddress(tx, operator.id, login.prefix, time)
-    const { lifetimeSeconds } = login
-    const session = { operator, role: operator.role, createdAt: time, lifetimeSeconds }
+    const { lifetimeSeconds, isBrowser } = login
+    const session = { operator, role: operator.role, createdAt: time, lifetimeSeconds, isBrowser }
     return newSession(parts, tx, snapshot, session, {
       knownAddress: login.isKnownAddress,
       ...(login.checkedCode && { secondFactor: login.checkedCode.kind }),

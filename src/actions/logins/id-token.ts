@@ -11,8 +11,8 @@ import { pinIdentity } from '../../store/identities.ts'
 import type { OperatorRow, Role } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { ChangeAction } from '../context.ts'
-import type { ApiTokenParts, CreatedToken } from '../tokens/new-api-token.ts'
-import { newSession } from './new-session.ts'
+import type { CreatedToken } from '../tokens/new-api-token.ts'
+import { type SessionParts, newSession } from './new-session.ts'
 
 /** The login at an OpenID provider, as it is configured. */
 export type OidcLogin = MappingRules & { verify: VerifyIdToken }
@@ -22,10 +22,11 @@ export type IdTokenLogin = {
   /** The secret behind the nonce. */
   verifier: string
   lifetimeSeconds?: number
+  isBrowser?: boolean
 }
 
 /** A login whose ID token is right. Its nonce is used up in the transaction. */
-export type VerifiedIdToken = Pick<IdTokenLogin, 'lifetimeSeconds'> & {
+export type VerifiedIdToken = Pick<IdTokenLogin, 'lifetimeSeconds' | 'isBrowser'> & {
   issuer: string
   subject: string
   operator: string
@@ -34,7 +35,7 @@ export type VerifiedIdToken = Pick<IdTokenLogin, 'lifetimeSeconds'> & {
   nonce: { key: Buffer; until: Date }
 }
 
-export type IdTokenParts = ApiTokenParts & { keys: Pick<Keys, 'signing'>; oidcLogin?: OidcLogin }
+export type IdTokenParts = SessionParts & { keys: Pick<Keys, 'signing'>; oidcLogin?: OidcLogin }
 
 const purpose = { kind: 'login nonce' } as const
 
@@ -77,7 +78,7 @@ export function createVerifyIdTokenLogin({ keys, oidcLogin }: IdTokenParts) {
 
 /** Creates a session with a role that the mapping and the operator both cover. */
 export const createIdTokenLogin =
-  (parts: ApiTokenParts): ChangeAction<VerifiedIdToken, CreatedToken> =>
+  (parts: SessionParts): ChangeAction<VerifiedIdToken, CreatedToken> =>
   async ({ time: now }, tx, snapshot, { nonce, issuer, subject, ...login }) => {
     const { operator: name, by } = login
     const operator = usable(snapshot, name)
@@ -86,8 +87,8 @@ export const createIdTokenLogin =
     if (!(await takeClaim(tx, nonce.key, { now, until: nonce.until }))) throw refused('the nonce was used before', name)
     const pinned = await pinIdentity(tx, operator.id, { issuer, subject }, now)
     if (pinned.issuer !== issuer || pinned.subject !== subject) throw refused('another person has this name now', name)
-    const { lifetimeSeconds } = login
-    const session = { operator, role, createdAt: now, loginBy: by, lifetimeSeconds }
+    const { lifetimeSeconds, isBrowser } = login
+    const session = { operator, role, createdAt: now, loginBy: by, lifetimeSeconds, isBrowser }
     return newSession(parts, tx, snapshot, session, { mapping: by, subject })
   }
 

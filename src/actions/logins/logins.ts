@@ -1,5 +1,4 @@
 /** Login sessions of operators: API tokens that a login creates, with a short life. */
-import type { ApiTokenParts } from '../tokens/new-api-token.ts'
 import { createLogin } from './create.ts'
 import { endLogin } from './end.ts'
 import { type IdTokenParts, createIdTokenLogin, createIssueNonce, createVerifyIdTokenLogin } from './id-token.ts'
@@ -11,7 +10,7 @@ import {
 } from './passkey.ts'
 import { type VerifyParts, createVerifyLogin } from './verify.ts'
 
-export const createLoginActions = (parts: VerifyParts & ApiTokenParts & IdTokenParts & PasskeyParts) => ({
+export const createLoginActions = (parts: VerifyParts & IdTokenParts & PasskeyParts) => ({
   verify: createVerifyLogin(parts),
   create: createLogin(parts),
   issueNonce: createIssueNonce(parts),

@@ -7,6 +7,11 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import { revokeApiToken } from '../../store/tokens.ts'
 import { type ApiTokenParts, type CreatedToken, newApiToken } from '../tokens/new-api-token.ts'
 
+export type SessionParts = ApiTokenParts & {
+  /** After so long without a request, the session of a browser ends. */
+  idleSeconds: number
+}
+
 export const maxSessionSeconds = 12 * 3600
 /** Live sessions of one operator: a further login ends the oldest. */
 const maxSessions = 20
@@ -17,14 +22,16 @@ type Session = {
   createdAt: Date
   loginBy?: string
   lifetimeSeconds: number | undefined
+  /** The session is that of a browser, which others may use when its person is away. */
+  isBrowser: boolean | undefined
 }
 
 /** @param detail what the entry says about the login */
 export async function newSession(
-  parts: ApiTokenParts,
+  parts: SessionParts,
   tx: Knex.Transaction,
   snapshot: Snapshot,
-  { operator: { name, bound }, lifetimeSeconds = maxSessionSeconds, ...session }: Session,
+  { operator: { name, bound }, lifetimeSeconds = maxSessionSeconds, isBrowser, ...session }: Session,
   detail: Record<string, unknown>,
 ): Promise<Change<CreatedToken>> {
   const { createdAt: now } = session
@@ -39,6 +46,7 @@ export async function newSession(
     operator: name,
     ...(bound && { bound }),
     lifetimeSeconds,
+    ...(isBrowser && { idleSeconds: parts.idleSeconds }),
     login: true,
   })
   return {

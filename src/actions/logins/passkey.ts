@@ -11,8 +11,8 @@ import type { OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { ChangeAction } from '../context.ts'
 import { type SiteParts, causeOf, credentialHash, siteOf } from '../passkeys/state.ts'
-import type { ApiTokenParts, CreatedToken } from '../tokens/new-api-token.ts'
-import { newSession } from './new-session.ts'
+import type { CreatedToken } from '../tokens/new-api-token.ts'
+import { type SessionParts, newSession } from './new-session.ts'
 import type { LoginTries } from './tries.ts'
 
 export type PasskeyLogin = {
@@ -22,17 +22,18 @@ export type PasskeyLogin = {
   /** Of the caller's address. */
   prefix: string
   lifetimeSeconds?: number
+  isBrowser?: boolean
 }
 
 /** A login whose assertion is right. Its challenge is used up in the transaction. */
-type VerifiedPasskey = Pick<PasskeyLogin, 'prefix' | 'lifetimeSeconds'> & {
+type VerifiedPasskey = Pick<PasskeyLogin, 'prefix' | 'lifetimeSeconds' | 'isBrowser'> & {
   operator: string
   passkey: PasskeyRow
   nextCounter: number
   nonce: { key: Buffer; until: Date }
 }
 
-export type PasskeyParts = ApiTokenParts &
+export type PasskeyParts = SessionParts &
   SiteParts & { db: Pick<Database, 'knex'>; keys: Pick<Keys, 'signing'>; tries: LoginTries }
 
 const purpose = { kind: 'passkey login' } as const
@@ -62,7 +63,7 @@ export function createVerifyPasskeyLogin({ db, keys, tries, passkeySite: site }:
   /** @throws Refusal `unauthenticated` for every reason, which the log has; `rate_limited` */
   return async (snapshot: Snapshot, login: PasskeyLogin, now: Date): Promise<VerifiedPasskey> => {
     if (!site) throw refused('passkeys are off')
-    const { credential, prefix, lifetimeSeconds } = login
+    const { credential, prefix } = login
     const { takeBack } = await tries.admitPasskey(prefix)
     const facts: { operator?: string; credential?: string } = {}
     try {
@@ -76,8 +77,8 @@ export function createVerifyPasskeyLogin({ db, keys, tries, passkeySite: site }:
       const nextCounter = await verifyAssertion(site, credential, passkey)
       if (!isUsable(operator)) throw refused('disabled', facts)
       await takeBack()
-      const verified = { prefix, operator: operator.name, passkey, nextCounter, nonce }
-      return { ...verified, ...(lifetimeSeconds !== undefined && { lifetimeSeconds }) }
+      const { credential: _, verifier: __, ...rest } = login
+      return { ...rest, operator: operator.name, passkey, nextCounter, nonce }
     } catch (error) {
       throw refused(causeOf(error), facts)
     }
@@ -86,8 +87,8 @@ export function createVerifyPasskeyLogin({ db, keys, tries, passkeySite: site }:
 
 /** Creates a session with the role of the operator and all routes. */
 export const createPasskeyLogin =
-  (parts: ApiTokenParts): ChangeAction<VerifiedPasskey, CreatedToken> =>
-  async ({ time: now }, tx, snapshot, { passkey, nextCounter, nonce, prefix, lifetimeSeconds, operator: name }) => {
+  (parts: SessionParts): ChangeAction<VerifiedPasskey, CreatedToken> =>
+  async ({ time: now }, tx, snapshot, { passkey, nextCounter, nonce, prefix, operator: name, ...login }) => {
     const credential = credentialHash(passkey.credentialId)
     const refusedNow = (cause: string): Error => refused(cause, { operator: name, credential })
     const operator = snapshot.operators.get(name)
@@ -96,7 +97,8 @@ export const createPasskeyLogin =
       throw refusedNow('the challenge was used before')
     if (!(await usePasskey(tx, passkey, nextCounter, now))) throw refusedNow('changed during the login')
     await rememberAddress(tx, operator.id, prefix, now)
-    const session = { operator, role: operator.role, createdAt: now, lifetimeSeconds }
+    const { lifetimeSeconds, isBrowser } = login
+    const session = { operator, role: operator.role, createdAt: now, lifetimeSeconds, isBrowser }
     return newSession(parts, tx, snapshot, session, { passkey: passkey.id, credential })
   }
 

@@ -19,6 +19,7 @@ export type Login = {
   /** Of the caller's address. */
   prefix: string
   lifetimeSeconds?: number
+  isBrowser?: boolean
 }
 
 /** A login whose password and code are right. The hash is compared again in the transaction, which uses up the code. */

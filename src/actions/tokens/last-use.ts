@@ -21,6 +21,10 @@ export function createNoteUse({
     if (at !== undefined && now.getTime() - at < intervalMs) return
     if (storedAt.size >= maxTokens) storedAt.clear()
     storedAt.set(tokenId, now.getTime())
-    setLastUsed(db.knex, tokenId, now).catch(onError)
+    setLastUsed(db.knex, tokenId, now).catch((error: unknown) => {
+      // The next use is stored again: a session must not end as idle for a failed write.
+      storedAt.delete(tokenId)
+      onError(error)
+    })
   }
 }

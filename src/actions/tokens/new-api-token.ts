@@ -21,6 +21,7 @@ type TokenSpec = {
   login?: true
   /** The mapping of an OpenID login. */
   loginBy?: string
+  idleSeconds?: number
 }
 
 /** The value is in this result alone. */
