@@ -79,7 +79,7 @@ ${table(
     ],
     [
       '`actor`',
-      '`kind` is `workload`, `operator`, `bootstrap`, `system` or `anonymous`; then what was verified: attestor, selectors, SPIFFE ID, workload entry with its revision, session, or operator and token id. An `anonymous` caller with `tokenId` presented an API token that has ended, or whose operator is disabled: search for it after a theft. `note` is the caller’s `Purser-Reason`',
+      '`kind` is `workload`, `operator`, `bootstrap`, `system` or `anonymous`; then what was verified: attestor, selectors, SPIFFE ID, workload entry with its revision, session, or operator and token id. `operatorRole`: the workload acted as an operator of this role. An `anonymous` caller with `tokenId` presented an API token that has ended, or whose operator is disabled: search for it after a theft. `note` is the caller’s `Purser-Reason`',
     ],
     ['`source`', 'address and `User-Agent`, cut at 256 bytes. In a `request.summary`: the address prefix'],
     [

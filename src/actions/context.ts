@@ -2,7 +2,7 @@
 import { type Actor, cut } from '../audit/entry.ts'
 import type { Change, Recorded } from '../audit/record.ts'
 import type { Opening } from '../audit/seal.ts'
-import type { Caller } from '../authorize/caller.ts'
+import type { Caller, OperatorCaller, SessionCaller } from '../authorize/caller.ts'
 import type { ClientCertificate } from '../authorize/client-certificate.ts'
 import { refuse } from '../errors.ts'
 import type { Knex } from '../store/database.ts'
@@ -52,8 +52,11 @@ export const revealReason = 'must say why you look at the value: it goes into th
 /** The operator as versions and rotations name it. @throws Refusal `token_type` */
 export function operatorName({ caller }: Pick<Context, 'caller'>): string {
   if (caller.kind !== 'operator') throw refuse('token_type')
-  return `operator:${caller.operator}`
+  return nameOf(caller)
 }
+
+export const nameOf = (caller: OperatorCaller): string =>
+  caller.session ? `workload:${caller.session.spiffeId}` : `operator:${caller.operator}`
 
 /**
  * Optimistic concurrency: a change names the revision that its caller read.
@@ -72,10 +75,14 @@ export function actorOf(caller: Caller, note?: string): Actor {
     case 'bootstrap':
       return { kind: 'anonymous', ...noted }
     case 'operator':
+      if (caller.session) return { ...workloadActor(caller), operatorRole: caller.role, ...noted }
       return { kind: 'operator', operator: caller.operator, tokenId: caller.tokenId, ...noted }
-    case 'session': {
-      const { id, spiffeId, workloadId } = caller.session
-      return { kind: 'workload', session: id, spiffeId, workloadId, ...noted }
-    }
+    case 'session':
+      return { ...workloadActor(caller), ...noted }
   }
+}
+
+function workloadActor({ session }: { session: SessionCaller }): Actor {
+  const { id, spiffeId, workloadId } = session
+  return { kind: 'workload', session: id, spiffeId, workloadId }
 }

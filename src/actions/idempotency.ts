@@ -39,8 +39,8 @@ type Repeatable<R> = {
 
 /** An operator is the same caller with each of their tokens. */
 function callerName(caller: Caller): string {
-  if (caller.kind === 'operator') return `operator ${caller.operator}`
-  if (caller.kind === 'session') return `session ${caller.session.id}`
+  if (caller.kind === 'operator' && !caller.session) return `operator ${caller.operator}`
+  if (caller.kind === 'operator' || caller.kind === 'session') return `session ${caller.session.id}`
   throw new Error('a route that takes Idempotency-Key has no authenticated caller')
 }
 

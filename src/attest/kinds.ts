@@ -16,7 +16,7 @@ import { checkKubernetes } from './kubernetes-definition.ts'
 import { createKubernetesAttestor, kubernetesReports } from './kubernetes.ts'
 import { checkOidc } from './oidc-definition.ts'
 import { createOidcAttestor, oidcReports } from './oidc.ts'
-import { widthFault } from './presets.ts'
+import { unapprovedRuns, widthFault } from './presets.ts'
 
 type Kind = {
   create: (row: AttestorRow, parts: AttestorParts) => Attestor
@@ -29,11 +29,23 @@ type Kind = {
   ) => CheckedDefinition | Promise<CheckedDefinition>
   /** Whether the attestor can report such a fact. */
   reports: (key: string, row: Pick<AttestorRow, 'definition'>) => boolean
+  wideForOperators: (row: Pick<AttestorRow, 'definition'>, match: Match) => string | undefined
 }
 
+/** Kubernetes gives a pod the service account that its author names. */
+const anyAccount = (match: Match): string | undefined =>
+  match['k8s:sa'] === undefined || match['k8s:sa'] === '*'
+    ? 'every pod that the entry matches acts as an operator: add k8s:sa to the match'
+    : undefined
+
 const kinds: Record<string, Kind> = {
-  kubernetes: { create: createKubernetesAttestor, check: checkKubernetes, reports: kubernetesReports },
-  oidc: { create: createOidcAttestor, check: checkOidc, reports: oidcReports },
+  kubernetes: {
+    create: createKubernetesAttestor,
+    check: checkKubernetes,
+    reports: kubernetesReports,
+    wideForOperators: (_, match) => anyAccount(match),
+  },
+  oidc: { create: createOidcAttestor, check: checkOidc, reports: oidcReports, wideForOperators: unapprovedRuns },
 }
 
 /** Every kind, the built-in one included. */
@@ -75,14 +87,23 @@ export function attestorRules(row: AttestorRow): {
   reports: (key: string) => boolean
   /** Why a match is too wide for the attestor. */
   tooWide: (match: Match, wide: boolean) => string | undefined
+  /** Why a match is wide for workloads that act as operators. */
+  wideForOperators: (match: Match) => string | undefined
 } {
   const { kind, spiffeIdPrefix } = row
   if (kind === joinTokenKind)
-    return { spiffeIdPrefix, matches: 'token', reports: (key) => key === 'join:token', tooWide: () => undefined }
+    return {
+      spiffeIdPrefix,
+      matches: 'token',
+      reports: (key) => key === 'join:token',
+      tooWide: () => undefined,
+      wideForOperators: () => undefined,
+    }
   return {
     spiffeIdPrefix,
     matches: 'selectors',
     reports: (key) => kindOf(kind).reports(key, row),
     tooWide: (match, wide) => widthFault(row, match, wide),
+    wideForOperators: (match) => kindOf(kind).wideForOperators(row, match),
   }
 }

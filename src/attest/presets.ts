@@ -49,11 +49,23 @@ function lacksIds(attestor: WithPreset, match: Match): string | undefined {
 
 function lacksNarrowing(attestor: WithPreset, match: Match): string | undefined {
   const narrow = presetOf(attestor)?.narrowMatch
+  const ways = narrow && missingWays(match, narrow.ways)
+  return ways && `${narrow.why}: add ${ways} to the match, or state "wide": true`
+}
+
+/** Why runs that nobody approved would act as operators. */
+export function unapprovedRuns(attestor: WithPreset, match: Match): string | undefined {
+  const { approvedRuns } = presetOf(attestor) ?? {}
+  const ways = approvedRuns && missingWays(match, approvedRuns)
+  return ways && `any run that the entry matches acts as an operator: add ${ways} to the match`
+}
+
+/** The ways in words, where the match has none of them. */
+function missingWays(match: Match, ways: readonly (readonly Narrowing[])[]): string | undefined {
   const holds = ({ key, values }: Narrowing): boolean =>
     hasExactCondition(match, key) && (!values || [match[key] ?? []].flat().every((value) => values.includes(value)))
-  if (!narrow || narrow.ways.some((way) => way.every(holds))) return undefined
-  const ways = narrow.ways.map((way) =>
-    way.map(({ key, values }) => (values ? `${key}=${values.join(' or ')}` : key)).join(' and '),
-  )
-  return `${narrow.why}: add ${ways.join(', or ')} to the match, or state "wide": true`
+  if (ways.some((way) => way.every(holds))) return undefined
+  return ways
+    .map((way) => way.map(({ key, values }) => (values ? `${key}=${values.join(' or ')}` : key)).join(' and '))
+    .join(', or ')
 }

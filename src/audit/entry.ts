@@ -1,6 +1,7 @@
 /** The types of a log entry. Its hash covers its canonical JSON (RFC 8785); absent members are omitted, never null. */
 import type { RefusalCode } from '../errors.ts'
 import type { Issued } from '../store/issued.ts'
+import type { Role } from '../store/rows.ts'
 import { masked } from '../telemetry/mask.ts'
 
 /** Every action of the log. `docs/audit-events.md` lists them with their meaning. */
@@ -127,6 +128,8 @@ export type Actor = {
   session?: string
   selectors?: SelectorRecord
   operator?: string
+  /** The workload acted as an operator of this role. */
+  operatorRole?: Role
   tokenId?: string
   note?: string
 }

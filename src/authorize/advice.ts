@@ -24,7 +24,7 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   unauthenticated:
     'present a live token or certificate; `purser whoami` says what yours is. At a login: check name and password',
   token_type:
-    'use the kind of token that the route takes: an API token for operators’ routes, a session’s for its own; with PURSER_ADMIN_LISTEN set, send API tokens to that listener',
+    'use the kind of token that the route takes: an API token for operators’ routes, or a session whose workload entry grants `operator`; a session’s for its own; with PURSER_ADMIN_LISTEN set, send API tokens to that listener',
   forbidden: 'use a token with a role that has the permission of the route; openapi.yaml names it',
   attestation_failed: 'have an operator run `purser explain` with the request id',
   not_available: 'leave it out; `GET /api/v1/server` lists the features of this server',

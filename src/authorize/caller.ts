@@ -13,24 +13,42 @@ export type Caller =
   /** Holds a bootstrap token that was live a moment ago; the action looks it up again. */
   | { kind: 'bootstrap'; hash: Buffer }
 
-/** What the token allows is limited by its own role, by the present role of its operator, by its routes and by its bound. */
-type OperatorCaller = {
-  kind: 'operator'
-  operator: string
-  /** Of the token. */
+export type OperatorCaller = AccountCaller | WorkloadOperator
+
+type Rights = {
+  /** Of the token, or granted to the workload. */
   role: Role
+  /** Of the operator; of a workload, the same as `role`. */
   operatorRole: Role
-  /** Of the operator: a change of it ends what its tokens have begun. */
-  revision: number
   /** Absent: all routes. */
   routes?: readonly string[]
   /** What the bounds of token and operator both permit. Absent: everything. */
   bound?: Bound
-  tokenId: string
-  firstUse: boolean
 }
 
-type SessionCaller = {
+/** Holds a token of an operator. */
+export type AccountCaller = Rights & {
+  kind: 'operator'
+  operator: string
+  /** Of the operator: a change of it ends what its tokens have begun. */
+  revision: number
+  tokenId: string
+  firstUse: boolean
+  session?: undefined
+}
+
+/** A workload on a route of operators. Its entry grants it the rights. */
+export type WorkloadOperator = Rights & {
+  kind: 'operator'
+  session: SessionCaller
+  credential: SessionCredential
+  /** The end of the credential. */
+  until: Date
+  /** Of the workload entry: a change of it ends what the workload has begun. */
+  entryRevision: number
+}
+
+export type SessionCaller = {
   id: string
   spiffeId: string
   workloadId: string
@@ -53,13 +71,23 @@ export function isLiveCaller(caller: Caller, snapshot: Snapshot, now: Date): boo
     case 'anonymous':
     case 'bootstrap':
       return true
-    case 'operator': {
-      const row = snapshot.apiTokens.get(caller.tokenId)
-      if (!row || row.revokedAt || row.expiresAt <= now) return false
-      const operator = snapshot.operators.get(row.operator)
-      return operator !== undefined && !operator.disabled && operator.revision === caller.revision
-    }
+    case 'operator':
+      return caller.session ? isLiveWorkload(caller, snapshot, now) : isLiveAccount(caller, snapshot, now)
     case 'session':
       return isAccepted(snapshot, caller.credential) && stands(snapshot, caller.session, now)
   }
+}
+
+function isLiveAccount({ tokenId, revision }: AccountCaller, { apiTokens, operators }: Snapshot, now: Date): boolean {
+  const row = apiTokens.get(tokenId)
+  if (!row || row.revokedAt || row.expiresAt <= now) return false
+  const operator = operators.get(row.operator)
+  return operator !== undefined && !operator.disabled && operator.revision === revision
+}
+
+function isLiveWorkload(caller: WorkloadOperator, snapshot: Snapshot, now: Date): boolean {
+  const { session, credential, until, entryRevision } = caller
+  if (until <= now || session.expiresAt <= now) return false
+  const entry = snapshot.workloads.get(session.workloadId)
+  return entry?.revision === entryRevision && isAccepted(snapshot, credential) && stands(snapshot, session, now)
 }

@@ -1,7 +1,16 @@
 /** Whether what an entry grants lies within the bound of the operator who writes it, or who wrote it. */
 import type { Problem } from '../errors.ts'
-import { type Bound, hasAudience, hasDatabase, hasDnsName, hasSecretPath, hasSpiffeId } from '../names/bound.ts'
+import {
+  type Bound,
+  hasAudience,
+  hasDatabase,
+  hasDnsName,
+  hasSecretPath,
+  hasSpiffeId,
+  isWithin,
+} from '../names/bound.ts'
 import type { Grant, WorkloadDefinition } from './grant.ts'
+import { operatorGrantPointers, readOperatorGrant } from './operator-grant.ts'
 import { pointer } from './problems.ts'
 
 const detail = 'is outside the bound of your token'
@@ -9,7 +18,8 @@ const detail = 'is outside the bound of your token'
 /** By the literal beginnings of templates, so that no fact of a workload leads outside. */
 export function outsideBound({ spiffeId, grants = {} }: WorkloadDefinition, bound: Bound | undefined): Problem[] {
   if (!bound) return []
-  const { x509, jwt, secrets, databases, operator } = grants
+  const { x509, jwt, secrets, databases } = grants
+  const operator = readOperatorGrant(grants)
   const pointers = [
     ...(hasSpiffeId(bound, spiffeId) ? [] : ['/spiffeId']),
     ...(x509?.dnsNames ?? []).flatMap((name, n) =>
@@ -24,16 +34,16 @@ export function outsideBound({ spiffeId, grants = {} }: WorkloadDefinition, boun
       paths.flatMap((path, m) => (hasSecretPath(bound, path) ? [] : [pointer('grants', 'secrets', n, 'paths', m)])),
     ),
     ...(databases ?? []).flatMap((name, n) => (hasDatabase(bound, name) ? [] : [pointer('grants', 'databases', n)])),
-    // Such a grant has no bound of its own.
-    ...(operator ? [pointer('grants', 'operator')] : []),
+    ...(!operator || isWithin(operator.bound, bound) ? [] : [operatorGrantPointers.bound]),
   ]
   return pointers.map((at) => ({ pointer: at, detail }))
 }
 
 /** Judged again at each issuance, with all templates rendered. */
-export const isGrantWithin = ({ spiffeId, x509, jwt, secrets, databases }: Grant, bound: Bound): boolean =>
+export const isGrantWithin = ({ spiffeId, x509, jwt, secrets, databases, operator }: Grant, bound: Bound): boolean =>
   hasSpiffeId(bound, spiffeId) &&
   (x509?.dnsNames ?? []).every((name) => hasDnsName(bound, name)) &&
   (jwt?.audiences ?? []).every(({ audience }) => hasAudience(bound, audience)) &&
   secrets.every(({ patterns }) => patterns.every(({ text }) => hasSecretPath(bound, text))) &&
-  databases.every((name) => hasDatabase(bound, name))
+  databases.every((name) => hasDatabase(bound, name)) &&
+  (!operator || isWithin(operator.bound, bound))

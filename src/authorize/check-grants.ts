@@ -1,10 +1,10 @@
 /** Validates the grants of an entry: they parse, contain no name of Purser itself, and last no longer than the keys allow. */
 import { isUnder, parseDnsName } from '../names/dns-name.ts'
-import { parsePathPattern } from '../names/secret-path.ts'
 import { type TemplateKind, keepsFactsApart, parseTemplate, templateKeys } from '../names/template.ts'
 import { defaultLifetimes } from './entries.ts'
 import type { AttestorRules, OwnRules } from './entry-rules.ts'
 import type { WorkloadDefinition } from './grant.ts'
+import { checkOperatorGrant } from './operator-grant.ts'
 import { type EntryProblem, brokenRule, impossible, pointer } from './problems.ts'
 
 type Grants = NonNullable<WorkloadDefinition['grants']>
@@ -38,7 +38,7 @@ const placeholderRules: Readonly<Record<TemplateKind, string>> = {
 }
 
 export function checkGrants(grants: Grants, attestor: AttestorRules, own: OwnRules): EntryProblem[] {
-  const { x509, jwt, secrets, operator } = grants
+  const { x509, jwt, secrets } = grants
   return [
     ...checkDnsNames(x509?.dnsNames ?? [], own),
     ...checkLifetime('x509', x509, own.max.x509),
@@ -49,9 +49,7 @@ export function checkGrants(grants: Grants, attestor: AttestorRules, own: OwnRul
         checkTemplate(pointer('grants', 'secrets', n, 'paths', m), path, 'secret-pattern', attestor),
       ),
     ),
-    ...(operator?.paths ?? []).flatMap((path, n) =>
-      brokenRule(pointer('grants', 'operator', 'paths', n), () => parsePathPattern(path)),
-    ),
+    ...checkOperatorGrant(grants),
   ]
 }
 

@@ -4,6 +4,7 @@ import { type Template, parseTemplate } from '../names/template.ts'
 import type { WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { Grant, WorkloadDefinition } from './grant.ts'
+import { readOperatorGrant } from './operator-grant.ts'
 import { type SecretRule, readSecretRules } from './secret-grants.ts'
 
 export type WorkloadEntry = {
@@ -12,7 +13,7 @@ export type WorkloadEntry = {
   wide: boolean
   spiffeId: Template
   /** What has no templates. */
-  fixed: Pick<Grant, 'x509' | 'databases' | 'accessToken'>
+  fixed: Pick<Grant, 'x509' | 'databases' | 'operator' | 'accessToken'>
   jwt?: {
     audiences: { audience: string; alg: 'ES256' | 'RS256'; claims: Record<string, Template> }[]
     maxLifetimeSeconds: number
@@ -41,6 +42,7 @@ export function workloadOf({ id, definition }: Pick<WorkloadRow, 'id' | 'definit
 export function readEntry(row: WorkloadRow): WorkloadEntry {
   const definition = workloadOf(row)
   const { x509, jwt, secrets, databases } = definition.grants ?? {}
+  const operator = readOperatorGrant(definition.grants ?? {})
   return {
     row,
     match: definition.match ?? {},
@@ -51,6 +53,7 @@ export function readEntry(row: WorkloadRow): WorkloadEntry {
         x509: { dnsNames: x509.dnsNames ?? [], maxLifetimeSeconds: x509.maxLifetimeSeconds ?? defaultLifetimes.x509 },
       }),
       databases: databases ?? [],
+      ...(operator && { operator }),
       accessToken: { maxLifetimeSeconds: defaultLifetimes.accessToken },
     },
     ...(jwt && {

@@ -25,4 +25,6 @@ export type AttestorRules = {
   reports: (key: string) => boolean
   /** The conditions that a match lacks for this attestor, in words. */
   tooWide: (match: Match, wide: boolean) => string | undefined
+  /** Why a match is wide for workloads that act as operators, in words. */
+  wideForOperators: (match: Match) => string | undefined
 }

@@ -1,5 +1,6 @@
 /** The shapes of a workload entry, as operators write it and as it is evaluated. */
 import type { Match } from '../names/selectors.ts'
+import type { Bound, BoundDefinition } from '../names/bound.ts'
 import type { Role } from '../store/rows.ts'
 import type { SecretGrant, SecretGrantDefinition } from './secret-grants.ts'
 
@@ -19,8 +20,7 @@ export type WorkloadDefinition = {
     }
     secrets?: SecretGrantDefinition[]
     databases?: string[]
-    /** Stored and validated, but not served yet. */
-    operator?: { role: Role; paths?: string[]; attestors?: string[] }
+    operator?: OperatorGrantDefinition
   }
   maxSessionSeconds?: number
   requirePodBound?: boolean
@@ -31,6 +31,27 @@ export type WorkloadDefinition = {
   labels?: Record<string, string>
 }
 
+/**
+ * With a bound, the workload acts as an operator. Earlier versions stored the grant without a bound and without effect, and
+ * it stays so; `paths` and `attestors` are theirs.
+ */
+type OperatorGrantDefinition = {
+  role: Role
+  bound?: BoundDefinition | 'everything'
+  routes?: string[]
+  paths?: string[]
+  attestors?: string[]
+}
+
+/** As which operator a workload acts. */
+export type OperatorGrant = {
+  role: Role
+  /** Absent: everything. */
+  bound?: Bound
+  /** Absent: all routes. */
+  routes?: readonly string[]
+}
+
 /** What a workload may have, with all templates rendered. Lifetimes are in seconds. */
 export type Grant = {
   spiffeId: string
@@ -39,5 +60,6 @@ export type Grant = {
   secrets: SecretGrant[]
   /** Names of databases. */
   databases: string[]
+  operator?: OperatorGrant
   accessToken: { maxLifetimeSeconds: number }
 }

@@ -8,10 +8,10 @@ import type { Match, Selectors } from '../names/selectors.ts'
 import type { Workloads } from '../store/memory/workloads.ts'
 import type { ApiTokenRow, OperatorRow, WorkloadRow } from '../store/rows.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, OperatorCaller } from './caller.ts'
 import { workloadOf } from './entries.ts'
 
-type Bounded = Extract<Caller, { kind: 'operator' }> & { bound: Bound }
+type Bounded = OperatorCaller & { bound: Bound }
 
 const isBounded = (caller: Caller): caller is Bounded => caller.kind === 'operator' && caller.bound !== undefined
 
@@ -32,13 +32,13 @@ export function snapshotFor(caller: Caller, snapshot: Snapshot): Snapshot {
   }
 }
 
-const hasOperator = ({ operator, bound }: Bounded, row: OperatorRow): boolean =>
-  row.name === operator || isWithin(row.bound, bound)
+const hasOperator = (caller: Bounded, row: OperatorRow): boolean =>
+  (!caller.session && row.name === caller.operator) || isWithin(row.bound, caller.bound)
 
-function hasToken({ tokenId, bound }: Bounded, row: ApiTokenRow, operator: OperatorRow | undefined): boolean {
+function hasToken(caller: Bounded, row: ApiTokenRow, operator: OperatorRow | undefined): boolean {
   // An earlier token may be of an earlier operator of that name, whose bound is not known any more.
   const ownBound = operator && operator.createdAt <= row.createdAt ? operator.bound : undefined
-  return row.id === tokenId || isWithin(intersection(row.bound, ownBound), bound)
+  return (!caller.session && row.id === caller.tokenId) || isWithin(intersection(row.bound, ownBound), caller.bound)
 }
 
 const filtered = <T>(rows: ReadonlyMap<string, T>, isVisible: (row: T) => boolean): ReadonlyMap<string, T> =>

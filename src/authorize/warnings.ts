@@ -1,19 +1,28 @@
 /** Warnings about entries that are valid but probably not intended. The reply to a write has them. */
 import { overlap, wildKeys } from '../names/selectors.ts'
 import type { WorkloadEntry } from './entries.ts'
+import type { AttestorRules } from './entry-rules.ts'
 import type { WorkloadDefinition } from './grant.ts'
+import { hasIdleOperatorGrant } from './operator-grant.ts'
 
 export type Warning = { code: string; detail: string; workload?: string }
 
 const maxOverlaps = 20
 
-/** @param others enabled entries of the same attestor, without this one: at least those that overlap it */
-export function warningsFor(definition: WorkloadDefinition, others: readonly WorkloadEntry[]): Warning[] {
+/**
+ * @param others enabled entries of the same attestor, without this one: at least those that overlap it
+ * @param attestor of the entry; absent once it is deleted
+ */
+export function warningsFor(
+  definition: WorkloadDefinition,
+  others: readonly WorkloadEntry[],
+  attestor?: Pick<AttestorRules, 'wideForOperators'>,
+): Warning[] {
   return [
     ...overlaps(definition, others),
     ...relyingParties(definition),
     ...shared(definition),
-    ...notServedYet(definition),
+    ...operators(definition, attestor),
   ]
 }
 
@@ -66,15 +75,18 @@ function shared({ match, grants }: WorkloadDefinition): Warning[] {
   const literal = [
     ...((grants?.x509?.dnsNames ?? []).length > 0 ? ['its DNS names'] : []),
     ...((grants?.databases ?? []).length > 0 ? ['its databases'] : []),
-    ...(grants?.operator ? ['its operator role'] : []),
+    ...(grants?.operator?.bound ? ["its operator's rights"] : []),
   ]
   return literal.map((what) => ({ code: 'shared', detail: `every workload that this wide entry matches gets ${what}` }))
 }
 
-function notServedYet({ grants }: WorkloadDefinition): Warning[] {
-  const unserved = (['operator'] as const).filter((kind) => grants?.[kind] !== undefined)
-  return unserved.map((kind) => ({
-    code: 'not_served_yet',
-    detail: `grants.${kind} is stored, but this server does not serve it yet`,
-  }))
+function operators({ match, grants = {} }: WorkloadDefinition, attestor?: Pick<AttestorRules, 'wideForOperators'>) {
+  if (hasIdleOperatorGrant(grants)) return [idleOperatorGrant]
+  const detail = grants.operator ? attestor?.wideForOperators(match ?? {}) : undefined
+  return detail === undefined ? [] : [{ code: 'operator_wide', detail }]
+}
+
+export const idleOperatorGrant: Warning = {
+  code: 'no_effect',
+  detail: 'grants.operator has no effect until it has a bound: add one, or remove the grant',
 }

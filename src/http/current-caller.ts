@@ -4,7 +4,7 @@
  * caller is then identified again from the database.
  */
 import type { Hints, Release } from '../audit/record.ts'
-import { type Caller, isLiveCaller } from '../authorize/caller.ts'
+import { type Caller, type SessionCaller, isLiveCaller } from '../authorize/caller.ts'
 import { snapshotFor } from '../authorize/scope.ts'
 import { Refusal, refuse } from '../errors.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -16,7 +16,11 @@ export function refuseUnlessLive({ caller, time }: ApiRequest, snapshot: Snapsho
   if (!isLiveCaller(caller, snapshot, time)) throw refuse('unauthenticated')
 }
 
-const factsOf = (caller: Caller): number | undefined => (caller.kind === 'session' ? caller.session.facts : undefined)
+/** Of a workload, also where it acts as an operator. */
+const sessionOf = (caller: Caller): SessionCaller | undefined =>
+  caller.kind === 'session' || caller.kind === 'operator' ? caller.session : undefined
+
+const factsOf = (caller: Caller): number | undefined => sessionOf(caller)?.facts
 
 /** @param identifyAgain reads the session from the database */
 export function decideForCaller(
@@ -29,6 +33,9 @@ export function decideForCaller(
     const { caller, time } = request
     const release = await handler(request, snapshotFor(caller, snapshot), hints)
     const { holds } = release
+    // A route of operators does not know of sessions.
+    const session = caller.kind === 'operator' ? caller.session : undefined
+    if (session) release.effects = { ...release.effects, liveSession: session.id, facts: session.facts }
     release.holds = (newer) => isLiveCaller(caller, newer, time) && (holds?.(snapshotFor(caller, newer)) ?? false)
     return release
   }

@@ -14,8 +14,8 @@ export type CursorScope = { list: string; filters: Filters; caller: Caller; time
 const lifetimeSeconds = 3600
 
 function callerName(caller: Caller): string {
-  if (caller.kind === 'operator') return `operator ${caller.tokenId}`
-  return caller.kind === 'session' ? `session ${caller.session.id}` : caller.kind
+  if (caller.kind === 'operator' && !caller.session) return `operator ${caller.tokenId}`
+  return caller.kind === 'operator' || caller.kind === 'session' ? `session ${caller.session.id}` : caller.kind
 }
 
 function seal(key: KeyObject, { list, filters, caller }: CursorScope, after: string, until: number): string {

@@ -25,7 +25,8 @@ export function createErrorReplies({ recorder, limits, log, metrics }: ErrorRepl
   function isRecorded(open: Opening, code: RefusalCode, { attestor, actor, proven }: RefusalInfo = {}): boolean {
     // Sessions and API tokens are registered, so their refusals are recorded without a limit. Those of a rate limit are
     // not: otherwise a client in a loop would cause an append with each request.
-    const isRegistered = open.actor.kind !== 'anonymous' || actor?.kind === 'operator'
+    const isOperator = actor?.kind === 'operator' || actor?.operatorRole !== undefined
+    const isRegistered = open.actor.kind !== 'anonymous' || isOperator
     if (isRegistered && code !== 'rate_limited') return true
     return limits.noteRefusal({ reason: code, attestor, address: open.source?.ip, proven }) === 'record'
   }

@@ -1,7 +1,10 @@
 /** The view of an explanation: the outcome as members and in words, and what to do next. */
 import type { Explained } from '../actions/workloads/explain.ts'
 import { adviceFor } from '../authorize/advice.ts'
+import { workloadOf } from '../authorize/entries.ts'
 import type { Considered } from '../authorize/explain.ts'
+import { hasIdleOperatorGrant } from '../authorize/operator-grant.ts'
+import { idleOperatorGrant } from '../authorize/warnings.ts'
 import { type Problem, refusals } from '../errors.ts'
 import { rfc3339 } from '../issue/lifetime.ts'
 import { type GithubSubject, readGithubSubject } from '../names/github-subject.ts'
@@ -51,6 +54,7 @@ function showGranted(explained: Granted) {
       countedProof
         ? 'The proof has a limited number of uses: whether it is used up is checked when it is presented'
         : undefined,
+      hasIdleOperatorGrant(workloadOf(entry.row).grants ?? {}) ? idleOperatorGrant.detail : undefined,
     ]),
     ...showCaller(explained),
     entries,

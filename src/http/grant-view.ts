@@ -1,7 +1,8 @@
+import { shownBound } from '../actions/operators/state.ts'
 import type { Grant } from '../authorize/grant.ts'
 
 /** A grant as replies show it: templates are filled in, extra claims are left out. */
-export const showGrant = ({ x509, jwt, secrets, databases }: Grant) => ({
+export const showGrant = ({ x509, jwt, secrets, databases, operator }: Grant) => ({
   ...(x509 && { x509: { dnsNames: x509.dnsNames, maxLifetimeSeconds: x509.maxLifetimeSeconds } }),
   ...(jwt && {
     jwt: {
@@ -13,4 +14,5 @@ export const showGrant = ({ x509, jwt, secrets, databases }: Grant) => ({
     secrets: secrets.map(({ patterns, actions }) => ({ paths: patterns.map(({ text }) => text), actions })),
   }),
   ...(databases.length > 0 && { databases }),
+  ...(operator && { operator: { ...operator, bound: shownBound(operator.bound) } }),
 })

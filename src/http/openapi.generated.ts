@@ -2259,7 +2259,7 @@ export interface components {
             fromVersion: components["schemas"]["Revision"];
             toVersion: components["schemas"]["Revision"];
             rollbackTo?: components["schemas"]["Revision"];
-            /** @description `operator:<name>`, or `schedule` */
+            /** @description `operator:<name>`, `workload:<SPIFFE ID>`, or `schedule` */
             requestedBy: string;
             deadlineSeconds: components["schemas"]["DeadlineSeconds"];
             onDeadline: components["schemas"]["OnDeadline"];
@@ -2298,7 +2298,7 @@ export interface components {
             history: components["schemas"]["Rotation"][];
         };
         Consumer: {
-            /** @description The id of a session, or `operator:<name>` */
+            /** @description The id of a session, `operator:<name>` or `workload:<SPIFFE ID>` */
             holder: string;
             /**
              * @description `held`: its session ended, and its workload entry's `holdSeconds` have not passed since it fetched. `reader`: an operator, who has no session to move and isn't waited for.
@@ -2426,13 +2426,13 @@ export interface components {
             selectors?: components["schemas"]["Selectors"];
             grants?: components["schemas"]["GrantsInShort"];
             operator?: components["schemas"]["OperatorName"];
-            /** @description Of the token */
+            /** @description Of the token; of a workload, as which operator it acts on their routes */
             role?: components["schemas"]["Role"];
             /** @description Of the operator, where it differs: the token may do what both roles allow */
             operatorRole?: components["schemas"]["Role"];
             /** @description Absent: all routes */
             routes?: components["schemas"]["TokenRoutes"];
-            /** @description What the bounds of operator and token both permit. Absent: everything */
+            /** @description What the bounds of operator and token both permit, or the grant of a workload. Absent: everything */
             bound?: components["schemas"]["Bound"];
             tokenId?: components["schemas"]["Id"];
             /**
@@ -2832,10 +2832,25 @@ export interface components {
                 [key: string]: string;
             };
         };
-        /** @description The workload may act as an operator, without a stored token */
+        /**
+         * @description The workload acts as an operator on the routes of operators, with its access token or certificate and without a stored token. On routes that take the credentials of workloads its other grants count. It creates no tokens, logs in nowhere, releases no block and grants this to no entry.
+         *     An operator with an account writes it, within its own role, bound and routes. Without `bound`, as earlier versions stored it, the grant has no effect, and no write of it is accepted.
+         */
         OperatorGrant: {
             role: components["schemas"]["Role"];
+            /** @description What the workload may name, list, write and grant */
+            bound?: components["schemas"]["WrittenBound"];
+            /** @description Absent: all routes of operators */
+            routes?: components["schemas"]["TokenRoutes"];
+            /**
+             * @deprecated
+             * @description Of earlier versions, without effect. No write of it is accepted
+             */
             paths?: components["schemas"]["PathPattern"][];
+            /**
+             * @deprecated
+             * @description Of earlier versions, without effect. No write of it is accepted
+             */
             attestors?: components["schemas"]["Name"][];
         };
         Consumers: {
@@ -3434,6 +3449,8 @@ export interface components {
                 session?: string;
                 selectors?: components["schemas"]["Selectors"];
                 operator?: string;
+                /** @description The workload acted as an operator of this role */
+                operatorRole?: components["schemas"]["Role"];
                 tokenId?: string;
                 note?: string;
             };

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Acting, actorOf } from '../actions/context.ts'
 import { freshSnapshot } from '../actions/freshness.ts'
+import { whileSessionLasts } from '../actions/sessions/lasting.ts'
 import type { FirstUse } from '../actions/tokens/first-use.ts'
 import type { NoteUse } from '../actions/tokens/last-use.ts'
 import type { Recorded, Recorder } from '../audit/record.ts'
@@ -86,8 +87,10 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       mayUseCache: route.kind === 'issue',
     })
     open.actor = actorOf(caller, values.reason)
-    if (caller.kind === 'operator') parts.noteUse(caller.tokenId, open.time)
-    if (caller.kind === 'operator' && caller.firstUse) await parts.firstUse(open, caller.tokenId)
+    if (caller.kind === 'operator' && !caller.session) {
+      parts.noteUse(caller.tokenId, open.time)
+      if (caller.firstUse) await parts.firstUse(open, caller.tokenId)
+    }
     const { ifMatch, ifNoneMatch, idempotencyKey, reason, lastEventId } = values
     const request: ApiRequest = {
       requestId: open.requestId,
@@ -134,9 +137,9 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
   const acting = (request: ApiRequest, open: Opening): Acting => ({
     open,
     begin: (run) =>
-      recorder.change(open, (tx, snapshot) => {
+      recorder.change(open, async (tx, snapshot) => {
         refuseUnlessLive(request, snapshot)
-        return run(tx, snapshotFor(request.caller, snapshot))
+        return whileSessionLasts(request, tx, await run(tx, snapshotFor(request.caller, snapshot)))
       }),
     finish: (run) => recorder.change(open, (tx, snapshot) => run(tx, snapshotFor(request.caller, snapshot))),
   })

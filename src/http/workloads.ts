@@ -8,6 +8,7 @@ import { checkName, etag, expectedRevision, namedRevision } from './precondition
 import { createdStatus, rendered } from './rendered.ts'
 import { type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import type { ChangeState, Read } from './route-kinds.ts'
+import { checkGrantRoutes } from './token-routes.ts'
 
 type Routes = Record<'list' | 'get', Read> & Record<'create' | 'replace' | 'remove' | 'disable' | 'enable', ChangeState>
 
@@ -34,10 +35,11 @@ export function createWorkloadRoutes(parts: ListParts & { actions: Pick<Actions,
 
     create: idempotent(
       parts,
-      async (request, tx, snapshot) =>
-        rendered(await workloads.create(request, tx, snapshot, bodyOf(request, 'createWorkload')), (workload) =>
-          written(workload, 201),
-        ),
+      async (request, tx, snapshot) => {
+        const definition = bodyOf(request, 'createWorkload')
+        checkGrantRoutes(definition.grants?.operator?.routes ?? [])
+        return rendered(await workloads.create(request, tx, snapshot, definition), (workload) => written(workload, 201))
+      },
       (id, snapshot) => {
         const row = snapshot.workloads.get(id)
         return row && { ...show(row), warnings: [] }
@@ -48,6 +50,7 @@ export function createWorkloadRoutes(parts: ListParts & { actions: Pick<Actions,
       const expected = expectedRevision(request)
       const definition = bodyOf(request, 'replaceWorkload')
       checkName(request, definition)
+      checkGrantRoutes(definition.grants?.operator?.routes ?? [])
       const change = await workloads.replace(request, tx, snapshot, { definition, expected })
       return rendered(change, (workload) => written(workload, createdStatus(workload.row)))
     },

@@ -46,6 +46,17 @@ const unbounded = new Set<OperatorPermission>([
 
 export const needsNoBound = (permission: OperatorPermission): boolean => unbounded.has(permission)
 
+/** What a workload never may as an operator: it has no account, and a person decides when a block is lifted. */
+const ofPeople = new Set<OperatorPermission>([
+  'tokens.read',
+  'tokens.write',
+  'tokens.own',
+  'revocations.release',
+  'containments.release',
+])
+
+export const needsPerson = (permission: OperatorPermission): boolean => ofPeople.has(permission)
+
 /**
  * What a route requires of its caller. `none`: nothing; a proof may be in the body. `login`: nothing; a password or
  * an ID token is in the body, and only the listener of operators has the route. `bootstrap`: a bootstrap token. `self`:

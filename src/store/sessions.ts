@@ -134,6 +134,16 @@ export async function liveSessions(
   return live
 }
 
+/** Whether a session has not ended and its facts are still those. Under the head lock, no other append changes either. */
+export async function isSessionAt(
+  tx: Knex.Transaction,
+  { id, facts }: Pick<StoredSession, 'id' | 'facts'>,
+  now: Date,
+): Promise<boolean> {
+  const live = await liveSessions(tx, [id], now)
+  return live.get(id)?.facts === facts
+}
+
 /** The live sessions of an instance whose facts differ. */
 export async function sessionsWithOtherFacts(
   knex: Knex,

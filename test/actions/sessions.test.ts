@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { AccountCaller } from '../../src/authorize/caller.ts'
 import { type TestActions, admin, openActions } from '../support/actions.ts'
 
 describe('session actions without HTTP', () => {
@@ -9,7 +10,7 @@ describe('session actions without HTTP', () => {
   afterAll(() => purser.stop())
 
   it('describes an operator', () => {
-    const { kind, operator, role, tokenId } = { ...admin } as Extract<typeof admin, { kind: 'operator' }>
+    const { kind, operator, role, tokenId } = { ...admin } as AccountCaller
     expect(purser.actions.sessions.self(admin, purser.snapshot())).toEqual({ kind, operator, role, tokenId })
   })
 

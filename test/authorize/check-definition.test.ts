@@ -16,6 +16,7 @@ const cluster: AttestorRules = {
   matches: 'selectors',
   reports: (key) => facts.has(key),
   tooWide: () => undefined,
+  wideForOperators: () => undefined,
 }
 const join: AttestorRules = { ...cluster, spiffeIdPrefix: '/join/', matches: 'token', reports: () => false }
 const web: WorkloadDefinition = {
@@ -169,13 +170,28 @@ describe('the grants of an entry', () => {
     expect(checkWorkload(web, cluster, short)).toBeUndefined()
   })
 
-  it('reads secret paths and operator paths, although they are not served yet', () => {
+  it('reads secret paths', () => {
     const paths = ['prod/**', 'sys/x', 'a//b', 'prod/../x', 'a*/b', '**/x', '{k8s:ns}/*', '{k8s:ns}x/*', 'A/b']
-    const operator = { role: 'operator' as const, paths: ['ok/**', '%2e'] }
-    expect(pointers({ grants: { secrets: [{ paths, actions: ['read' as const] }], operator } })).toEqual([
-      ...[1, 2, 3, 4, 5, 7, 8].map((n) => `/grants/secrets/0/paths/${n}`),
-      '/grants/operator/paths/1',
+    expect(pointers({ grants: { secrets: [{ paths, actions: ['read' as const] }] } })).toEqual(
+      [1, 2, 3, 4, 5, 7, 8].map((n) => `/grants/secrets/0/paths/${n}`),
+    )
+  })
+
+  it("refuses an operator's rights without a bound, or with members of earlier versions or faults", () => {
+    const of = (operator: object) => pointers({ grants: { operator: { role: 'operator' as const, ...operator } } })
+    expect(of({})).toEqual(['/grants/operator'])
+    expect(of({ paths: ['a/**'], attestors: [] })).toEqual([
+      '/grants/operator',
+      '/grants/operator/paths',
+      '/grants/operator/attestors',
     ])
+    expect(of({ bound: {}, paths: [] })).toEqual(['/grants/operator/paths'])
+    expect(of({ bound: { secretPrefix: 'a', dnsSuffixes: ['svc', '*'] } })).toEqual([
+      '/grants/operator/bound/secretPrefix',
+      '/grants/operator/bound/dnsSuffixes/1',
+    ])
+    expect(of({ bound: {} })).toEqual([])
+    expect(of({ bound: 'everything' })).toEqual([])
   })
 })
 

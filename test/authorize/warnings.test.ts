@@ -93,10 +93,16 @@ describe('warnings', () => {
     expect(codesFor('RS256')).toEqual([])
   })
 
-  it('state what all workloads of a wide entry share, and what is not served yet', () => {
-    const grants = { x509: { dnsNames: ['web.prod'] }, databases: ['orders'], operator: { role: 'operator' as const } }
+  it('state what all workloads of a wide entry share, and what has no effect', () => {
+    const grants = {
+      x509: { dnsNames: ['web.prod'] },
+      databases: ['orders'],
+      operator: { role: 'operator' as const, bound: {} },
+    }
     const wide = definition('all', { 'k8s:sa': '*' }, { wide: true, grants })
-    expect(codes(wide)).toEqual(['shared', 'shared', 'shared', 'not_served_yet'])
+    expect(codes(wide)).toEqual(['shared', 'shared', 'shared'])
     expect(codes(definition('web', { 'k8s:sa': 'web' }, { grants: { x509: grants.x509 } }))).toEqual([])
+    const idle = { operator: { role: 'admin' as const, paths: ['**'] } }
+    expect(codes(definition('old', { 'k8s:sa': 'old' }, { grants: idle }))).toEqual(['no_effect'])
   })
 })

@@ -195,6 +195,13 @@ describe('a workload entry', () => {
     expect(out).toContain('purser workload get old > entry.json')
   })
 
+  it('that has a grant of an operator without a bound is named', async () => {
+    await entry({ grants: { operator: { role: 'admin', paths: ['**'] } } })
+    expect((await diagnose(env)).out).toMatch(
+      /^warn +workload entry +old: \/grants\/operator has no effect without `bound`/m,
+    )
+  })
+
   it('that breaks no rule has no finding', async () => {
     await entry({})
     expect((await diagnose(env)).out).toMatch(/\nok +workload entry +all are valid\n/)

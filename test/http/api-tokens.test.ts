@@ -156,7 +156,7 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
     expect(fault(await ask('listOperators', { token }))).toBe('403 forbidden')
     expect(fault(await ask('listWorkloads', { token }))).toBe('200 ')
     expect(fault(await ask('createToken', { body: { role: 'admin' }, token }))).toBe('403 forbidden /role')
-    const grants = { operator: { role: 'admin' } }
+    const grants = { operator: { role: 'admin', bound: 'everything' } }
     const body = { name: 'fays', attestor: 'join', spiffeId: 'spiffe://example.org/join/fays', grants }
     expect(fault(await ask('createWorkload', { body, token }))).toBe('403 forbidden /grants/operator/role')
     // The roles exclude each other, so no role can be passed on.

@@ -17,7 +17,7 @@ const beyond = {
   audience: { grants: { jwt: { audiences: ['payments', 'cloud'] } } },
   name: { grants: { x509: { dnsNames: ['web.corp'] } } },
   database: { grants: { databases: ['payroll'] } },
-  operator: { grants: { operator: { role: 'operator' } } },
+  operator: { grants: { operator: { role: 'operator', bound: 'everything' } } },
 }
 const names = Object.keys(beyond)
 

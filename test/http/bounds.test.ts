@@ -67,7 +67,7 @@ describe.each(frontDoorStores)('bounds (%s)', (store) => {
       { grants: { secrets: [{ paths: ['prod/shop/a', 'prod/shop'], actions: ['read'] }] } },
     ],
     ['/grants/databases/0', { grants: { databases: ['payroll'] } }],
-    ['/grants/operator', { grants: { operator: { role: 'operator' } } }],
+    ['/grants/operator/bound', { grants: { operator: { role: 'operator', bound: 'everything' } } }],
   ])('refuse an entry that grants beyond them: %s %j', async (pointer, more) => {
     for (const token of [admin, operator]) {
       const answer = await ask('createWorkload', { body: workload(more), token })

@@ -140,7 +140,7 @@ describe.each(frontDoorStores)('API tokens (%s)', (store) => {
       name: 'pipeline',
       attestor: 'join',
       spiffeId: 'spiffe://example.org/join/pipeline',
-      grants: { operator: { role } },
+      grants: { operator: { role, bound: 'everything' } },
     })
     for (const role of ['admin', 'auditor']) {
       expect(fault(await ask('createWorkload', { body: workload(role), token }))).toBe(

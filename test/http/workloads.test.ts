@@ -105,7 +105,11 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
     it.each([
       ['DNS names', { x509: { dnsNames: ['{oidc:ns}.svc'] } }, '/grants/x509/dnsNames/0'],
       ['databases', { databases: ['{oidc:ns}'] }, '/grants/databases/0'],
-      ["an operator's paths", { operator: { role: 'operator', paths: ['{oidc:ns}'] } }, '/grants/operator/paths/0'],
+      [
+        "an operator's bound",
+        { operator: { role: 'operator', bound: { secretPrefix: '{oidc:ns}/' } } },
+        '/grants/operator/bound/secretPrefix',
+      ],
     ])('%s accept no placeholder', async (_, grants, place) => {
       expect(fault(await ask('createWorkload', { body: workload('literal', { grants }) }))).toContain(place)
     })

@@ -16,6 +16,8 @@ import type { TargetServer } from './target.ts'
 export type Team = {
   word: string
   tokens: Record<'admin' | 'operator' | 'auditor', Token>
+  /** The access token of a job that acts as an admin within the team's bound. */
+  job: string
   /** Values by their names in requests. */
   names: Record<string, string>
   /** Texts that identify the team: its word, and every id. */
@@ -66,6 +68,11 @@ export async function createTeam(purser: TestPurser, target: TargetServer, word:
     }
   }
   const issued = await attest()
+  const acting = await purser.call('POST', '/api/v1/credentials', {
+    proof: { kind: 'jwt', token: await issuer.token({ sub: `${word}-ci` }) },
+    accessToken: {},
+  })
+  const { token: job } = acting.body['accessToken'] as { token: string }
   const contained = await attest()
   const revocation = await purser.asAdmin(
     'POST',
@@ -113,7 +120,7 @@ export async function createTeam(purser: TestPurser, target: TargetServer, word:
     databaseId: database,
   }
   const { index: _, sub: __, ...distinct } = names
-  return { word, tokens, names, marks: [...new Set(Object.values(distinct))] }
+  return { word, tokens, job, names, marks: [...new Set(Object.values(distinct))] }
 }
 
 /** The containment and the end of its lease have nothing left to do. */
@@ -168,6 +175,14 @@ async function register(purser: TestPurser, target: TargetServer, word: string) 
     },
     managedBy: `git:${word}`,
     labels: { team: word },
+  })
+  await purser.asAdmin('POST', '/api/v1/workloads', {
+    name: `${word}-ci`,
+    attestor: word,
+    match: { 'oidc:sub': `${word}-ci` },
+    spiffeId: `spiffe://example.org/${word}/ci`,
+    grants: { operator: { role: 'admin', bound: boundOfTeam(word) } },
+    managedBy: `git:${word}`,
   })
   return { issuer, attestor: idOf(attestor), database: idOf(database), workload: idOf(workload) }
 }

@@ -65,7 +65,7 @@ async function newContainment(
   const named = await subjectOf(context, knex, snapshot, match)
   const { caller } = context
   const bound = boundOf(caller)
-  const isSpared = named.kind === 'apiTokens' && caller.kind === 'operator'
+  const isSpared = named.kind === 'apiTokens' && caller.kind === 'operator' && !caller.session
   const subject: Subject = {
     ...named,
     ...(isSpared && { spared: caller.tokenId }),

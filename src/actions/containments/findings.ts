@@ -90,7 +90,8 @@ export function findingsIn(
     if (issued.apiToken) findings.apiTokens.push(issued.apiToken.id)
     for (const { path, version } of issued.secrets ?? [])
       findings.items.push({ kind: 'read', name: `${path} ${version}`, detail: { path, version } })
-    if (actor.kind === 'operator' && change && resource)
+    const isOperator = actor.kind === 'operator' || actor.operatorRole !== undefined
+    if (isOperator && change && resource)
       findings.items.push({ kind: 'change', name: `${resource.kind}/${resource.name ?? resource.id}` })
   }
   findings.sessions.push(...sessionIds)

@@ -13,7 +13,7 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import { endLogins } from '../../store/tokens.ts'
 import type { ChangeAction, Context } from '../context.ts'
 import { findByName, impossible } from '../registrations.ts'
-import { checkPassedOn, operatorCaller, operatorNamed } from '../tokens/rights.ts'
+import { accountCaller, checkPassedOn, operatorNamed } from '../tokens/rights.ts'
 import { type PresentPasswordParts, createCheckPresentPassword } from './present-password.ts'
 import { changedRows, operatorResource } from './state.ts'
 
@@ -36,7 +36,7 @@ export type PasswordParts = PresentPasswordParts & { db: Pick<Database, 'knex'> 
  * @throws Refusal `forbidden`, `not_found`
  */
 export function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapshot, name: string) {
-  const caller = operatorCaller(context)
+  const caller = accountCaller(context)
   const isOwn = operatorNamed(caller, name) === caller.operator
   if (!isOwn && !rightsMay(caller, 'operators.write')) throw refuse('forbidden')
   const operator = findByName(operators, operatorNamed(caller, name))

@@ -25,7 +25,7 @@ import { type PresentPasswordParts, createCheckPresentPassword } from '../operat
 import { targetOf } from '../operators/set-password.ts'
 import { changedRows, operatorResource } from '../operators/state.ts'
 import { type CheckedCode, type CodeParts, createCheckCode, spendCode } from '../second-factors/check.ts'
-import { operatorCaller } from '../tokens/rights.ts'
+import { accountCaller } from '../tokens/rights.ts'
 import { type SiteParts, causeOf, credentialHash, siteOf } from './state.ts'
 
 export type EnrolParts = SiteParts &
@@ -51,7 +51,7 @@ const tooMany = (): Error =>
 /** Another session cannot confirm, and a change of the password ends the enrolment. */
 const purposeOf = (context: Pick<Context, 'caller'>, { id, passwordAt }: OperatorRow): NoncePurpose => ({
   kind: 'passkey enrolment',
-  facts: [id, operatorCaller(context).tokenId, passwordAt?.toISOString() ?? ''],
+  facts: [id, accountCaller(context).tokenId, passwordAt?.toISOString() ?? ''],
 })
 
 export function createEnrolActions(parts: EnrolParts) {

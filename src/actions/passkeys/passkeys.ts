@@ -9,14 +9,14 @@ import type { ChangeAction, Context } from '../context.ts'
 import { changedRows, operatorResource } from '../operators/state.ts'
 import { targetOf } from '../operators/set-password.ts'
 import { findByName } from '../registrations.ts'
-import { operatorCaller, operatorNamed } from '../tokens/rights.ts'
+import { accountCaller, operatorNamed } from '../tokens/rights.ts'
 import { type EnrolParts, createEnrolActions } from './enrol.ts'
 
 /** @throws Refusal `forbidden`, `not_found` */
 const listPasskeys =
   ({ knex }: Pick<Database, 'knex'>) =>
   async (context: Pick<Context, 'caller'>, snapshot: Snapshot, name: string): Promise<PasskeyRow[]> => {
-    const caller = operatorCaller(context)
+    const caller = accountCaller(context)
     const operatorName = operatorNamed(caller, name)
     if (operatorName !== caller.operator && !rightsMay(caller, 'operators.read')) throw refuse('forbidden')
     return readPasskeys(knex, findByName(snapshot.operators, operatorName).id)
@@ -31,7 +31,7 @@ const remove: ChangeAction<{ operator: string; id: string }> = async (
 ) => {
   const { operator, isOwn } = targetOf(context, snapshot, name)
   if (!(await removePasskey(tx, operator.id, id))) throw refuse('not_found', { detail: 'there is no such passkey' })
-  const spared = isOwn ? operatorCaller(context).tokenId : undefined
+  const spared = isOwn ? accountCaller(context).tokenId : undefined
   const endedSessions = await endLogins(tx, operator.name, context.time, spared)
   return {
     result: undefined,

@@ -7,7 +7,7 @@ import { hasSecretPath, hasSecretsUnder, secretRootsOf } from '../../names/bound
 import type { SecretPath } from '../../names/secret-path.ts'
 import type { Effects } from '../../store/effects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import type { Context } from '../context.ts'
+import { type Context, nameOf } from '../context.ts'
 
 export type SecretCaller = {
   /** As the log and the list of consumers name who holds what was read. */
@@ -25,9 +25,9 @@ export type SecretCaller = {
 /** @throws Refusal `token_type` for any other caller */
 export function secretCaller({ caller }: Pick<Context, 'caller'>, snapshot: Snapshot): SecretCaller {
   if (caller.kind === 'operator') {
-    const { operator, bound } = caller
+    const { bound } = caller
     return {
-      holder: `operator:${operator}`,
+      holder: nameOf(caller),
       may: (_, { path }) => hasSecretPath(bound, path),
       mayUnder: (_, prefix) => hasSecretsUnder(bound, prefix),
       roots: () => secretRootsOf(bound),

@@ -1,15 +1,26 @@
 /** Identifies the caller by the one credential that it presents: a bearer token, or a client certificate. */
-import type { Caller } from '../../authorize/caller.ts'
+import type { AccountCaller, Caller, OperatorCaller } from '../../authorize/caller.ts'
 import type { ClientCertificate } from '../../authorize/client-certificate.ts'
+import { workloadOperator } from '../../authorize/workload-operator.ts'
 import { refuse } from '../../errors.ts'
 import { intersection } from '../../names/bound.ts'
 import { hashToken, tokenKind } from '../../names/token.ts'
 import { findApiToken } from '../../operators/api-tokens.ts'
-import { type Permission, operatorPermission } from '../../operators/permissions.ts'
+import {
+  type OperatorPermission,
+  type Permission,
+  isOperatorPermission,
+  needsPerson,
+  operatorPermission,
+} from '../../operators/permissions.ts'
 import { mayCall, rightsMay } from '../../operators/rights.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
+import { actorOf } from '../context.ts'
 import type { BootstrapTries } from '../tokens/bootstrap-tries.ts'
+import { workloadMayNot } from '../tokens/rights.ts'
 import type { FindSession } from './find.ts'
+
+type WorkloadSession = Extract<Caller, { kind: 'session' }>
 
 /** A certificate counts only where no token is presented. */
 type Presented = { token: string | undefined; certificate: () => ClientCertificate | undefined }
@@ -43,12 +54,24 @@ type IdentifyParts = {
 
 export function createIdentify({ sessions, bootstrapTries, hasMapping }: IdentifyParts): Identify {
   return async ({ token, certificate }, { permission, route, acceptsApiTokens, mayUseCache }, snapshot, now) => {
-    const acceptsSessions = permission === 'self' || permission === 'introspect' || permission.startsWith('granted:')
     const find = mayUseCache ? sessions.cached : sessions
+    const required = operatorPermission(permission)
+    // A workload acts as itself wherever its own grants count, and as an operator on the other routes of operators.
+    const isOfOperators = isOperatorPermission(permission)
+
+    const inRole = (session: WorkloadSession | undefined): Caller | undefined => {
+      if (!session || !isOfOperators) return session
+      const caller = workloadOperator(snapshot, session)
+      if (caller) checkRights(caller, permission, route)
+      return caller
+    }
+
     if (token === undefined) {
-      const presented = acceptsSessions ? certificate() : undefined
+      const presented = permission === 'bootstrap' ? undefined : certificate()
       const credential = presented && (await find.byCertificate(presented, snapshot, now))
-      return credential && { kind: 'session', session: credential.session, credential, until: presented.notAfter }
+      return inRole(
+        credential && { kind: 'session', session: credential.session, credential, until: presented.notAfter },
+      )
     }
     const kind = tokenKind(token)
     if (kind === undefined) return undefined
@@ -58,31 +81,39 @@ export function createIdentify({ sessions, bootstrapTries, hasMapping }: Identif
       await bootstrapTries.admit(hash)
       return { kind: 'bootstrap', hash }
     }
-    if (kind === 'at' && acceptsSessions) {
+    if (kind === 'at') {
       const credential = await find.byAccessToken(hash, snapshot, now)
-      return credential && { kind: 'session', session: credential.session, credential, until: credential.until }
+      const caller = inRole(
+        credential && { kind: 'session', session: credential.session, credential, until: credential.until },
+      )
+      if (!caller && isOfOperators) throw refuse('token_type')
+      return caller
     }
     if (kind !== 'api' || !acceptsApiTokens) throw refuse('token_type')
     const operator = findOperator(token, snapshot, now)
-    const required = operatorPermission(permission)
     if (!operator) return undefined
     const { loginBy } = snapshot.apiTokens.get(operator.tokenId) ?? {}
     if (loginBy !== undefined && !hasMapping(loginBy)) return undefined
-    const actor = { kind: 'operator', operator: operator.operator, tokenId: operator.tokenId }
-    if (!mayCall(operator, route)) {
-      throw refuse('forbidden', { actor, detail: 'this token is limited to other routes', explanation: { route } })
-    }
-    if (required && !rightsMay(operator, required)) throw refuse('forbidden', { actor })
+    checkRights(operator, required, route)
     return operator
   }
 }
 
+/** @throws Refusal `forbidden` */
+function checkRights(caller: OperatorCaller, required: OperatorPermission | undefined, route: string): void {
+  const actor = { ...actorOf(caller) }
+  if (caller.session && required && needsPerson(required)) {
+    throw refuse('forbidden', { actor, detail: workloadMayNot })
+  }
+  if (!mayCall(caller, route)) {
+    const detail = `this ${caller.session ? 'grant' : 'token'} is limited to other routes`
+    throw refuse('forbidden', { actor, detail, explanation: { route } })
+  }
+  if (required && !rightsMay(caller, required)) throw refuse('forbidden', { actor })
+}
+
 /** The operator with that API token, if it is live and the operator is enabled. */
-export function findOperator(
-  token: string,
-  snapshot: Snapshot,
-  now: Date,
-): Extract<Caller, { kind: 'operator' }> | undefined {
+export function findOperator(token: string, snapshot: Snapshot, now: Date): AccountCaller | undefined {
   const row = tokenKind(token) === 'api' ? findApiToken(snapshot, hashToken(token), now) : undefined
   const operator = row && snapshot.operators.get(row.operator)
   if (!operator || operator.disabled) return undefined

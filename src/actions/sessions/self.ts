@@ -1,6 +1,7 @@
 /** The caller of a request, as Purser knows it. */
 import type { SelectorRecord } from '../../audit/entry.ts'
 import type { Caller } from '../../authorize/caller.ts'
+import { entryOf } from '../../authorize/entries.ts'
 import { refuse } from '../../errors.ts'
 import type { Bound } from '../../names/bound.ts'
 import type { Role } from '../../store/rows.ts'
@@ -28,13 +29,18 @@ export type Self =
       attestor?: string
       session: { id: string; expiresAt: Date }
       selectors: SelectorRecord
+      /** As which operator it acts on their routes. */
+      role?: Role
+      routes?: readonly string[]
+      /** Absent: everything. */
+      bound?: Bound
     }
 
 type Known = Pick<Snapshot, 'workloads' | 'attestors' | 'apiTokens'>
 
 /** @throws Refusal `unauthenticated` */
 export function self(caller: Caller, { workloads, attestors, apiTokens }: Known): Self {
-  if (caller.kind === 'operator') {
+  if (caller.kind === 'operator' && !caller.session) {
     const { kind, operator, role, operatorRole, routes, bound, tokenId } = caller
     const token = apiTokens.get(tokenId)
     return {
@@ -45,7 +51,7 @@ export function self(caller: Caller, { workloads, attestors, apiTokens }: Known)
       ...(routes && { routes }),
       ...(bound && { bound }),
       tokenId,
-      ...(token?.login && { login: true }),
+      ...(token?.login && { login: true as const }),
       ...(token && { expiresAt: token.expiresAt }),
     }
   }
@@ -60,5 +66,6 @@ export function self(caller: Caller, { workloads, attestors, apiTokens }: Known)
     ...(attestor && { attestor: attestor.name }),
     session: { id, expiresAt },
     selectors,
+    ...(workload && entryOf(workload).fixed.operator),
   }
 }

@@ -1,4 +1,5 @@
 import { cut } from '../../audit/entry.ts'
+import type { AccountCaller } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
 import { isLiveToken } from '../../operators/admins.ts'
 import { covers } from '../../operators/permissions.ts'
@@ -9,7 +10,7 @@ import type { ChangeAction } from '../context.ts'
 import { type WrittenBound, readWritten } from '../operators/state.ts'
 import { impossible } from '../registrations.ts'
 import { type ApiTokenParts, type CreatedToken, newApiToken } from './new-api-token.ts'
-import { type OperatorCaller, checkOwn, checkPassedOn, operatorCaller, operatorNamed } from './rights.ts'
+import { accountCaller, checkOwn, checkPassedOn, operatorNamed } from './rights.ts'
 
 export const defaultTokenSeconds = 30 * 24 * 3600
 /** Live tokens of one operator: every replica holds all of them in memory. */
@@ -32,7 +33,7 @@ type ApiTokenSpec = {
 export const createToken =
   (parts: ApiTokenParts): ChangeAction<ApiTokenSpec, CreatedToken> =>
   async (context, tx, snapshot, { operator: name, role: wanted, lifetimeSeconds = defaultTokenSeconds, ...spec }) => {
-    const caller = operatorCaller(context)
+    const caller = accountCaller(context)
     const owner = operatorNamed(caller, name)
     checkOwn(caller, owner)
     const operator = snapshot.operators.get(owner)
@@ -55,7 +56,7 @@ export const createToken =
   }
 
 /** @throws Refusal `impossible` */
-function defaultRole(caller: OperatorCaller, operator: OperatorRow): Role {
+function defaultRole(caller: AccountCaller, operator: OperatorRow): Role {
   const role = narrowest([operator.role, caller.role, caller.operatorRole])
   if (!role) throw impossible('/role', 'your token and its operator have roles that exclude each other: name a role')
   return role

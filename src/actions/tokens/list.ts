@@ -5,7 +5,7 @@ import type { ApiTokenRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { readLastUses } from '../../store/tokens.ts'
 import type { Context } from '../context.ts'
-import { operatorCaller, operatorNamed } from './rights.ts'
+import { accountCaller, operatorNamed } from './rights.ts'
 
 export type ListedToken = ApiTokenRow & { lastUsedAt?: Date }
 
@@ -20,7 +20,7 @@ export const listTokens =
     { apiTokens }: Snapshot,
     { operator: name }: { operator?: string },
   ): Promise<ListedToken[]> => {
-    const caller = operatorCaller(context)
+    const caller = accountCaller(context)
     const operator = name === undefined ? undefined : operatorNamed(caller, name)
     if (operator !== caller.operator && !rightsMay(caller, 'tokens.read')) throw refuse('forbidden')
     const lastUses = await readLastUses(db.knex)

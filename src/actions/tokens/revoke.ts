@@ -1,3 +1,4 @@
+import type { AccountCaller } from '../../authorize/caller.ts'
 import { refuse } from '../../errors.ts'
 import { isLiveToken, withoutTokens } from '../../operators/admins.ts'
 import { rightsMay } from '../../operators/rights.ts'
@@ -6,7 +7,7 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import { revokeApiToken } from '../../store/tokens.ts'
 import type { ChangeAction, Context } from '../context.ts'
 import { keepAdmin } from '../operators/state.ts'
-import { type OperatorCaller, operatorCaller } from './rights.ts'
+import { accountCaller } from './rights.ts'
 
 /** Revokes one of the caller's own tokens, or any as an admin. @throws Refusal `conflict` for the last admin token */
 export const revokeToken: ChangeAction<string> = async (context, tx, snapshot, id) => {
@@ -29,8 +30,8 @@ export function findOwnToken(
   context: Pick<Context, 'caller' | 'time'>,
   { apiTokens }: Snapshot,
   id: string,
-): { caller: OperatorCaller; token: ApiTokenRow } {
-  const caller = operatorCaller(context)
+): { caller: AccountCaller; token: ApiTokenRow } {
+  const caller = accountCaller(context)
   const row = apiTokens.get(id)
   if (row?.operator !== caller.operator && !rightsMay(caller, 'tokens.write')) throw refuse('forbidden')
   if (!row || !isLiveToken(row, context.time)) throw refuse('not_found')

@@ -1,24 +1,25 @@
 /** What a caller may pass on in a token: never more than its own token and its operator have. */
-import type { Caller } from '../../authorize/caller.ts'
+import type { AccountCaller, OperatorCaller } from '../../authorize/caller.ts'
 import { type Problem, refuse } from '../../errors.ts'
 import { coversBound, coversRole, coversRoutes, rightsMay } from '../../operators/rights.ts'
 import type { ApiTokenRow } from '../../store/rows.ts'
 import type { Context } from '../context.ts'
 
-export type OperatorCaller = Extract<Caller, { kind: 'operator' }>
-
-/** @throws Refusal `token_type` for any other caller */
-export function operatorCaller({ caller }: Pick<Context, 'caller'>): OperatorCaller {
+/** @throws Refusal `token_type` for any other caller, `forbidden` for a workload that acts as an operator */
+export function accountCaller({ caller }: Pick<Context, 'caller'>): AccountCaller {
   if (caller.kind !== 'operator') throw refuse('token_type')
+  if (caller.session) throw refuse('forbidden', { detail: workloadMayNot })
   return caller
 }
 
+export const workloadMayNot = 'a workload cannot do this: an operator with an account must'
+
 /** The names of an operator in a request: its own is also `self`. */
-export const operatorNamed = (caller: OperatorCaller, name = 'self'): string =>
+export const operatorNamed = (caller: AccountCaller, name = 'self'): string =>
   name === 'self' ? caller.operator : name
 
 /** @throws Refusal `forbidden` for a token of another operator, unless the caller may manage all tokens */
-export function checkOwn(caller: OperatorCaller, operator: string): void {
+export function checkOwn(caller: AccountCaller, operator: string): void {
   if (operator === caller.operator || rightsMay(caller, 'tokens.write')) return
   throw refuse('forbidden', { errors: [{ pointer: '/operator', detail: 'only an admin creates tokens for others' }] })
 }

@@ -76,8 +76,8 @@ async function logged(
 }
 
 function credentialEnd({ caller }: Pick<Context, 'caller'>, { apiTokens }: Snapshot): Date | undefined {
-  if (caller.kind === 'operator') return apiTokens.get(caller.tokenId)?.expiresAt
-  if (caller.kind !== 'session') return undefined
+  if (caller.kind === 'operator' && !caller.session) return apiTokens.get(caller.tokenId)?.expiresAt
+  if (caller.kind !== 'operator' && caller.kind !== 'session') return undefined
   const { until, session } = caller
   return until < session.expiresAt ? until : session.expiresAt
 }

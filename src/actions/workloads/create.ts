@@ -6,12 +6,12 @@ import { boundOf } from '../../authorize/caller.ts'
 import { outsideBound } from '../../authorize/check-bound.ts'
 import { refuse } from '../../errors.ts'
 import { newId } from '../../names/id.ts'
-import { coversRole } from '../../operators/rights.ts'
 import { byName, insertWorkload } from '../../store/registrations.ts'
 import type { AttestorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { ChangeAction, Context } from '../context.ts'
 import { checkName, impossible, insertUnique } from '../registrations.ts'
+import { checkOperatorGrant } from './operator-grant.ts'
 import { type WrittenWorkload, writtenWorkload } from './state.ts'
 
 export type CreateParts = {
@@ -62,10 +62,6 @@ export function checkDefinition(
   if (problems) throw refuse(problems.code, { errors: problems.errors })
   const outside = outsideBound(definition, boundOf(caller))
   if (outside.length > 0) throw refuse('forbidden', { errors: outside.slice(0, maxErrors) })
-  const role = definition.grants?.operator?.role
-  if (role !== undefined && role !== 'operator' && !(caller.kind === 'operator' && coversRole(caller, 'admin'))) {
-    const detail = 'a caller cannot grant a role beyond their own'
-    throw refuse('forbidden', { errors: [{ pointer: '/grants/operator/role', detail }] })
-  }
+  checkOperatorGrant({ caller }, definition)
   return attestor
 }

@@ -100,7 +100,8 @@ export function createExplainWorkload({ attestors, keys, db }: ExplainParts): Ex
     const entries = await findRecorded(db.knex, [`requestId=${requestId}`], 10)
     const entry = entries.find(({ outcome }) => outcome === 'refused') ?? entries[0]
     // Requests of operators and auditors are in the audit log, for readers of that log.
-    const isOfWorkload = entry?.actor.kind === 'workload' || entry?.actor.kind === 'anonymous'
+    const { kind, operatorRole } = entry?.actor ?? {}
+    const isOfWorkload = (kind === 'workload' && operatorRole === undefined) || kind === 'anonymous'
     if (!entry || !isOfWorkload || !isActorWithin(entry, caller, snapshot)) {
       const detail =
         'no refusal of a workload is recorded under this id; of strangers beyond the limits only their number is'

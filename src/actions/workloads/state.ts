@@ -1,3 +1,4 @@
+import { attestorRules } from '../../attest/attest.ts'
 import type { Change } from '../../audit/record.ts'
 import { outsideBound } from '../../authorize/check-bound.ts'
 import { entriesNear, workloadOf } from '../../authorize/entries.ts'
@@ -32,7 +33,8 @@ export function writtenWorkload(row: WorkloadRow, snapshot: Snapshot): Change<Wr
   const others = entriesNear(snapshot.workloads, row.attestorId, definition.match ?? {}).filter(
     (other) => other.row.id !== row.id && !other.row.disabled,
   )
-  const warnings = row.disabled ? [] : warningsFor(definition, others)
+  const attestor = snapshot.attestors.get(row.attestorId)
+  const warnings = row.disabled ? [] : warningsFor(definition, others, attestor && attestorRules(attestor))
   return { result: { row, warnings }, ...written('workload', row, workloadState(row)) }
 }
 

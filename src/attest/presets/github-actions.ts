@@ -30,6 +30,7 @@ export const githubActions: Preset = {
       { key },
     ]),
   },
+  approvedRuns: [[{ key: 'github:ref-protected', values: ['true'] }], [{ key: 'github:environment' }]],
   read(claims) {
     // Anyone who opens a pull request starts such a run, and its token has the base branch's ref, which an entry cannot
     // tell from a run of that branch. An attestor of kind oidc without this preset can allow it.

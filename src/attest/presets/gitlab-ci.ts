@@ -19,6 +19,11 @@ function wholeRef(claims: Record<string, unknown>): string | undefined {
   return folder !== undefined && ref !== undefined ? folder + ref : undefined
 }
 
+const protectedRuns = [
+  [{ key: 'gitlab:ref-protected', values: ['true'] }],
+  [{ key: 'gitlab:environment' }, { key: 'gitlab:environment-protected', values: ['true'] }],
+]
+
 export const gitlabCi: Preset = {
   prefix: 'gitlab:',
   issuer: 'https://gitlab.com',
@@ -27,13 +32,8 @@ export const gitlabCi: Preset = {
   // A job has one token for its whole run.
   singleUse: false,
   requiredMatch: [{ exact: ['gitlab:project-id'] }, { exact: ['gitlab:namespace-id'], any: ['gitlab:project-id'] }],
-  narrowMatch: {
-    why: 'a project’s id alone admits every branch that a developer can push',
-    ways: [
-      [{ key: 'gitlab:ref-protected', values: ['true'] }],
-      [{ key: 'gitlab:environment' }, { key: 'gitlab:environment-protected', values: ['true'] }],
-    ],
-  },
+  narrowMatch: { why: 'a project’s id alone admits every branch that a developer can push', ways: protectedRuns },
+  approvedRuns: protectedRuns,
   read(claims) {
     const job = ['project_id', 'job_id'].map((name) => idOf(claims, name))
     const facts = [...shortFacts('gitlab', claims, names), ...fact('gitlab:ref', wholeRef(claims))]

@@ -25,6 +25,8 @@ export type Preset = {
   requiredMatch: readonly RequiredMatch[]
   /** An entry must have one of these sets of conditions, unless it has `"wide": true`. */
   narrowMatch?: { why: string; ways: readonly (readonly Narrowing[])[] }
+  /** An entry whose workloads act as operators should have one of these sets: only what others approved runs so. */
+  approvedRuns?: readonly (readonly Narrowing[])[]
   /**
    * The preset's facts, and the immutable ids of the run or machine behind the proof.
    * @throws Refusal `proof_claims`, or `proof_rejected` for a kind of proof that is not safe
