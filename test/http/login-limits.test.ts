@@ -1,17 +1,18 @@
 /** Limits of logins: by address, by name, and by concurrent hashes; and that they lock out no operator. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createIssuer, registerLab } from '../support/issuer.ts'
 import { accountWithPassword, anyAddress, logIn, password, callerView } from '../support/logins.ts'
 import { type Ask, createAsk, fault } from '../support/operator.ts'
 import { type Answer, type TestPurser, startPurser } from '../support/purser.ts'
 
-/** The hashes that run now, and the highest number at once. */
-const hashes = vi.hoisted(() => ({ running: 0, max: 0, count: 0, instant: false }))
+/** The hashes that run now, and the highest number at once. `gate`: they wait for it. */
+const hashes = vi.hoisted(() => ({ running: 0, max: 0, count: 0, instant: false, gate: Promise.resolve() }))
 vi.mock('argon2', async (importOriginal) => {
   const { default: argon2 } = await importOriginal<{ default: typeof import('argon2') }>()
   async function counted<T>(work: () => Promise<T>): Promise<T> {
     hashes.count++
     hashes.max = Math.max(hashes.max, ++hashes.running)
-    return work().finally(() => hashes.running--)
+    return hashes.gate.then(work).finally(() => hashes.running--)
   }
   return {
     default: {
@@ -29,7 +30,7 @@ beforeEach(async () => {
   purser = await startPurser({ store: 'postgres', env: { ...anyAddress, PURSER_LIMIT_ADDRESS_PER_SECOND: '1000' } })
   ask = createAsk(purser)
   await accountWithPassword(ask, 'ada', 'admin')
-  Object.assign(hashes, { running: 0, max: 0, count: 0, instant: true })
+  Object.assign(hashes, { running: 0, max: 0, count: 0, instant: true, gate: Promise.resolve() })
 })
 afterEach(() => purser.stop())
 
@@ -53,6 +54,16 @@ describe('guesses of a password', () => {
     expect(statuses(answers)).toEqual([...times(10, 401), ...times(2, 429)])
     expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeGreaterThan(0)
     expect(hashes.count).toBe(10)
+  })
+
+  it('with other spellings of a name are refused, and count for no operator', async () => {
+    for (const operator of ['Ada', 'ada ', ' ada', 'ADA', '\uff41da', 'ada\u0301', 'a\u200dda'])
+      for (let n = 0; n < 5; n++)
+        expect(fault(await logIn(purser, { operator, password: wrong }, { from: address(n) }))).toBe(
+          '400 invalid_request /operator',
+        )
+    expect(hashes.count).toBe(0)
+    expect(statuses(await guess('ada', 31, address))).toEqual([...times(30, 401), 429])
   })
 
   it('are thirty a minute for one name from all addresses, whether or not the operator exists', async () => {
@@ -128,5 +139,28 @@ describe('500 logins at once', () => {
     expect(statuses(answers).filter((status) => status === 401).length).toBe(hashes.count)
     // Two hashes of 64 MiB, and the memory of 500 requests.
     expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024)
+  })
+
+  it('wait in a queue of 32, beside which credentials are issued', async () => {
+    const issuer = await createIssuer()
+    await registerLab(purser, issuer)
+    let open = (): void => undefined
+    hashes.gate = new Promise((resolve) => (open = resolve))
+    const answers: Answer[] = []
+    const flood = Array.from({ length: 500 }, async (_, n) =>
+      answers.push(await logIn(purser, { operator: `op-${n}`, password: wrong }, { from: address(n) })),
+    )
+    await expect.poll(() => answers.length, { timeout: 20_000 }).toBe(466)
+    expect(new Set(answers.map(fault))).toEqual(new Set(['429 rate_limited']))
+    expect(hashes.running).toBe(2)
+    for (let n = 0; n < 20; n++) {
+      const proof = { kind: 'jwt', token: await issuer.token() }
+      expect((await purser.call('POST', '/api/v1/credentials', { proof, accessToken: {} })).status).toBe(200)
+    }
+    expect([answers.length, hashes.running]).toEqual([466, 2])
+    open()
+    await Promise.all(flood)
+    expect(answers.slice(466).map(fault)).toEqual(Array.from({ length: 34 }, () => '401 unauthenticated'))
+    expect(hashes).toMatchObject({ max: 2, running: 0 })
   })
 })
