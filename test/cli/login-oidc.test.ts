@@ -69,9 +69,11 @@ test('--oidc: the browser returns to the command, and later commands have the se
     code_challenge_method: 'S256',
     response_type: 'code',
   })
-  expect(await follow(await redirectFor(link, 'ada'))).toBe(200)
+  const location = await redirectFor(link, 'ada')
+  expect(await follow(location)).toBe(200)
   const { code, out, err } = await result
   expect([code, out]).toEqual([0, ''])
+  await expect(follow(location), 'the command takes one code').rejects.toThrow('fetch failed')
   expect(err).toMatch(/logged in as ada in the role operator until /)
   const { token } =
     Object.values((JSON.parse(await context()) as { contexts: Record<string, { token: string }> }).contexts)[0] ?? {}

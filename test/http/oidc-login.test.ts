@@ -1,5 +1,5 @@
 /** Logins of operators at a real OpenID provider: valid ones, and every token that must be refused. */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Writable } from 'node:stream'
 import { createClient } from '../../src/cli/oidc/client.ts'
@@ -162,14 +162,17 @@ describe('an ID token is refused', () => {
       await isRefused(() => present(token, verifier), { cause: 'proof_issuer' })
   }, 20_000)
 
-  it('with an altered claim, without a signature, and as other text', async () => {
+  it('with an altered claim, without a signature, under a key of the caller, and as other text', async () => {
     const { nonce, verifier } = await newNonce()
     const [header = '', claims = '', signature = ''] = (await idTokenOf('eve', nonce)).split('.')
     const more = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), groups: ['admins'] }
     const altered = Buffer.from(JSON.stringify(more)).toString('base64url')
     const noneHeader = Buffer.from('{"alg":"none"}').toString('base64url')
+    const macHeader = Buffer.from('{"alg":"HS256"}').toString('base64url')
+    const mac = createHmac('sha256', provider.caPem).update(`${macHeader}.${altered}`).digest('base64url')
     await isRefused(() => present(`${header}.${altered}.${signature}`, verifier), { cause: 'proof_signature' })
     await isRefused(() => present(`${noneHeader}.${altered}.AA`, verifier), { cause: 'proof_algorithm' })
+    await isRefused(() => present(`${macHeader}.${altered}.${mac}`, verifier), { cause: 'proof_algorithm' })
     await isRefused(() => present('no token', verifier), { cause: 'proof_malformed' })
   }, 20_000)
 
