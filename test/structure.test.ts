@@ -167,6 +167,7 @@ describe('imports', () => {
     ['prom-client', ['src/telemetry/']],
     ['commander', ['src/cli/']],
     ['openid-client', ['src/cli/oidc/']],
+    ['qr', ['src/cli/']],
   ])('of %s are in %j only', (name, places) => {
     expect(src.some((file) => file.imports.some((specifier) => packageOf(specifier) === name))).toBe(true)
     expect(violations(src, (file, imported) => packageOf(imported) === name && !inside(file, ...places))).toEqual([])

@@ -5,6 +5,7 @@ import type { Schemas } from './api-types.ts'
 import { type BoundFlags, addBoundOptions, boundIn, shortBound } from './bound-options.ts'
 import type { Io } from './io.ts'
 import { addPassword, addRecover } from './operator-password.ts'
+import { addTotp } from './operator-totp.ts'
 import { positive } from './options.ts'
 import { minute } from './output.ts'
 import { addDelete, addGet } from './registered.ts'
@@ -41,6 +42,7 @@ export function addOperator(program: Command, io: Io): void {
   addSwitch(group, io, 'enable', 'accept the API tokens of a disabled operator again')
   addPassword(group, io)
   addRecover(group, io)
+  addTotp(group, io)
   addDelete(group, io, operator, {
     summary: 'delete an operator and revoke its API tokens',
     examples: ['purser operator delete ada --reason "left the company"'],

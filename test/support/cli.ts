@@ -7,7 +7,8 @@ export type CommandResult = { code: number; out: string; err: string }
 
 type Options = {
   env?: Record<string, string | undefined>
-  stdin?: string
+  /** A stream, where a test answers what it reads. */
+  stdin?: string | Readable
   /** Whether stdin is a terminal. */
   typed?: true
   /** Receives the whole of stdout so far, after each write. */
@@ -40,7 +41,7 @@ export function startCli(argv: string[], options: Options = {}): Started {
   const code = runCli({
     argv,
     env: options.env ?? {},
-    stdin: Object.assign(Readable.from(options.stdin === undefined ? [] : [options.stdin]), {
+    stdin: Object.assign(inputOf(options.stdin), {
       ...(options.typed && { isTTY: true }),
     }),
     stdout: sink((text) => {
@@ -61,6 +62,11 @@ export function startCli(argv: string[], options: Options = {}): Started {
     interrupt: () => signal('SIGINT'),
     signal,
   }
+}
+
+function inputOf(stdin: string | Readable | undefined): Readable {
+  if (stdin instanceof Readable) return stdin
+  return Readable.from(stdin === undefined ? [] : [stdin])
 }
 
 export const cli = (argv: string[], options: Options = {}): Promise<CommandResult> => startCli(argv, options).result
