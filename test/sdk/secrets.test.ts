@@ -130,7 +130,7 @@ describe('get()', () => {
     expect(results.slice(0, 6).map((result) => (result as Secret).path)).toEqual(paths)
   })
 
-  test('a client without a credential is told how to connect', async () => {
+  test('a client without a credential gets the advice how to connect', async () => {
     const { purser } = await client({ x509: false })
     expect((await failing(purser.secrets.get('prod/g1'))).code).toBe('not_requested')
   })
