@@ -23,12 +23,12 @@ async function measure(revoked: number, url: string): Promise<void> {
   printTitle(`${revoked.toLocaleString('en')} revoked certificates`)
   const env = { PURSER_LIMIT_ADDRESS_PER_SECOND: '1000000', PURSER_MIGRATE: 'auto' }
   const access = { url, rootKey: Buffer.alloc(32, 1).toString('base64'), admin: '' }
-  const first = await startPurser({ again: access, env })
+  const first = await startPurser({ existing: access, env })
   await fillTables(url, { entries: 0, secrets: 0, revoked })
   const { admin } = first
   await first.stop()
   const startedAt = performance.now()
-  const purser = await startPurser({ again: { ...access, admin }, env })
+  const purser = await startPurser({ existing: { ...access, admin }, env })
   say(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s; ${megabytes(process.memoryUsage().rss)}`)
   const loop = monitorEventLoopDelay({ resolution: 2 })
   try {

@@ -25,7 +25,7 @@ const megabytes = (): string => `${Math.round(process.memoryUsage().rss / 2 ** 2
 const postgres = await startOwnPostgres({ settings: { autovacuum: 'on', shared_buffers: '256MB' } })
 const dataUrl = new URL(postgres.url)
 const purser = await startPurser({
-  again: { url: dataUrl.href, rootKey: Buffer.alloc(32, 1).toString('base64'), admin: '' },
+  existing: { url: dataUrl.href, rootKey: Buffer.alloc(32, 1).toString('base64'), admin: '' },
   env: {
     PURSER_MIGRATE: 'auto',
     PURSER_LIMIT_ADDRESS_PER_SECOND: '1000000',

@@ -20,7 +20,7 @@ const ask = async (purser: TestPurser, issuer: Issuer): Promise<Answer> =>
 /** Starts another replica with its own data directory. */
 async function joinReplica(place: Place, admin: string, dataDir: string): Promise<TestPurser> {
   const { DATABASE_URL: url = '', PURSER_ROOT_KEY: rootKey = '' } = place.env()
-  return startPurser({ again: { url, rootKey, dataDir, admin } })
+  return startPurser({ existing: { url, rootKey, dataDir, admin } })
 }
 
 async function expectClosed(purser: TestPurser, issuer: Issuer): Promise<void> {

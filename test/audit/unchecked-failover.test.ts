@@ -11,7 +11,7 @@ let purser: TestPurser
 let admin = ''
 
 const start = async (env: Record<string, string> = {}): Promise<TestPurser> => {
-  const started = await startPurser({ env, again: { url: database.url, rootKey, admin } })
+  const started = await startPurser({ env, existing: { url: database.url, rootKey, admin } })
   ;({ admin } = started)
   return started
 }

@@ -214,7 +214,7 @@ describe('on the embedded store', () => {
   let dataDir: string
   beforeAll(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'purser-doctor-test-'))
-    const purser = await startPurser({ again: { rootKey: rootKeyOf, dataDir, admin: 'none' } })
+    const purser = await startPurser({ existing: { rootKey: rootKeyOf, dataDir, admin: 'none' } })
     await purser.stop()
     writeFileSync(join(dataDir, 'root-key'), `${rootKeyOf}\n`, { mode: 0o600 })
   })

@@ -14,7 +14,7 @@ afterAll(() => purser.stop())
 const health = (more: Record<string, string> = {}, ...flags: string[]) =>
   cli(['health', ...flags], { env: { ...settings(folder()), PURSER_LISTEN: new URL(purser.url).host, ...more } })
 
-it('fails where no server answers, or that of another trust domain', async () => {
+it('fails without a server, and at that of another trust domain', async () => {
   const unused = createServer().listen(0, '127.0.0.1')
   const address = await new Promise((resolve) => unused.once('listening', () => resolve(unused.address())))
   const { port } = address as { port: number }

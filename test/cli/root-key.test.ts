@@ -26,7 +26,7 @@ describe.each(frontDoorStores)('root-key rotate (%s)', (store) => {
   const startWith = (rootKey: string): Promise<TestPurser> => {
     const url = place.env()['DATABASE_URL']
     return startPurser({
-      again: { rootKey, dataDir: place.dataDir, admin: purser.admin, ...(url !== undefined && { url }) },
+      existing: { rootKey, dataDir: place.dataDir, admin: purser.admin, ...(url !== undefined && { url }) },
     })
   }
   const read = async (purser: TestPurser, path: string): Promise<unknown> =>

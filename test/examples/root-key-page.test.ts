@@ -56,7 +56,7 @@ it('runs as the page says, and everything from before is refused', async () => {
 
   const rootKey = readFileSync(join(place.dataDir, 'root-key.new'), 'utf8').trim()
   const { DATABASE_URL: url = '', ...env } = { ...place.env(), PURSER_ROOT_KEY: rootKey }
-  purser = await startPurser({ tls: true, again: { rootKey, dataDir: place.dataDir, admin: purser.admin, url } })
+  purser = await startPurser({ tls: true, existing: { rootKey, dataDir: place.dataDir, admin: purser.admin, url } })
   const later = [page.path, exports({ ...env, DATABASE_URL: url }), serverLine(purser), ...whileRunning]
   const replaced = await shell(later)
   expect({ code: replaced.code, err: replaced.code === 0 ? '' : replaced.err }).toEqual({ code: 0, err: '' })

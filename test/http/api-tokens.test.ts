@@ -49,9 +49,9 @@ describe.each(frontDoorStores)('API tokens of operators (%s)', (store) => {
 
   it('are not shown again for an Idempotency-Key', async () => {
     const create = () => ask('createToken', { body: {}, token: tokenOf('operator'), idempotencyKey: 'once' })
-    const [first, again] = [await create(), await create()]
-    expect(fault(again)).toBe('409 already_done')
-    expect(again.body.id).toBe(first.body.id)
+    const [first, repeat] = [await create(), await create()]
+    expect(fault(repeat)).toBe('409 already_done')
+    expect(repeat.body.id).toBe(first.body.id)
     const replace = () =>
       ask('replaceToken', { name: String(first.body.id), token: tokenOf('operator'), idempotencyKey: 'r' })
     const [replaced, later] = [await replace(), await replace()]

@@ -75,8 +75,8 @@ async function takeBack(): Promise<void> {
 
 beforeAll(async () => {
   database = await testDatabase()
-  const again = { url: database.url, rootKey, admin: '' }
-  purser = await startPurser({ again })
+  const existing = { url: database.url, rootKey, admin: '' }
+  purser = await startPurser({ existing })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   await register('brief')
@@ -93,7 +93,7 @@ beforeAll(async () => {
   await takeBack()
   purser = await startPurser({
     env: { PURSER_LIMIT_REFUSALS_PER_MINUTE: '6000' },
-    again: { ...again, admin: purser.admin },
+    existing: { ...existing, admin: purser.admin },
   })
 })
 afterAll(async () => {

@@ -88,10 +88,10 @@ describe('on Postgres', () => {
   it('replicas share the limit of made-up bootstrap tokens', async () => {
     const database = await testDatabase()
     onTestFinished(database.drop)
-    const again = { url: database.url, rootKey: randomBytes(32).toString('base64'), admin: '' }
-    const first = await startPurser({ env, again })
+    const existing = { url: database.url, rootKey: randomBytes(32).toString('base64'), admin: '' }
+    const first = await startPurser({ env, existing })
     onTestFinished(() => first.stop())
-    const second = await startPurser({ env, again: { ...again, admin: first.admin } })
+    const second = await startPurser({ env, existing: { ...existing, admin: first.admin } })
     onTestFinished(() => second.stop())
     const answers = [...(await tryMany(first, 40)), ...(await tryMany(second, 40))]
     expect(statuses(answers).filter((status) => status === 401)).toHaveLength(perMinute)

@@ -47,11 +47,11 @@ describe.each(frontDoorStores)('an auditor with a bound (%s)', (store) => {
   it('finds changes of an entry while it belonged to the team, and none from before or after', async () => {
     const created = await ask('createWorkload', { body: entryAt('shop-moved', 'payroll/moved') })
     const disabled = await ask('disableWorkload', { name: 'shop-moved' })
-    const again = await ask('disableWorkload', { name: 'shop-moved' })
+    const disabling = await ask('disableWorkload', { name: 'shop-moved' })
     const within = entryAt('shop-moved', 'shop/moved')
     const replacement = await ask('replaceWorkload', { name: 'shop-moved', body: within, ifMatch: 2 })
     expect(await finds(auditor, replacement)).toBe(true)
-    for (const answer of [created, disabled, again]) expect(await finds(auditor, answer)).toBe(false)
+    for (const answer of [created, disabled, disabling]) expect(await finds(auditor, answer)).toBe(false)
     const enabled = await ask('enableWorkload', { name: 'shop-moved' })
     const outside = entryAt('shop-moved', 'payroll/moved')
     const back = await ask('replaceWorkload', { name: 'shop-moved', body: outside, ifMatch: 4 })

@@ -15,8 +15,8 @@ describe('writes of secrets at two replicas', () => {
     dropDatabase = database.drop
     const rootKey = Buffer.alloc(32, 7).toString('base64')
     const env = { PURSER_LIMIT_ADDRESS_PER_SECOND: '10000' }
-    first = await startPurser({ env, again: { url: database.url, rootKey, admin: '' } })
-    second = await startPurser({ env, again: { url: database.url, rootKey, admin: first.admin } })
+    first = await startPurser({ env, existing: { url: database.url, rootKey, admin: '' } })
+    second = await startPurser({ env, existing: { url: database.url, rootKey, admin: first.admin } })
   })
   afterAll(async () => {
     await first.stop()

@@ -1,10 +1,10 @@
-/** What ends a workload's rights as an operator, at two replicas, on requests under way and streams that are open too. */
+/** The events that end a workload's rights as an operator, at two replicas, also on open requests and streams. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Knex } from '../../src/store/database.ts'
 import { waiters } from '../support/head-lock.ts'
 import { type Issuer, createIssuer, registerLab } from '../support/issuer.ts'
 import { type Ask, createAsk, entryOf, fault } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { type Job, type OperatorGrant, operatorJob, pipeline } from '../support/workload-operators.ts'
 
 let purser: TestPurser
@@ -14,10 +14,7 @@ let askReplica: Ask
 let issuer: Issuer
 beforeAll(async () => {
   purser = await startPurser({ store: 'postgres', tls: true })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, tls: true })
+  replica = await startReplica(purser, { tls: true })
   ask = createAsk(purser)
   askReplica = createAsk(replica)
   issuer = await createIssuer()
@@ -70,8 +67,8 @@ const ends: End[] = [
   ['gave up its session', (_, { token }) => ask('endSession', { token }), '401 token_type'],
 ]
 
-describe.each(ends)('a workload that %s', (how, end, outcome) => {
-  const name = `wl-${how.replaceAll(' ', '-')}`
+describe.each(ends)('a workload that %s', (change, end, outcome) => {
+  const name = `wl-${change.replaceAll(' ', '-')}`
 
   it('can do nothing more as an operator, at any replica within a second', async () => {
     const job = await start(name)
@@ -109,8 +106,8 @@ async function whileWaiting(job: Job, name: string, end: (tx: Knex.Transaction) 
 }
 
 describe('a request that waits for the log changes nothing', () => {
-  it.each(lateEnds)('while %s', async (how, end) => {
-    const name = `late-${how.length}`
+  it.each(lateEnds)('while %s', async (change, end) => {
+    const name = `late-${change.length}`
     const job = await start(name)
     await whileWaiting(job, `${name}-made`, async (tx) => {
       const [{ revision }] = await tx('log_head').increment('revision', 1).returning('revision')

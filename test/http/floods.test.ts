@@ -25,7 +25,7 @@ async function started(
 ): Promise<{ purser: TestPurser; stopAndRead: () => ReturnType<typeof readLog> }> {
   const database = await testDatabase()
   const rootKey = randomBytes(32).toString('base64')
-  const purser = await startPurser({ env: { ...limits, ...env }, again: { url: database.url, rootKey, admin: '' } })
+  const purser = await startPurser({ env: { ...limits, ...env }, existing: { url: database.url, rootKey, admin: '' } })
   const db = openPostgres({ url: database.url })
   let stopped = false
   const stop = async (): Promise<void> => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { accountWithPassword, anyAddress, logIn, password, sessionOf } from '../support/logins.ts'
 import { type Ask, createAsk, fault, readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 
 let purser: TestPurser
 let replica: TestPurser
@@ -11,10 +11,7 @@ let ask: Ask
 beforeAll(async () => {
   const env = { ...anyAddress, PURSER_SESSION_IDLE_SECONDS: '600' }
   purser = await startPurser({ store: 'postgres', env })
-  const { database, rootKey } = purser.config
-  if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  replica = await startPurser({ again, env })
+  replica = await startReplica(purser, { env })
   ask = createAsk(purser)
   await accountWithPassword(ask, 'ada', 'operator')
 })
@@ -54,8 +51,8 @@ describe('the session of a browser', () => {
     await purser.runJobs()
     for (const server of [purser, replica])
       await vi.waitFor(async () => expect(await use(server, token)).toBe('401 unauthenticated'), 3000)
-    const ended = (await readLog(purser)).filter(({ action }) => action === 'operator.logout')
-    expect(ended).toMatchObject([
+    const logouts = (await readLog(purser)).filter(({ action }) => action === 'operator.logout')
+    expect(logouts).toMatchObject([
       { actor: { kind: 'system' }, resource: { kind: 'api-token', id, name: 'ada' }, detail: { idleSeconds: 600 } },
     ])
     const { body } = await ask('listTokens', { query: { operator: 'ada' } })
@@ -67,9 +64,9 @@ describe('the session of a browser', () => {
     for (const { token } of sessions) await age(token, 670)
     const before = (await readLog(purser)).length
     await Promise.all([purser.runJobs(), replica.runJobs(), purser.runJobs()])
-    const ended = (await readLog(purser)).slice(before).filter(({ action }) => action === 'operator.logout')
-    expect(new Set(ended.map(({ resource }) => resource?.id))).toEqual(new Set(sessions.map(({ id }) => id)))
-    expect(ended).toHaveLength(3)
+    const logouts = (await readLog(purser)).slice(before).filter(({ action }) => action === 'operator.logout')
+    expect(new Set(logouts.map(({ resource }) => resource?.id))).toEqual(new Set(sessions.map(({ id }) => id)))
+    expect(logouts).toHaveLength(3)
   })
 
   it('goes on while it is used at any replica', async () => {

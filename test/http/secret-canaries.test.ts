@@ -52,8 +52,8 @@ beforeAll(async () => {
     PURSER_LIMIT_ADDRESS_PER_SECOND: many,
     PURSER_LIMIT_ATTESTOR_PER_SECOND: many,
   }
-  const again = { url: postgres.url, rootKey: randomBytes(32).toString('base64'), dataDir, admin: '' }
-  purser = await startPurser({ env, again })
+  const existing = { url: postgres.url, rootKey: randomBytes(32).toString('base64'), dataDir, admin: '' }
+  purser = await startPurser({ env, existing })
   issuer = await createIssuer()
   await registerLab(purser, issuer)
   await purser.asAdmin('POST', '/api/v1/workloads', {

@@ -206,7 +206,7 @@ describe('connections beyond the limit', () => {
     const { url, drop } = await testDatabase()
     onTestFinished(drop)
     const rootKey = Buffer.alloc(32, 3).toString('base64')
-    const purser = await startPurser({ env, again: { url, rootKey, admin: 'none' } })
+    const purser = await startPurser({ env, existing: { url, rootKey, admin: 'none' } })
     onTestFinished(() => purser.stop())
     const clients = await Promise.all(
       Array.from({ length: 20 }, async () => {

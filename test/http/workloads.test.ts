@@ -312,8 +312,8 @@ describe.each(frontDoorStores)('workload entries (%s)', (store) => {
       (body.warnings as { code: string; workload: string }[]).filter((warning) => warning.workload === 'wide-a'),
     ).toMatchObject([{ code: 'overlaps' }])
     await ask('disableWorkload', { name: 'wide-a' })
-    const again = await ask('replaceWorkload', { name: 'wide-b', body: second, ifMatch: 1 })
-    expect((again.body.warnings as { workload: string }[]).map((warning) => warning.workload)).not.toContain('wide-a')
+    const repeat = await ask('replaceWorkload', { name: 'wide-b', body: second, ifMatch: 1 })
+    expect((repeat.body.warnings as { workload: string }[]).map((warning) => warning.workload)).not.toContain('wide-a')
   })
 
   it('can be reconstructed from the log alone', async () => {

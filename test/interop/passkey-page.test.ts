@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../src/cli/dev/free-port.ts'
 import { accountWithPassword, password } from '../support/logins.ts'
 import { type Ask, createAsk, readLog } from '../support/operator.ts'
-import { type TestPurser, startPurser } from '../support/purser.ts'
+import { type TestPurser, startPurser, startReplica } from '../support/purser.ts'
 import { type Browser, type Page, findChromium, startChromium } from './support/chromium.ts'
 
 const chromium = findChromium()
@@ -134,18 +134,15 @@ describe.runIf(chromium !== undefined)('a passkey in Chromium', () => {
 
   it('gives an assertion that counts once', async () => {
     const [body = ''] = await page.run<string[]>('window.sent')
-    const again = await purser.call('POST', '/api/v1/sessions:passkey', JSON.parse(body))
-    expect(again.status).toBe(401)
+    const repeat = await purser.call('POST', '/api/v1/sessions:passkey', JSON.parse(body))
+    expect(repeat.status).toBe(401)
     await logOut()
   })
 
   it('does not count for another origin of the same host', async () => {
     const port = await freePort(18_500)
     const elsewhere = { PURSER_LISTEN: `127.0.0.1:${port}`, PURSER_OPERATORS_URL: `https://localhost:${port}` }
-    const { database, rootKey } = purser.config
-    if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('no Postgres')
-    const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-    const other = await startPurser({ again, tls: true, env: elsewhere })
+    const other = await startReplica(purser, { tls: true, env: elsewhere })
     await page.run('window.sent.length = 0')
     await page.run(`(() => {
       const plain = window.fetch

@@ -11,7 +11,7 @@ import { cloneDatabase } from './template.ts'
 /** What a server needs to continue an earlier start. `drop` removes its database. */
 export type Earlier = { url?: string; rootKey: string; admin: string; drop?: () => Promise<void> }
 
-type Start = (again: {
+type Start = (existing: {
   url?: string
   rootKey: string
   dataDir: string

@@ -22,7 +22,7 @@ export type Busy = {
 export async function startBusy(options: Parameters<typeof startPurser>[0] = {}): Promise<Busy> {
   const purser = await startPurser({ ...options, env: { ...generous, ...options.env } })
   const issuer = await createIssuer()
-  if (!options.again) await registerLab(purser, issuer)
+  if (!options.existing) await registerLab(purser, issuer)
   return { purser, issuer, issue: (count) => issueMany(purser, issuer, count) }
 }
 

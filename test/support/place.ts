@@ -27,7 +27,7 @@ export async function createPlace(store: StoreName) {
       ...(url !== undefined && { DATABASE_URL: url }),
     }),
     start: (admin = '', env: Record<string, string> = {}, tls = false): Promise<TestPurser> =>
-      startPurser({ env, tls, again: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
+      startPurser({ env, tls, existing: { rootKey, dataDir, admin, ...(url !== undefined && { url }) } }),
     /** Returns a function that restores the database. */
     async keep(): Promise<() => Promise<void>> {
       if (url === undefined) {

@@ -58,7 +58,7 @@ export type Options = {
   /** A clock of the test. */
   now?: () => Date
   /** An existing database, for a second replica or a restart; `rootKey` and `admin` belong to it. */
-  again?: { url?: string; rootKey: string; dataDir?: string; admin: string }
+  existing?: { url?: string; rootKey: string; dataDir?: string; admin: string }
 }
 
 /** The clock of a first start that is copied: a test's own clock may have begun before it, and keys count from then. */
@@ -73,12 +73,12 @@ const isOrdinary = ({ env = {}, now }: Options): boolean =>
   (!now || Math.abs(now().getTime() - Date.now()) < 1_000) && Object.keys(env).every((name) => laterSettings.test(name))
 
 export async function startPurser(options: Options = {}): Promise<TestPurser> {
-  const dataDir = options.again?.dataDir ?? (await mkdtemp(join(tmpdir(), 'purser-test-')))
+  const dataDir = options.existing?.dataDir ?? (await mkdtemp(join(tmpdir(), 'purser-test-')))
   const { store = frontDoorStore } = options
   const earlier: Earlier | undefined =
-    options.again ??
+    options.existing ??
     (isOrdinary(options)
-      ? await copyFirstStart(store, dataDir, (again) => startPurser({ again, now: aMinuteAgo }))
+      ? await copyFirstStart(store, dataDir, (existing) => startPurser({ existing, now: aMinuteAgo }))
       : undefined)
   const database = earlier || store === 'embedded' ? undefined : await testDatabase()
   const url = earlier?.url ?? database?.url
@@ -150,15 +150,18 @@ export async function startPurser(options: Options = {}): Promise<TestPurser> {
       await running.stop()
       await database?.drop()
       await earlier?.drop?.()
-      if (!options.again?.dataDir) await rm(dataDir, { recursive: true, force: true })
+      if (!options.existing?.dataDir) await rm(dataDir, { recursive: true, force: true })
     },
   }
 }
 
 /** A second server on the same database, with the same root key. */
-export function startReplica(purser: TestPurser, options: Omit<Options, 'again' | 'store'> = {}): Promise<TestPurser> {
+export function startReplica(
+  purser: TestPurser,
+  options: Omit<Options, 'existing' | 'store'> = {},
+): Promise<TestPurser> {
   const { database, rootKey } = purser.config
   if (database.kind !== 'postgres' || rootKey.kind !== 'value') throw new Error('a replica needs store: postgres')
-  const again = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
-  return startPurser({ ...options, again })
+  const existing = { url: database.url.reveal(), rootKey: rootKey.value.reveal(), admin: purser.admin }
+  return startPurser({ ...options, existing })
 }

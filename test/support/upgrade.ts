@@ -86,7 +86,7 @@ export async function loadOldDatabase(target: Pick<TargetServer, 'host' | 'port'
     start: (now) =>
       startPurser({
         ...(now && { now }),
-        again: { url, rootKey: facts.testOnlyRootKey, dataDir, admin: facts.testOnlyOperatorToken },
+        existing: { url, rootKey: facts.testOnlyRootKey, dataDir, admin: facts.testOnlyOperatorToken },
       }),
     async drop() {
       await query(server, `drop database if exists ${name} with (force)`)

@@ -29,7 +29,7 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   database = await cloneDatabase(pair.primary.url, (await makeTemplate(pair.primary.url)).name)
-  purser = await startPurser({ again: { url: database.url, rootKey, admin: '' } })
+  purser = await startPurser({ existing: { url: database.url, rootKey, admin: '' } })
   lab = await createLab(purser)
 })
 afterEach(async () => {
@@ -98,8 +98,8 @@ describe.each(['pg_cancel_backend', 'pg_terminate_backend'] as const)('%s on the
 })
 
 it('signs no head over what the standby lacks, at other replicas and at later starts', async () => {
-  const again = { url: database.url, rootKey, admin: purser.admin }
-  const second = await startPurser({ again })
+  const existing = { url: database.url, rootKey, admin: purser.admin }
+  const second = await startPurser({ existing })
   const sizeAt = async (replica: TestPurser): Promise<number> =>
     Number((await replica.call('GET', '/log/1/checkpoint')).text.split('\n')[1])
   await expect.poll(() => sizeAt(second)).toBe(await sizeAt(purser))
@@ -107,7 +107,7 @@ it('signs no head over what the standby lacks, at other replicas and at later st
   await pair.freeze()
   await endWaitsUntil(lab.ask({}, { jwts: [{ audience: ['payments'] }] }), 'pg_cancel_backend')
   expect(await leaves(database)).toHaveLength(size + 1)
-  const third = await startPurser({ again })
+  const third = await startPurser({ existing })
   expect(await sizeAt(second)).toBe(size)
   expect((await third.call('GET', '/log/1/checkpoint')).status).toBe(503)
   await pair.thaw()

@@ -77,7 +77,7 @@ async function asThePageSays(command: string): Promise<void> {
 
 async function start(admin = ''): Promise<void> {
   purser = await startPurser({
-    again: { url: urlAs(app), rootKey, dataDir: folder, admin },
+    existing: { url: urlAs(app), rootKey, dataDir: folder, admin },
     env: { PURSER_LIMIT_ADDRESS_PER_SECOND: '100000' },
   })
   shop = createShop(purser, issuer)

@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => rm(dataDir, { recursive: true, force: true }))
 
 const start = async (url: string, env: Record<string, string> = {}): Promise<TestPurser> => {
-  const purser = await startPurser({ env, again: { url, rootKey, dataDir, admin } })
+  const purser = await startPurser({ env, existing: { url, rootKey, dataDir, admin } })
   ;({ admin } = purser)
   return purser
 }
@@ -89,7 +89,7 @@ describe('an asynchronous standby that takes over', () => {
   it('is detected by a replica that stored a head, and by one with an empty data directory', async () => {
     const empty = await mkdtemp(join(tmpdir(), 'purser-failover-'))
     purser = await start(promoted)
-    const other = await startPurser({ again: { url: promoted, rootKey, dataDir: empty, admin } })
+    const other = await startPurser({ existing: { url: promoted, rootKey, dataDir: empty, admin } })
     for (const replica of [purser, other]) {
       expect(await issueStatus(replica)).toBe(503)
       expect((await replica.call('GET', '/log/1/checkpoint')).body.code).toBe('issuing_closed')

@@ -12,7 +12,7 @@ beforeAll(async () => {
   pair = await startStandbyPair(standbyNative() ?? '', { synchronous: true })
   const { url } = await cloneDatabase(pair.primary.url, (await makeTemplate(pair.primary.url)).name)
   const rootKey = randomBytes(32).toString('base64')
-  purser = await startPurser({ again: { url, rootKey, admin: '' } })
+  purser = await startPurser({ existing: { url, rootKey, admin: '' } })
 })
 afterAll(async () => {
   await purser?.stop()

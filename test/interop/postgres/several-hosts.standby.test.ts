@@ -58,7 +58,7 @@ it('doctor reports a standby alone, and no migration runs on it', async () => {
 
 it('the primary is migrated, examined and served, at any position in the list', async () => {
   expect((await run(['migrate'])).code).toBe(0)
-  purser = await startPurser({ again: { url, rootKey, admin: '', dataDir: folder } })
+  purser = await startPurser({ existing: { url, rootKey, admin: '', dataDir: folder } })
   lab = await createLab(purser)
   await lab.get()
   expect((await run(['doctor'])).out).not.toContain('this is a standby')
