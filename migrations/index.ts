@@ -13,6 +13,7 @@ import { loginMigration } from './010-login.ts'
 import { boundsMigration } from './011-bounds.ts'
 import { appendsMigration } from './012-appends.ts'
 import { operatorLoginMigration } from './013-operator-login.ts'
+import { approvalsMigration } from './014-approvals.ts'
 import { passkeysMigration } from './016-passkeys.ts'
 
 export type Migration = {
@@ -37,5 +38,6 @@ export const migrations: readonly Migration[] = [
   boundsMigration,
   appendsMigration,
   operatorLoginMigration,
+  approvalsMigration,
   passkeysMigration,
 ]

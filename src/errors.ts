@@ -31,6 +31,9 @@ export const refusals = {
   code_required: { status: 401, title: 'The password is right; a code of the second factor is missing' },
   token_type: { status: 401, title: 'This route does not accept this kind of credential' },
   forbidden: { status: 403, title: 'The caller may not do this' },
+  approval_required: { status: 403, title: 'A second operator must approve this request first' },
+  approval_mismatch: { status: 403, title: 'The approval is of another request' },
+  own_request: { status: 403, title: 'Operators cannot approve their own requests' },
 
   // Proofs: the caller sees attestation_failed alone
   attestation_failed: {

@@ -91,6 +91,7 @@ ${table(
       '`resource`, `change`',
       'the object of a change, and its state afterwards, so that the log alone shows the policy at any time',
     ],
+    ['`approval`', 'the approval that the request needed: `id`, and the operator who gave it (`approver`)'],
     ['`detail`', 'further facts: conditions, counts, names'],
   ],
 ).join('\n')}

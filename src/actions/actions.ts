@@ -1,5 +1,6 @@
 /** Every action, grouped by noun. */
 import type { LeaseParts } from '../secrets/leases/issue.ts'
+import { type ApprovalParts, createApprovalActions } from './approvals/approvals.ts'
 import { type AttestorActionParts, createAttestorActions } from './attestors/attestors.ts'
 import { createContainmentActions } from './containments/containments.ts'
 import type { CreateParts } from './containments/create.ts'
@@ -36,6 +37,7 @@ type ActionParts = SessionActionParts &
   WorkloadActionParts &
   RevocationActionParts &
   CreateParts &
+  ApprovalParts &
   Pick<VerifyParts, 'passwords'> &
   CodeParts &
   Pick<IdTokenParts, 'oidcLogin' | 'idleSeconds'> &
@@ -64,6 +66,7 @@ export function createActions(parts: ActionParts) {
     tokens: createTokenActions(parts),
     revocations: createRevocationActions(parts),
     containments: createContainmentActions(parts),
+    approvals: createApprovalActions(parts),
     keys: createKeyActions(parts),
     log: createLogActions(parts),
   }

@@ -55,6 +55,11 @@ export const actions = {
   'containment.complete': 'A containment has nothing left to do but what needs a person or time',
   'containment.release': 'The block of a containment was released: the caller may attest again',
   'containment.read': 'Containments were read',
+  'approval.request': 'An operator requested the approval of a request that needs a second operator',
+  'approval.approve': 'An operator approved a request of another one, which may now be sent once',
+  'approval.deny': 'An operator refused to approve a request',
+  'approval.withdraw': 'An operator withdrew its own request for an approval',
+  'approval.read': 'Approvals were read',
   'token.introspect': 'A token was introspected (RFC 7662)',
   'secret.read': 'Values of secrets were read',
   'secret.list': 'Names of secrets were listed',
@@ -176,6 +181,8 @@ export type LogEntry = {
   revoked?: Revoked
   resource?: { kind: string; id: string; name?: string; revision?: number }
   change?: { before?: unknown; after: unknown }
+  /** The approval that the action needed, and the operator who gave it. */
+  approval?: { id: string; approver: string }
   /** Conditions, counts and names, from which `explain` derives the reason. Never a value of a secret or a token. */
   detail?: Record<string, unknown>
 }
@@ -184,7 +191,17 @@ export type LogEntry = {
 export type EntryPart = Partial<
   Pick<
     LogEntry,
-    'outcome' | 'actor' | 'issued' | 'revoked' | 'resource' | 'change' | 'detail' | 'action' | 'requestId' | 'source'
+    | 'outcome'
+    | 'actor'
+    | 'issued'
+    | 'revoked'
+    | 'resource'
+    | 'change'
+    | 'approval'
+    | 'detail'
+    | 'action'
+    | 'requestId'
+    | 'source'
   >
 >
 

@@ -26,6 +26,11 @@ export const advice: Readonly<Record<RefusalCode, string>> = {
   token_type:
     'use the kind of token that the route takes: an API token for operators’ routes, or a session whose workload entry grants `operator`; a session’s for its own; with PURSER_ADMIN_LISTEN set, send API tokens to that listener',
   forbidden: 'use a token with a role that has the permission of the route; openapi.yaml names it',
+  approval_required:
+    'request an approval (`POST /api/v1/approvals`, or `purser` does it), have a second operator approve it, and send the request again with `Purser-Approval`',
+  approval_mismatch:
+    'send exactly the request that was approved: `purser approval get` shows it; for another one, request another approval',
+  own_request: 'have another operator run `purser approval approve`',
   attestation_failed: 'have an operator run `purser explain` with the request id',
   not_available: 'leave it out; `GET /api/v1/server` lists the features of this server',
   bad_csr:

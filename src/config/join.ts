@@ -105,6 +105,8 @@ export function join(values: Values, report: Report) {
     sessionIdleSeconds: values.sessionIdleSeconds,
     /** Absent: passkeys are off. */
     ...(site && { passkeySite: site }),
+    /** What needs a second operator. */
+    approvals: { actions: values.approvalActions, lifetimeSeconds: values.approvalLifetime },
     drainSeconds: values.drainSeconds,
     /** Per listener, for all workers together. */
     maxConnections: values.maxConnections,

@@ -2,6 +2,7 @@
  * Every setting of the server: its name in the environment, its path in the YAML file, its parser, and its description in
  * docs/configuration.md. A new setting is one row here (or in tuning.ts) and one line in join.ts.
  */
+import { approvalSettings } from './approvals.ts'
 import { nameConstraintSettings } from './name-constraints.ts'
 import { operatorLoginSettings } from './operator-login.ts'
 import { type Setting, count, file, seconds } from './setting.ts'
@@ -215,6 +216,7 @@ export const settings = {
     'A file with the bootstrap token for the first start.',
   ),
   ...operatorLoginSettings,
+  ...approvalSettings,
   drainSeconds: seconds(
     'PURSER_DRAIN_SECONDS',
     'drainSeconds',

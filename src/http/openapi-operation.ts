@@ -20,6 +20,8 @@ type Values<Id extends OperationId = OperationId> = {
   /** Entity tags of copies that the caller has, or `*`. */
   ifNoneMatch?: string
   idempotencyKey?: string
+  /** The id of an approval. */
+  approval?: string
   reason?: string
   lastEventId?: string
 }
@@ -114,6 +116,7 @@ const ifMatch = 'If-Match'
 const ifNoneMatch = 'If-None-Match'
 const idempotencyKey = 'Idempotency-Key'
 const reason = 'Purser-Reason'
+const approval = 'Purser-Approval'
 const lastEventId = 'Last-Event-ID'
 
 function conventional(headers: Readonly<Record<string, unknown>>): Partial<Values> {
@@ -122,10 +125,12 @@ function conventional(headers: Readonly<Record<string, unknown>>): Partial<Value
   const key = headers[idempotencyKey]
   const note = headers[reason]
   const event = headers[lastEventId]
+  const approvalId = headers[approval]
   return {
     ...(typeof match === 'string' ? { ifMatch: Number(match.slice(1, -1)) } : {}),
     ...(typeof copies === 'string' ? { ifNoneMatch: copies } : {}),
     ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
+    ...(typeof approvalId === 'string' ? { approval: approvalId } : {}),
     ...(typeof note === 'string' ? { reason: note } : {}),
     ...(typeof event === 'string' ? { lastEventId: event } : {}),
   }

@@ -896,6 +896,121 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Approvals, newest first
+         * @description The caller's own, and those that it could approve; an auditor sees all of its bound. They are listed for 30 days after their end.
+         */
+        get: operations["listApprovals"];
+        put?: never;
+        /**
+         * Request the approval of a second operator
+         * @description `request` is the request as it will be sent, once another operator has approved it. It is validated like the request itself, with pointers below `/request`; the caller must be
+         *     allowed to send it, and its action must need an approval on this server (422 otherwise). Nothing in it may be a secret: approvers and the log read it. To use the
+         *     approval, the same operator sends exactly this request with `Purser-Approval`, once.
+         */
+        post: operations["requestApproval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        /** An approval, with the exact request */
+        get: operations["getApproval"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}:approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve the request of another operator
+         * @description Another operator than the requester, with the permission that the request needs (for tokens `tokens.write`), whose bound contains the requester's and whose account is older than the request. 403 `own_request` for an own one; 409 once it was decided, withdrawn, used, or has expired. The approval ends with the approver's account, role or bound.
+         */
+        post: operations["approveRequest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}:deny": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deny the request of another operator
+         * @description As `:approve`. `Purser-Reason` is required.
+         */
+        post: operations["denyRequest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}:withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw an own request while it is pending
+         * @description 403 for another operator's; 409 once it was decided or has expired.
+         */
+        post: operations["withdrawRequest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/introspect": {
         parameters: {
             query?: never;
@@ -3013,6 +3128,50 @@ export interface components {
                 until: components["schemas"]["Time"];
             }[];
         };
+        /** @example apr_0c2f6ab1d3e44f5a8b7c6d5e4f3a2b1c */
+        ApprovalId: string;
+        /** @enum {string} */
+        ApprovalState: "pending" | "approved" | "denied" | "withdrawn" | "used" | "expired";
+        WrittenRequest: {
+            /** @enum {string} */
+            method: "GET" | "POST" | "PUT" | "DELETE";
+            /**
+             * @description With its query, as it will be sent
+             * @example /api/v1/log:redact
+             */
+            path: string;
+            /** @description The header `If-Match` */
+            ifMatch?: string;
+            /** @description The JSON of the body */
+            body?: unknown;
+        };
+        ApprovalSpec: {
+            request: components["schemas"]["WrittenRequest"];
+            /** @description Why, for the approver and the log */
+            reason: string;
+        };
+        Approval: {
+            id: components["schemas"]["ApprovalId"];
+            state: components["schemas"]["ApprovalState"];
+            /** @description Who requested it */
+            operator: components["schemas"]["OperatorName"];
+            /** @example log.redact */
+            action: string;
+            request: components["schemas"]["WrittenRequest"];
+            reason: string;
+            createdAt: components["schemas"]["Time"];
+            /** @description It is approved and used before */
+            expiresAt: components["schemas"]["Time"];
+            /** @description Who approved or denied it */
+            decidedBy?: components["schemas"]["OperatorName"];
+            decidedAt?: components["schemas"]["Time"];
+            decisionReason?: string;
+            usedAt?: components["schemas"]["Time"];
+        };
+        ApprovalList: {
+            items: components["schemas"]["Approval"][];
+            nextCursor: components["schemas"]["NextCursor"];
+        };
         /** @example con_6f1f2a0b3c4d5e6f708192a3b4c5d6e7 */
         ContainmentId: string;
         /** @description Exactly one subject. `selectors` narrow an attestor to the instances that have them all. */
@@ -3753,6 +3912,13 @@ export interface components {
         SecretPath: string;
         /** @description The containment's id, `con_…` */
         ContainmentId: components["schemas"]["ContainmentId"];
+        /** @description The approval's id, `apr_…` */
+        ApprovalId: components["schemas"]["ApprovalId"];
+        /**
+         * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+         *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+         */
+        Approval: components["schemas"]["ApprovalId"];
         LeaseId: string;
         /** @description One unbroken life of the log */
         Epoch: components["schemas"]["Epoch"];
@@ -3921,6 +4087,11 @@ export interface operations {
             header?: {
                 /** @description Why, for the entry's `actor.note` */
                 "Purser-Reason"?: components["parameters"]["Reason"];
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
             };
             path?: never;
             cookie?: never;
@@ -3958,6 +4129,11 @@ export interface operations {
                 version?: components["schemas"]["Revision"];
             };
             header?: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /** @description Why, for the entry's `actor.note` */
                 "Purser-Reason"?: components["parameters"]["Reason"];
             };
@@ -4095,6 +4271,11 @@ export interface operations {
             header?: {
                 /** @description Why, for the entry's `actor.note` */
                 "Purser-Reason"?: components["parameters"]["Reason"];
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
             };
             path: {
                 /** @description A secret path; one that breaks its rules is 400 `bad_path` */
@@ -4817,6 +4998,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
+                /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
                  */
@@ -4862,6 +5048,11 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
                 "If-Match": components["parameters"]["IfMatch"];
                 /** @description Why, for the entry's `actor.note` */
@@ -4883,6 +5074,11 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
                 "If-Match": components["parameters"]["IfMatch"];
                 /** @description Why, for the entry's `actor.note` */
@@ -4962,6 +5158,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
+                /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
                  */
@@ -5010,6 +5211,11 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
                 "If-Match": components["parameters"]["IfMatch"];
                 /** @description Why, for the entry's `actor.note` */
@@ -5116,6 +5322,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
@@ -5365,6 +5576,174 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listApprovals: {
+        parameters: {
+            query?: {
+                /** @description Only those in this state */
+                state?: components["schemas"]["ApprovalState"];
+                /** @description How many items at most */
+                limit?: components["parameters"]["Limit"];
+                /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    requestApproval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalSpec"];
+            };
+        };
+        responses: {
+            /** @description Pending, and recorded */
+            201: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getApproval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The approval */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    approveRequest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description Recorded */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    denyRequest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description Recorded */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    withdrawRequest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+            };
+            path: {
+                /** @description The approval's id, `apr_…` */
+                id: components["parameters"]["ApprovalId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["Empty"];
+        responses: {
+            /** @description Recorded */
+            200: {
+                headers: {
+                    "Purser-Request-Id": components["headers"]["Purser-Request-Id"];
+                    "Purser-Log-Index": components["headers"]["Purser-Log-Index"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     introspectToken: {
         parameters: {
             query?: never;
@@ -5423,6 +5802,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
@@ -5493,6 +5877,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
+                /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
                  */
@@ -5555,6 +5944,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
+                /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
                  */
@@ -5600,6 +5994,11 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
                 "If-Match": components["parameters"]["IfMatch"];
                 /** @description Why, for the entry's `actor.note` */
@@ -5621,6 +6020,11 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /** @description The revision that is replaced, quoted; `"0"` to create. Missing is 428, another than the live one 412. */
                 "If-Match": components["parameters"]["IfMatch"];
                 /** @description Why, for the entry's `actor.note` */
@@ -6082,6 +6486,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
+                /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
                  */
@@ -6125,6 +6534,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
                 /**
                  * @description Remembered for 24 hours with the caller, the route and the hash of the body; with another body it is 422. What is kept is status, id and log index, never a reply:
                  *     repeating what showed something once is 409 `already_done` with the id.
@@ -6248,7 +6662,15 @@ export interface operations {
                 to?: components["schemas"]["Index"];
                 format?: "jsonl";
             };
-            header?: never;
+            header?: {
+                /** @description Why, for the entry's `actor.note` */
+                "Purser-Reason"?: components["parameters"]["Reason"];
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6303,6 +6725,11 @@ export interface operations {
             header?: {
                 /** @description Why, for the entry's `actor.note` */
                 "Purser-Reason"?: components["parameters"]["Reason"];
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
             };
             path?: never;
             cookie?: never;
@@ -6345,6 +6772,11 @@ export interface operations {
             header?: {
                 /** @description Why, for the entry's `actor.note` */
                 "Purser-Reason"?: components["parameters"]["Reason"];
+                /**
+                 * @description The id of an approval of exactly this request: method, path, query, `If-Match` and body. Needed where the server requires a second operator for the action
+                 *     (403 `approval_required`), and used up by a request that succeeds. Workloads need none.
+                 */
+                "Purser-Approval"?: components["parameters"]["Approval"];
             };
             path?: never;
             cookie?: never;

@@ -9,10 +9,14 @@ export type ApiRequest = Context & {
   operation: OperationId
   params: Record<string, string>
   query: Record<string, unknown>
+  /** Path and query as they were sent. */
+  target: string
   /** Valid by openapi.yaml. `bodyOf` gives it its type. */
   body: unknown
   ifMatch?: string
   ifNoneMatch?: string
+  /** The id of an approval of this request. */
+  approval?: string
   /** Whether a browser says that a page of another origin makes the request. */
   isForeign: () => boolean
   /** The id of the last event that the client received. */

@@ -1,5 +1,5 @@
 /**
- * The steps of every request: rate limit → body → schema → caller → permission → bound → handler → append →
+ * The steps of every request: rate limit → body → schema → caller → permission → bound → approval → handler → append →
  * release. A failure at any step is recorded, within the limits for anonymous callers, and answered from one table (errors.ts).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -18,6 +18,7 @@ import { takesCredential } from '../operators/permissions.ts'
 import type { Snapshot, Snapshots } from '../store/snapshot.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { type ApprovalParts, createApprovalStep } from './approval.ts'
 import { readBody } from './body.ts'
 import { type CallerParts, createIdentifyCaller, presentedActor } from './caller.ts'
 import { clientCertificate } from './client-certificate.ts'
@@ -34,7 +35,8 @@ import type { ApiRequest, Reply } from './request.ts'
 import type { Issue, Route } from './route-kinds.ts'
 
 export type EndpointParts = OpeningParts &
-  CallerParts & {
+  CallerParts &
+  ApprovalParts & {
     recorder: Recorder
     snapshots: Pick<Snapshots, 'current' | 'age' | 'refresh'>
     limits: Limits
@@ -57,6 +59,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
   const openRequest = createOpenRequest(parts)
   const errorReplies = createErrorReplies(parts)
   const identifyCaller = createIdentifyCaller(route, parts)
+  const approval = createApprovalStep(route, parts)
   const needsCredential = takesCredential(route.permission)
 
   function checkLimit(ip: string): void {
@@ -91,7 +94,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       parts.noteUse(caller.tokenId, open.time)
       if (caller.firstUse) await parts.firstUse(open, caller.tokenId)
     }
-    const { ifMatch, ifNoneMatch, idempotencyKey, reason, lastEventId } = values
+    const { ifMatch, ifNoneMatch, idempotencyKey, approval: approvalId, reason, lastEventId } = values
     const request: ApiRequest = {
       requestId: open.requestId,
       operation: operation.operationId,
@@ -99,6 +102,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       address: open.source?.ip ?? '',
       params: Object.fromEntries(Object.entries(values.path).map(([name, value]) => [name, String(value)])),
       query: values.query,
+      target: message.url ?? '',
       body,
       caller,
       clientCertificate: () => clientCertificate(message, open.time),
@@ -106,6 +110,7 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
       ...(ifMatch !== undefined && { ifMatch: String(ifMatch) }),
       ...(ifNoneMatch !== undefined && { ifNoneMatch }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
+      ...(approvalId !== undefined && { approval: approvalId }),
       ...(reason !== undefined && { reason }),
       ...(lastEventId !== undefined && { lastEventId }),
     }
@@ -124,9 +129,10 @@ export function createEndpoint(route: Route, operation: Operation, parts: Endpoi
           ? release(recordedRead(route, route.handler))
           : route.handler(request, snapshotFor(request.caller, snapshots.current()))
       case 'issue':
-        return release(route.handler)
+        return release(approval.issue(route.handler))
       case 'change': {
-        const handler = await route.prepare(request, snapshotFor(request.caller, snapshots.current()))
+        const prepared = await route.prepare(request, snapshotFor(request.caller, snapshots.current()))
+        const handler = approval.change(prepared)
         return withReceipt(await acting(request, open).begin((tx, snapshot) => handler(request, tx, snapshot)))
       }
       case 'act':

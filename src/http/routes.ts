@@ -1,5 +1,6 @@
 /** Every route of the native API: method, path, permission, limit, audit action, handler. */
 import { createCredentialRoute } from './credentials.ts'
+import { createApprovalRoutes } from './approvals.ts'
 import { createAttestorRoutes } from './attestors.ts'
 import { createAuditRoutes } from './audit.ts'
 import { createContainmentRoutes } from './containments.ts'
@@ -56,6 +57,7 @@ export function createRoutes(parts: RouteParts): Route[] {
   const log = createLogRoutes(parts)
   const keys = createKeyRoutes(parts)
   const revocations = createRevocationRoutes(parts)
+  const approvals = createApprovalRoutes(parts)
   const containments = createContainmentRoutes(parts)
   return [
     issue('POST', '/api/v1/credentials', 'none', 'attest', 'credentials.issue', credentials),
@@ -149,6 +151,19 @@ export function createRoutes(parts: RouteParts): Route[] {
     read('GET', '/api/v1/containments', 'containments.read', 'api', 'containment.read', containments.list),
     read('GET', '/api/v1/containments/{id}', 'containments.read', 'api', 'containment.read', containments.get),
     change('POST', '/api/v1/containments/{id}:release', 'containments.release', 'api', 'containment.release', containments.release), // prettier-ignore
+    change('POST', '/api/v1/approvals', 'approvals.write', 'api', 'approval.request', approvals.request),
+    read('GET', '/api/v1/approvals', 'approvals.read', 'api', 'approval.read', approvals.list),
+    read('GET', '/api/v1/approvals/{id}', 'approvals.read', 'api', 'approval.read', approvals.get),
+    change('POST', '/api/v1/approvals/{id}:approve', 'approvals.write', 'api', 'approval.approve', approvals.approve),
+    change('POST', '/api/v1/approvals/{id}:deny', 'approvals.write', 'api', 'approval.deny', approvals.deny),
+    change(
+      'POST',
+      '/api/v1/approvals/{id}:withdraw',
+      'approvals.write',
+      'api',
+      'approval.withdraw',
+      approvals.withdraw,
+    ),
     read(
       'POST',
       '/api/v1/introspect',

@@ -5,6 +5,7 @@ import { createErrorReplies } from './error-replies.ts'
 import { faultOfFraming } from './framing.ts'
 import type { Operation } from './openapi.ts'
 import { createOpenRequest } from './opening.ts'
+import { canonicalPath, pathPattern } from './path-pattern.ts'
 import { sendFailure } from './reply.ts'
 import type { EndpointParts } from './route.ts'
 
@@ -14,21 +15,6 @@ type Reject = (
   code: RefusalCode,
   headers?: Record<string, string>,
 ) => Promise<void>
-
-/**
- * ASCII segments without escapes or dot segments, one slash between them. Each path has one spelling, so that the path
- * that is authorized is the path that is read. Origin form only (RFC 9112 section 3.2.1).
- */
-const canonical =
-  /^\/(?:(?!\.{1,2}(?:\/|\?|$))[A-Za-z0-9._~:@+-]+(?:\/(?!\.{1,2}(?:\/|\?|$))[A-Za-z0-9._~:@+-]+)*)?(?:\?[^#]*)?$/
-
-/** Matches the paths of an operation. A parameter of many segments may contain slashes. */
-function pathPattern({ path, manySegments }: Pick<Operation, 'path' | 'manySegments'>): RegExp {
-  const literal = path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&')
-  return new RegExp(
-    `^${literal.replaceAll(/\{([^}]+)\}/g, (_, name: string) => (manySegments.includes(name) ? '[^:]+' : '[^/:]+'))}$`,
-  )
-}
 
 /** Refuses a message like a route does, within the rate limit of anonymous callers. */
 export function createReject(parts: EndpointParts): Reject {
@@ -54,7 +40,7 @@ export function createUnmatched(parts: EndpointParts, served: readonly Served[])
   return {
     /** The fault of a message that no route may receive. */
     faultOf: (message: IncomingMessage): RefusalCode | undefined =>
-      faultOfFraming(message) ?? (canonical.test(message.url ?? '') ? undefined : 'bad_path'),
+      faultOfFraming(message) ?? (canonicalPath.test(message.url ?? '') ? undefined : 'bad_path'),
     reject,
     /** Refuses a request that no route received. */
     answer(message: IncomingMessage, response: ServerResponse): Promise<void> {

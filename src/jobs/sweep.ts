@@ -1,7 +1,8 @@
-/** Deletes rows some time after their end: claims, tokens, idempotency keys, sessions, blocks, lost batches, leases. */
+/** Deletes rows some time after their end: claims, tokens, idempotency keys, sessions, blocks, approvals, lost batches, leases. */
 import type { Database } from '../store/database.ts'
 import { tryLock } from '../store/jobs.ts'
 import type { Snapshots } from '../store/snapshot.ts'
+import { approvalRetentionMs } from '../store/approvals.ts'
 import { type SweptTable, deleteExpired, sweptTables } from '../store/sweep.ts'
 import type { Job } from './runner.ts'
 
@@ -26,6 +27,7 @@ const keptFor: Record<SweptTable, number> = {
   session: 90 * 24 * hour,
   join_token: 30 * 24 * hour,
   block: 24 * hour,
+  approval: approvalRetentionMs,
   // A statement that arrives later than this would have outlived its connection (store/postgres.ts) by far.
   lost_batch: 24 * hour,
   // Listed for a while after their end. A bootstrap token stays at least as long as the API token that it made lives.

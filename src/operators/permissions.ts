@@ -14,6 +14,8 @@ export const permissions = {
   'containments.read': ['admin', 'operator', 'auditor'],
   'containments.create': ['admin', 'operator'],
   'containments.release': ['admin', 'operator'],
+  'approvals.read': ['admin', 'operator', 'auditor'],
+  'approvals.write': ['admin', 'operator', 'auditor'],
   'tokens.read': ['admin', 'auditor'],
   'tokens.write': ['admin'],
   'tokens.own': ['admin', 'operator', 'auditor'],
@@ -51,6 +53,8 @@ const ofPeople = new Set<OperatorPermission>([
   'tokens.read',
   'tokens.write',
   'tokens.own',
+  'approvals.read',
+  'approvals.write',
   'revocations.release',
   'containments.release',
 ])
@@ -70,7 +74,7 @@ export const isOperatorPermission = (permission: string): permission is Operator
   Object.hasOwn(permissions, permission)
 
 /** The permission that an operator needs; undefined if no role is required. */
-export function operatorPermission(permission: Permission): OperatorPermission | undefined {
+export function operatorPermission(permission: string): OperatorPermission | undefined {
   const name = permission.replace(/^granted:/, '')
   return isOperatorPermission(name) ? name : undefined
 }

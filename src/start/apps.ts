@@ -78,6 +78,8 @@ export function composeApps(parts: Parts): Apps {
     firstUse: createFirstUse({ recorder }),
     noteUse: createNoteUse({ db, onError: (err) => logger.warn('token.last_use_failed', { err }) }),
     acceptsApiTokens: true,
+    approvalActions: config.approvals.actions,
+    approvals: product.actions.approvals,
   }
   const workloadEndpoint = { ...endpoint, acceptsApiTokens: false }
   const operators = createApp(routes, openapi, endpoint)

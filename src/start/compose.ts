@@ -108,6 +108,7 @@ export async function compose(parts: Parts) {
     issueAccessToken: issue.accessToken,
     own: ownRules(config),
     minRedactionAge: config.minRedactionAge,
+    approvals: config.approvals,
     refresh: config.keys.bundleRefresh,
     log: log.log,
     epochs,

@@ -25,9 +25,13 @@ export async function claimedBefore(knex: Knex, key: Buffer, time: Date): Promis
 }
 
 /** Makes a claim in a transaction. Returns false if it was made before. */
-export async function takeClaim(tx: Knex.Transaction, key: Buffer, { now, until }: { now: Date; until: Date }) {
+export async function takeClaim(
+  tx: Knex.Transaction,
+  key: Buffer,
+  { now, until, holder = key }: { now: Date; until: Date; holder?: Buffer },
+): Promise<boolean> {
   const rows: unknown[] = await tx('claim')
-    .insert({ key, holder: key, claimed_at: now, until })
+    .insert({ key, holder, claimed_at: now, until })
     .onConflict('key')
     .ignore()
     .returning('key')

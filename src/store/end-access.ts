@@ -22,6 +22,8 @@ export async function endAllAccess(tx: Knex.Transaction, reason: string, now: Da
   await tx('operator_totp').delete()
   await tx('operator_recovery_code').delete()
   await tx('operator_passkey').delete()
+  // It may have approvals that were used since.
+  await tx('approval').whereNull('ended_at').update({ ended_at: now })
   await tx('operator').whereNotNull('password_at').update({ password_at: null, second_factor_at: null, passkeys: null })
   return { sessions, accessTokens, joinTokens, apiTokens: apiTokens.map(({ id }) => id) }
 }

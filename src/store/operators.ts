@@ -2,10 +2,17 @@
 import { columnsOf } from './columns.ts'
 import type { Knex } from './database.ts'
 import type { OperatorRow, Role } from './rows.ts'
+import { type OperatorRecord, tables } from './snapshot-tables.ts'
 
 type Tx = Knex.Transaction
 
 export const insertOperator = (tx: Tx, row: OperatorRow): Promise<unknown> => tx('operator').insert(columnsOf(row))
+
+/** Every operator, without a snapshot. */
+export async function readOperators(knex: Knex): Promise<OperatorRow[]> {
+  const rows: OperatorRecord[] = await knex('operator').orderBy('name')
+  return rows.flatMap((row) => tables.operators.read(row)[1] ?? [])
+}
 
 /** Updates everything but the name. */
 export const updateOperator = (

@@ -28,6 +28,7 @@ export const neededPrivileges: Record<string, readonly Privilege[]> = {
   operator_totp: ['select', 'insert', 'update', 'delete'],
   operator_recovery_code: ['select', 'insert', 'update', 'delete'],
   operator_passkey: ['select', 'insert', 'update', 'delete'],
+  approval: ['select', 'insert', 'update', 'delete'],
   keyring_key: ['select', 'insert', 'update'],
   signing_key: ['select', 'insert', 'update'],
   bootstrap_token: ['select', 'insert', 'update', 'delete'],

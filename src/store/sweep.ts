@@ -9,6 +9,7 @@ const swept = {
   session: { key: 'id', until: 'expires_at', from: 'started_at' },
   join_token: { key: 'id', until: 'expires_at' },
   block: { key: 'id', until: 'until' },
+  approval: { key: 'id', until: 'expires_at' },
   lost_batch: { key: 'id', until: 'at' },
   api_token: { key: 'id', until: 'expires_at' },
   bootstrap_token: { key: 'id', until: 'expires_at' },

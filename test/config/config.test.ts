@@ -281,3 +281,14 @@ test('any environment yields a configuration or its faults', () => {
     { numRuns: 500 },
   )
 })
+
+test('actions that need an approval are those whose requests an approver may read', () => {
+  const actions = (text: string) => ({ env: { ...min, PURSER_APPROVAL_ACTIONS: text } })
+  expect(read(actions('log.redact,secret.read')).approvals).toEqual({
+    actions: ['log.redact', 'secret.read'],
+    lifetimeSeconds: 3600,
+  })
+  expect(read({ env: min }).approvals.actions).toEqual([])
+  expect(faults(actions('attestor.delet'))[0]).toContain('did you mean attestor.delete?')
+  expect(faults(actions('operator.password'))[0]).toContain('PURSER_APPROVAL_ACTIONS: must be actions among log.redact')
+})

@@ -27,6 +27,7 @@ const pathNames: Record<string, string> = {
   tokens: 'tokenId',
   revocations: 'revocation',
   containments: 'containment',
+  approvals: 'approval',
 }
 
 /** Members of requests, and the name of a team that they take. The rest of a request stays as the document has it. */
@@ -141,6 +142,7 @@ describe('two teams', () => {
         PURSER_LIMIT_REFUSALS_PER_MINUTE: many,
         PURSER_LIMIT_ALL_REFUSALS_PER_MINUTE: many,
         PURSER_LIMIT_ADDRESS_PER_SECOND: many,
+        PURSER_APPROVAL_ACTIONS: 'secret.destroy',
       },
     })
     red = await createTeam(purser, target, `redxx${randomBytes(4).toString('hex')}`)
@@ -177,7 +179,7 @@ describe('two teams', () => {
 
   /** Everything that is stored of a team, except when its tokens were used. */
   async function stateOf({ marks }: Team): Promise<string[]> {
-    const tables = ['attestor', 'workload', 'database', 'operator', 'api_token', 'secret', 'secret_version', 'lease', 'session', 'block', 'containment', 'rotation', 'rotation_policy'] // prettier-ignore
+    const tables = ['attestor', 'workload', 'database', 'operator', 'api_token', 'secret', 'secret_version', 'lease', 'session', 'block', 'containment', 'rotation', 'rotation_policy', 'approval'] // prettier-ignore
     const rows: string[] = []
     for (const table of tables) {
       for (const row of await purser.knex(table)) {
@@ -225,6 +227,7 @@ describe('two teams', () => {
     }
     expect(operationIds.toSorted()).toEqual(
       expect.arrayContaining([
+        'getApproval',
         'getAttestor',
         'getContainment',
         'getDatabase',
@@ -232,6 +235,7 @@ describe('two teams', () => {
         'getOperator',
         'getSecretMetadata',
         'getWorkload',
+        'listApprovals',
         'listAttestors',
         'listContainments',
         'listDatabases',

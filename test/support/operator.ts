@@ -15,6 +15,8 @@ type AskOptions = {
   ifMatch?: number
   idempotencyKey?: string
   reason?: string
+  /** The id of an approval. */
+  approval?: string
   /** Replaces the admin's token. */
   token?: string
 }
@@ -24,7 +26,7 @@ export type Ask = (operationId: OperationId, options?: AskOptions) => Promise<An
 export function createAsk(purser: Pick<TestPurser, 'call' | 'admin'>): Ask {
   return async (operationId, options = {}) => {
     const operation = api.operation(operationId)
-    const { name, query, body, ifMatch, idempotencyKey, reason, token = purser.admin } = options
+    const { name, query, body, ifMatch, idempotencyKey, reason, approval, token = purser.admin } = options
     const path = operation.path.replace(/\{[^}]+\}/, name ?? '')
     const search = query ? `?${new URLSearchParams(query).toString()}` : ''
     const answer = await purser.call(operation.method, path + search, body, {
@@ -33,6 +35,7 @@ export function createAsk(purser: Pick<TestPurser, 'call' | 'admin'>): Ask {
         ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
         ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
         ...(reason !== undefined && { 'purser-reason': reason }),
+        ...(approval !== undefined && { 'purser-approval': approval }),
       },
     })
     if (answer.status !== 204) expect(validateReply(operationId, answer.status, answer.body), answer.text).toEqual([])

@@ -6,6 +6,7 @@ import { X509Certificate, createHash, generateKeyPairSync } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { createCsr } from '@purser/sdk/csr'
 import { type Token, tokenFor } from './accounts.ts'
+import { requested } from './approvals.ts'
 import { createIssuer } from './issuer.ts'
 import { definitionFor } from './leases.ts'
 import { type Ask, createAsk, readLog } from './operator.ts'
@@ -80,6 +81,8 @@ export async function createTeam(purser: TestPurser, target: TargetServer, word:
     { spiffeId: `spiffe://example.org/${word}/gone` },
     reason,
   )
+  const destruction = { method: 'POST', path: `/api/v1/secrets/${path}:destroy`, body: { all: true } }
+  const approval = await requested(ask, destruction, tokens.operator.token)
   const containment = await purser.asAdmin(
     'POST',
     '/api/v1/containments',
@@ -115,6 +118,7 @@ export async function createTeam(purser: TestPurser, target: TargetServer, word:
     tokenId: tokens.operator.id,
     revocation: String(revocation.body.id),
     containment: String(containment.body.id),
+    approval,
     workloadId: workload,
     attestorId: attestor,
     databaseId: database,

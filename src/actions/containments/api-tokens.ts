@@ -1,7 +1,9 @@
 /** The API tokens of a containment: those that it names, and those that they created. */
 import { refuse } from '../../errors.ts'
 import { hasAdmin, isLiveToken, withOperator, withoutTokens } from '../../operators/admins.ts'
+import { endApprovalsOf } from '../../store/approvals.ts'
 import type { Subject } from '../../store/containments.ts'
+import type { Knex } from '../../store/database.ts'
 import type { ApiTokenRow, OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
@@ -35,6 +37,11 @@ export function namedTokens(accounts: Accounts, subject: Subject, now: Date): Ap
     throw refuse('conflict', { detail })
   }
   return liveAmong(accounts, subject.tokenIds, now)
+}
+
+/** Withdraws what the contained ones requested or approved, so that no later token of the operator uses it. */
+export async function endApprovals(tx: Knex.Transaction, subject: Subject, now: Date): Promise<string[]> {
+  return subject.kind === 'apiTokens' ? endApprovalsOf(tx, subject, now) : []
 }
 
 /** Created by a contained token, and not known as such yet. The token of the operator who contains is spared. */

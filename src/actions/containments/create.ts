@@ -24,7 +24,7 @@ import { endBootstrapTokenOf, revokeApiToken } from '../../store/tokens.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import { type Acting, type Context, checkReason, operatorName } from '../context.ts'
 import { type IdempotencyParts, once } from '../idempotency.ts'
-import { namedTokens, passwordHolder, revocableTokens } from './api-tokens.ts'
+import { endApprovals, namedTokens, passwordHolder, revocableTokens } from './api-tokens.ts'
 import type { CarryOut } from './carry-out.ts'
 import type { Report } from './report.ts'
 import { blockFor, subjectOf } from './subject.ts'
@@ -127,6 +127,7 @@ export function createCreate(parts: CreateParts) {
     }
     const holder = passwordHolder(snapshot, row.subject)
     if (holder) await clearPassword(tx, holder.id)
+    const withdrawnApprovals = await endApprovals(tx, row.subject, time)
     const tokenIds = tokens.map((token) => token.id)
     await insertItems(
       tx,
@@ -140,8 +141,12 @@ export function createCreate(parts: CreateParts) {
         resource: { kind: 'containment', id },
         change: { after: { match, ...(since && { since: since.toISOString() }), ...(blocks && { blocks }) } },
         ...(tokenIds.length > 0 && { revoked: { apiTokens: tokenIds } }),
-        ...(holder && {
-          detail: { passwordRemoved: true, ...(holder.passkeys && { removedPasskeys: holder.passkeys }) },
+        ...((holder || withdrawnApprovals.length > 0) && {
+          detail: {
+            ...(holder && { passwordRemoved: true }),
+            ...(holder?.passkeys && { removedPasskeys: holder.passkeys }),
+            ...(withdrawnApprovals.length > 0 && { withdrawnApprovals }),
+          },
         }),
       },
       changed: [

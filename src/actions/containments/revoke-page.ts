@@ -9,6 +9,7 @@ import type { Knex } from '../../store/database.ts'
 import type { BlockRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { endSessions, revokeTokens } from '../../store/sessions.ts'
+import { endApprovalsOf } from '../../store/approvals.ts'
 import { revokeApiToken } from '../../store/tokens.ts'
 import { createdTokens, revocableTokens, withTokens } from './api-tokens.ts'
 import type { FoundPage } from './search.ts'
@@ -85,6 +86,7 @@ async function revoked(
   const created = createdTokens(subject, page.apiTokens)
   const apiTokens = revocableTokens(snapshot, created, now).map((token) => token.id)
   for (const token of apiTokens) await revokeApiToken(tx, token, now)
+  const withdrawnApprovals = await endApprovalsOf(tx, { tokenIds: created }, now)
   await insertItems(
     tx,
     id,
@@ -104,7 +106,11 @@ async function revoked(
         ...(apiTokens.length > 0 && { apiTokens }),
         ...(ids.length > 0 && { sessions: ids }),
       },
-      detail: { upTo: `${reached.epoch}/${reached.index}`, isLast },
+      detail: {
+        upTo: `${reached.epoch}/${reached.index}`,
+        isLast,
+        ...(withdrawnApprovals.length > 0 && { withdrawnApprovals }),
+      },
     },
     changed: [
       ...[revocation, ...(releasedAt ? [] : [id])].map((name): Changed => ({

@@ -1,5 +1,5 @@
 /** The entries of the log that a caller may read. Without a bound, all. */
-import type { Actor, LogEntry } from '../../audit/entry.ts'
+import type { LogEntry } from '../../audit/entry.ts'
 import { type Caller, boundOf } from '../../authorize/caller.ts'
 import { type Bound, hasAttestor, hasSecretPath, hasSpiffeId, hasWholeAttestor, isWithin } from '../../names/bound.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -9,7 +9,7 @@ import type { Snapshot } from '../../store/snapshot.ts'
  * @param snapshot as the caller may know it
  */
 export const isEntryWithin = (entry: LogEntry, caller: Caller, snapshot: Snapshot): boolean =>
-  isActorWithin(entry, caller, snapshot) || isResourceWithin(entry, boundOf(caller))
+  isActorWithin(entry, caller, snapshot) || isResourceWithin(entry, boundOf(caller), snapshot)
 
 type Act = Pick<LogEntry, 'actor' | 'time'>
 
@@ -37,7 +37,7 @@ export function isActorWithin({ actor, time }: Act, caller: Caller, snapshot: Sn
  * such as that of a narrower token, what tokens within the bound did.
  */
 function isOperatorWithin(
-  { operator = '', tokenId = '' }: Actor,
+  { operator = '', tokenId = '' }: { operator?: string | undefined; tokenId?: string | undefined },
   time: Date,
   bound: Bound,
   { operators, apiTokens }: Snapshot,
@@ -47,10 +47,12 @@ function isOperatorWithin(
   return isOfTeam || apiTokens.has(tokenId)
 }
 
-function isResourceWithin({ resource, change }: LogEntry, bound: Bound | undefined): boolean {
+function isResourceWithin({ time, resource, change }: LogEntry, bound: Bound | undefined, snapshot: Snapshot): boolean {
   switch (resource?.kind) {
     case 'secret':
       return resource.name !== undefined && hasSecretPath(bound, resource.name)
+    case 'approval':
+      return bound !== undefined && isOperatorWithin({ operator: resource.name }, new Date(time), bound, snapshot)
     case 'workload': {
       // As the entry of the log has it: today the workload entry may belong to another team.
       const states = [change?.before, change?.after].filter((state) => state !== undefined)

@@ -4,6 +4,7 @@
  */
 import { refuse } from '../../errors.ts'
 import { readNewPassword } from '../../operators/password-text.ts'
+import type { ApprovableAction } from '../../operators/approvable.ts'
 import { rightsMay } from '../../operators/rights.ts'
 import type { Database } from '../../store/database.ts'
 import { removePasskeys } from '../../store/passkeys.ts'
@@ -28,7 +29,10 @@ export type PasswordChange = {
 /** A change that is allowed. The present hash is compared again in the transaction. */
 type HashedPassword = { operator: string; operatorId: string; hash: string; presentHash?: string }
 
-export type PasswordParts = PresentPasswordParts & { db: Pick<Database, 'knex'> }
+/** Where tokens need an approval, an operator sets no other's password: it could approve as the other one. */
+export type OwnLogins = { approvals: { actions: readonly ApprovableAction[] } }
+
+export type PasswordParts = OwnLogins & PresentPasswordParts & { db: Pick<Database, 'knex'> }
 
 /**
  * The operator whose password or second factor changes. Who knows them has the operator's role and bound, and all routes,
@@ -46,12 +50,21 @@ export function targetOf(context: Pick<Context, 'caller'>, { operators }: Snapsh
   return { operator, isOwn }
 }
 
+/** @throws Refusal `forbidden` */
+export function refuseForOthers({ approvals }: OwnLogins, isOwn: boolean): void {
+  if (isOwn || !approvals.actions.includes('token.create')) return
+  const detail =
+    'where tokens need an approval, operators set their own password: create a token for the operator, or run `purser operator recover` on the host'
+  throw refuse('forbidden', { detail })
+}
+
 /** Hashes outside the transaction. */
 export function hashPassword(parts: PasswordParts) {
   const { db, passwords } = parts
   const checkPresentPassword = createCheckPresentPassword(parts)
   return async (context: Context, snapshot: Snapshot, change: PasswordChange): Promise<HashedPassword> => {
     const { operator, isOwn } = targetOf(context, snapshot, change.operator)
+    refuseForOthers(parts, isOwn)
     const { name, id: operatorId } = operator
     const { text, problem } = readNewPassword(change.password, name)
     if (text === undefined) throw impossible('/password', problem)

@@ -11,10 +11,10 @@ import { endLogins } from '../../store/tokens.ts'
 import type { ChangeAction, Context } from '../context.ts'
 import type { LoginTries } from '../logins/tries.ts'
 import { changedRows, operatorResource } from '../operators/state.ts'
-import { targetOf } from '../operators/set-password.ts'
+import { type OwnLogins, refuseForOthers, targetOf } from '../operators/set-password.ts'
 import { type CheckedCode, type CodeParts, createCheckCode, spendCode, totpPlace } from './check.ts'
 
-export type SecondFactorParts = CodeParts & { randomBytes: (size: number) => Buffer; tries: LoginTries }
+export type SecondFactorParts = CodeParts & OwnLogins & { randomBytes: (size: number) => Buffer; tries: LoginTries }
 
 type Named = { operator: string; code?: string }
 /** A code that is checked. The transaction uses it up. */
@@ -52,6 +52,7 @@ export function createSecondFactorActions(parts: SecondFactorParts) {
   /** Checks a code outside the transaction. Wrong ones count like those of logins. */
   async function check(context: Context, snapshot: Snapshot, { operator: name, code }: Named): Promise<Checked> {
     const { operator, isOwn } = targetOf(context, snapshot, name)
+    refuseForOthers(parts, isOwn)
     const totp = await readTotp(db.knex, operator.id)
     if (!totp) throw refuse('conflict', { detail: 'there is no second factor: enrol one first' })
     if (!isOwn) return { operator: operator.name }
