@@ -2,14 +2,16 @@
 import type { IncomingMessage } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { version } from '../version.ts'
-import type { AnyRequest, ItemOf, Method, PathOf, ReplyOf, RequestArgument } from './api-types.ts'
+import type { AnyRequest, ItemOf, Method, PathOf, ReplyOf, RequestArgument, Schemas } from './api-types.ts'
+import { approvalRequested } from './approval-requested.ts'
 import { currentContext } from './contexts.ts'
 import { CliError, type Io, usageError } from './io.ts'
 import { type Problem, refusalOf } from './problem.ts'
 import { setting } from './settings.ts'
 import { createWire, jsonOf, textOf } from './wire.ts'
 
-export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string }
+/** `approval`: sent with every request of the command; the server reads it where it requires one. */
+export type ServerFlags = { addr?: string; caFile?: string; caSha256?: string; approval?: string }
 
 export type ApiReply<T> = {
   /** The index of the entry that the log has of this request. */
@@ -70,10 +72,26 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
       const text = await textOf(reply)
       const waitSeconds = Number(reply.headers['retry-after'])
       if (status !== 429 || tries >= maxTries || !(waitSeconds <= maxWaitSeconds)) {
-        throw refusalOf(problemIn(text), status)
+        const problem = problemIn(text)
+        if (problem.code === 'approval_required') await requestApproval(method, path, request)
+        throw refusalOf(problem, status)
       }
       await pause(waitSeconds * 1000)
     }
+  }
+
+  /** @throws CliError that says how to go on; nothing where the command has an approval, or no reason to request one */
+  async function requestApproval(method: string, path: string, request: AnyRequest): Promise<void> {
+    const { ifMatch, reason, definition, body = definition, token } = request
+    if (flags.approval !== undefined || reason === undefined) return
+    const exact = {
+      method,
+      path: urlOf(path, request),
+      ...(ifMatch !== undefined && { ifMatch: `"${ifMatch}"` }),
+      ...(body !== undefined && { body }),
+    }
+    const wanted = { body: { request: exact, reason }, token }
+    throw approvalRequested((await call<Schemas['Approval']>('POST', '/api/v1/approvals', wanted)).body)
   }
 
   async function sendOnce(method: string, path: string, request: AnyRequest): Promise<IncomingMessage> {
@@ -88,6 +106,7 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
         ...(payload && { 'content-type': 'application/json', 'content-length': String(payload.length) }),
         ...bearer(request.token),
         ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
+        ...(flags.approval !== undefined && { 'purser-approval': flags.approval }),
         // A header carries bytes: the reason is sent as UTF-8.
         ...(reason !== undefined && { 'purser-reason': Buffer.from(reason, 'utf8').toString('latin1') }),
       },

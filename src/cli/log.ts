@@ -65,9 +65,10 @@ function addRedact(group: Command, io: Io): void {
         .requiredOption('--from <index>', 'first index', whole)
         .requiredOption('--to <index>', 'index after the last one, at most 5000 above the first', whole)
         .requiredOption('--rule <text>', 'the retention rule, for the audit log'),
+    reason: true,
     examples: ['purser log redact --epoch 1 --from 5000 --to 10000 --rule "one year, data protection concept 4.2"'],
-    run: async (api, { epoch, from, to, rule, ...flags }: RedactFlags) => {
-      const reply = await api.call('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule } })
+    run: async (api, { epoch, from, to, rule, reason, ...flags }: RedactFlags) => {
+      const reply = await api.call('POST', '/api/v1/log:redact', { body: { epoch, from, to, rule }, reason })
       show(io, flags, reply.body, ({ redacted }) => `redacted ${redacted} entries  log ${reply.logIndex}\n`)
     },
   })

@@ -4,10 +4,14 @@ import { outputFormats } from './output.ts'
 
 /** api.ts reads the environment where an option is missing. */
 export function withServer(command: Command): Command {
-  return command
-    .option('--addr <url>', 'address of the server (PURSER_ADDR, default https://127.0.0.1:8443)')
-    .option('--ca-file <file>', 'trust these roots (PURSER_CA_FILE)')
-    .option('--ca-sha256 <fingerprint>', 'trust the root with this SHA-256 fingerprint (PURSER_CA_SHA256)')
+  return (
+    command
+      .option('--addr <url>', 'address of the server (PURSER_ADDR, default https://127.0.0.1:8443)')
+      .option('--ca-file <file>', 'trust these roots (PURSER_CA_FILE)')
+      .option('--ca-sha256 <fingerprint>', 'trust the root with this SHA-256 fingerprint (PURSER_CA_SHA256)')
+      // Few requests need it: the help of `purser` names it once.
+      .addOption(new Option('--approval <id>', 'the approval of a second operator, apr_…').hideHelp())
+  )
 }
 
 export function withOutput(command: Command): Command {

@@ -21,6 +21,10 @@ const remedies: Record<string, (problem: Problem) => string> = {
     'set PURSER_API_TOKEN to a valid API token, or run `purser login`; `purser bootstrap` creates the first one',
   token_type: () => 'set PURSER_API_TOKEN to an API token, purser_api_…',
   forbidden: () => 'ask an operator whose role allows it',
+  approval_required: () =>
+    'run the command with --reason, so that it requests an approval, or with --approval once it is approved',
+  approval_mismatch: () => 'run the command exactly as it was approved, or without --approval to request another one',
+  own_request: () => 'ask another operator to approve it',
   attestation_failed: ({ requestId }) => `an operator sees the reason with: purser explain ${requestId ?? 'req_…'}`,
   stale: ({ revision }) =>
     `read the current state${revision === undefined ? '' : `, revision ${revision}`}, then try again`,

@@ -14,6 +14,9 @@ Environment:
   PURSER_CA_FILE, PURSER_CA_SHA256  the roots to trust, or a root's fingerprint (default: the roots of Node.js)
   PURSER_API_TOKEN                  the API token of an operator (default: the session of purser login)
 
+With any command of an operator:
+  --approval <id>                   the approval of this request by a second operator (purser approval --help)
+
 Exit codes: 0 success, 1 failure, 2 invalid command or configuration, 3 refused by the server,
             4 verification failed, 5 the server or its database cannot be reached
 

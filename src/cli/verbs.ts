@@ -38,6 +38,7 @@ export const verbs: Record<string, Record<string, () => Promise<AddVerb>>> = {
     revoke: async () => (await import('./revoke.ts')).addRevoke,
     revocation: async () => (await import('./revocation.ts')).addRevocation,
     contain: async () => (await import('./contain.ts')).addContain,
+    approval: async () => (await import('./approval.ts')).addApproval,
     keys: async () => (await import('./keys.ts')).addKeys,
     operator: async () => (await import('./operator.ts')).addOperator,
     token: async () => (await import('./token.ts')).addToken,

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import { type ServerFlags, withApi } from '../api.ts'
 import { CliError, type Io, exitCodes, codeOf } from '../io.ts'
-import { pointInTime, positive, whole, withExamples, withServer } from '../options.ts'
+import { pointInTime, positive, whole, withExamples, withReason, withServer } from '../options.ts'
 import { remark } from '../output.ts'
 import { type Progress, type ProgressFlags, createProgress, withProgress } from './progress.ts'
 import { writeWholeFile } from './whole-file.ts'
@@ -18,6 +18,7 @@ type Flags = ServerFlags &
     to?: number
     file?: string
     force?: true
+    reason?: string
   }
 
 async function* counted(chunks: AsyncIterable<Buffer>, progress: Progress): AsyncGenerator<Buffer> {
@@ -42,10 +43,13 @@ export function addExport(group: Command, io: Io): void {
     .option('-f, --file <file>', 'write to a new file with mode 0600 instead of stdout')
     .option('--force', 'overwrite the file')
     .action(async ({ file, force, ...flags }: Flags) => {
-      const { since, until, epoch, from, to } = flags
+      const { since, until, epoch, from, to, reason } = flags
       await withApi(io, flags, async (api) => {
         const transfer = async (write: (chunks: AsyncIterable<Buffer>) => Promise<void>): Promise<string> => {
-          const reply = await api.open('/api/v1/audit/export', { query: { since, until, epoch, from, to } })
+          const reply = await api.open('/api/v1/audit/export', {
+            query: { since, until, epoch, from, to },
+            reason,
+          })
           const progress = createProgress(io, flags, { verb: 'exported' })
           try {
             await write(counted(reply, progress))
@@ -65,7 +69,7 @@ export function addExport(group: Command, io: Io): void {
       })
     })
   withExamples(
-    withServer(withProgress(command)),
+    withReason(withServer(withProgress(command))),
     'purser audit export -f log.jsonl',
     'purser audit export --since 2026-11-24T00:00:00Z | purser audit verify - --key "$PURSER_LOG_KEY"',
   )

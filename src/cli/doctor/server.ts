@@ -5,8 +5,10 @@ import type { RootKey } from '../../keys/root-key.ts'
 import type { Database } from '../../store/database.ts'
 import type { Head } from '../../store/log.ts'
 import { ownRules } from '../../start/own-rules.ts'
+import { readOperators } from '../../store/operators.ts'
 import { readAttestors, readWorkloads } from '../../store/registrations.ts'
 import type { Io } from '../io.ts'
+import { checkApprovals } from './approvals.ts'
 import { checkAttestors } from './attestors.ts'
 import { checkCertificate } from './certificate-files.ts'
 import { judgeClock, readDatabaseClock } from './clock.ts'
@@ -65,7 +67,9 @@ export async function examineServer({ io, now }: Parts): Promise<Finding[]> {
 /** The checks that need the database, unless its own finding says so. */
 function skippedChecks([why]: readonly Finding[]): Finding[] {
   if (why?.level !== 'fail') return []
-  return [skipped('other checks', 'schema, keys, attestors, workload entries, clock and log need the database')]
+  return [
+    skipped('other checks', 'schema, keys, attestors, workload entries, approvals, clock and log need the database'),
+  ]
 }
 
 type DatabaseParts = { config: Config; rootKey?: RootKey; serving: boolean; now: () => Date; run: RunCheck }
@@ -88,7 +92,7 @@ async function checkDatabase(db: Database, { config, rootKey, serving, now, run 
     return [
       ...findings,
       ...clock,
-      skipped('other checks', 'keys, attestors, workload entries and log need the complete schema'),
+      skipped('other checks', 'keys, attestors, workload entries, approvals and log need the complete schema'),
     ]
   }
   return [
@@ -107,6 +111,7 @@ async function checkDatabase(db: Database, { config, rootKey, serving, now, run 
     ...(await run('workload entry', async () =>
       checkEntries(await readWorkloads(knex), await readAttestors(knex), ownRules(config)),
     )),
+    ...(await run('approvals', async () => checkApprovals(config.approvals, await readOperators(knex)))),
     ...(await run('log', () => checkLog(knex, { config, head }))),
   ]
 }
