@@ -9,6 +9,7 @@ import { startup } from './startup.ts'
 import { type Alg, type Credentials, makeRequests } from './issuing.ts'
 import { logBench } from './log/main.ts'
 import { storage } from './log/storage.ts'
+import { anyAddress, logins } from './logins.ts'
 import { comparePair } from './pairs.ts'
 import { comparePeers } from './peers.ts'
 import { printRow, printTitle } from './print.ts'
@@ -34,7 +35,7 @@ const { values: flags } = parseArgs({
 
 if (flags.help) {
   process.stdout.write(
-    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--log 100000,1000000 [--plans]] [--peers] [--pair DIR] [--only postgres|embedded|secrets|ceilings|startup|storage] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances, or cases of --pair, whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --log      only search, prove, revoke, export and verify beside logs of these numbers of entries; 10,000,000 take 50 GB of disk\n  --plans    with the query plans of the questions\n  --peers    only compare with OpenBao and SPIRE, whose binaries BAO_BIN and SPIRE_SERVER_BIN name; needs Go\n  --pair     only compare with the built clone in DIR, case by case in short turns\n  --profile  also write a CPU profile of each server into DIR\n',
+    'npm run bench -- [--quick] [--workers 2] [--scale 100,10000] [--log 100000,1000000 [--plans]] [--peers] [--pair DIR] [--only postgres|embedded|secrets|logins|ceilings|startup|storage] [--match PATTERN] [--profile DIR]\n  --quick    a minute instead of several\n  --match    only the issuances, or cases of --pair, whose name the pattern matches\n  --scale    only measure at these numbers of entries, with ten times as many secrets and revoked certificates\n  --log      only search, prove, revoke, export and verify beside logs of these numbers of entries; 10,000,000 take 50 GB of disk\n  --plans    with the query plans of the questions\n  --peers    only compare with OpenBao and SPIRE, whose binaries BAO_BIN and SPIRE_SERVER_BIN name; needs Go\n  --pair     only compare with the built clone in DIR, case by case in short turns\n  --profile  also write a CPU profile of each server into DIR\n',
   )
   process.exit(0)
 }
@@ -190,6 +191,13 @@ for (const group of grouped(cases())) {
 if (isSelected('secrets')) {
   printTitle('Secrets on Postgres over TLS, each read recorded')
   await secrets()
+}
+if (isSelected('logins')) {
+  printTitle('Logins with a password, on Postgres over TLS')
+  const size = flags.quick ? { tries: 60, count: 400, rounds: 1 } : { tries: 150, count: 1_200, rounds: 3 }
+  await withPostgres((postgres) =>
+    serving({ postgres, workers: Number(flags.workers), tls: true, env: anyAddress }, (served) => logins(served, size)),
+  )
 }
 if (isSelected('startup')) {
   printTitle('Startup on the embedded store, a process for each')

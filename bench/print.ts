@@ -1,6 +1,8 @@
 /** Prints results as aligned lines, one for each case. */
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
+export const printText = (text: string): void => say(`  ${text}`)
+
 export const printTitle = (title: string): void => say(`\n${title}`)
 
 export function printCeiling(name: string, rate: number, micros: number): void {

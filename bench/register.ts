@@ -7,15 +7,15 @@ import { audience, issuer, issuerKeys } from './issuing.ts'
 
 type ServerAccess = { port: number; roots: string; dataDir: string }
 
-type Call = (
+export type Call = (
   method: string,
   path: string,
   body?: unknown,
   headers?: Record<string, string>,
 ) => Promise<Record<string, unknown>>
 
-const caller =
-  ({ port, roots }: ServerAccess, bearer: string): Call =>
+export const caller =
+  ({ port, roots }: Pick<ServerAccess, 'port' | 'roots'>, bearer: string): Call =>
   (method, path, body, extraHeaders = {}) =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? '' : JSON.stringify(body)

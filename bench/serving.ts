@@ -43,18 +43,21 @@ type Options = {
   workers: number
   tls: boolean
   profile?: string
+  /** Further settings. */
+  env?: Record<string, string>
   /** Adds to the database before the measured start. */
   fill?: (url: string) => Promise<void>
 }
 
 export async function serving(
-  { postgres, workers, tls, profile, fill }: Options,
+  { postgres, workers, tls, profile, fill, env: more = {} }: Options,
   work: (serving: Serving) => Promise<void>,
 ): Promise<void> {
   const port = await freePort()
   const dataDir = await mkdtemp(join(tmpdir(), 'purser-bench-'))
   const env = {
     ...common(dataDir, port),
+    ...more,
     ...(postgres && {
       DATABASE_URL: await freeDatabase(postgres.url, `bench_${process.pid}_${Date.now()}`),
       PURSER_MIGRATE: 'auto',
