@@ -49,16 +49,26 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
   const address = setting(io, 'PURSER_ADDR', flags.addr)
   const context = currentContext(io, address)
   const addr = address ?? context?.addr ?? defaultAddr
-  const wire = createWire({ addr, env: trustOf(io, flags, context) })
+  const trust = trustOf(io, flags, context)
+  const wire = createWire({ addr, env: trust })
+  let attested: Promise<string> | undefined
 
-  function bearer(override: AnyRequest['token']): Record<string, string> {
-    if (override === null) return {}
-    const token = override ?? setting(io, 'PURSER_API_TOKEN') ?? context?.token
-    if (!token) {
+  /** Attests once for all requests, in a job that has a proof. */
+  async function attestedToken(): Promise<string> {
+    // Loaded on demand, so that other verbs start faster.
+    const job = await import('./attested.ts')
+    if (!job.hasProof(io)) {
       throw usageError(
         'no API token: set PURSER_API_TOKEN (or PURSER_API_TOKEN_FILE), or run `purser login`; `purser bootstrap` creates the first one',
       )
     }
+    return (attested ??= job.attestedToken({ ...io.env, PURSER_ADDR: addr, ...trust }))
+  }
+
+  async function bearer(override: AnyRequest['token']): Promise<Record<string, string>> {
+    if (override === null) return {}
+    const stored = override ?? setting(io, 'PURSER_API_TOKEN') ?? context?.token
+    const token = stored ? stored : await attestedToken()
     if (!/^[!-~]+$/.test(token)) throw usageError('PURSER_API_TOKEN is not one token')
     return { authorization: `Bearer ${token}` }
   }
@@ -104,7 +114,7 @@ export function createApi(io: Pick<Io, 'env' | 'readFile'>, flags: ServerFlags =
         accept: 'application/json, application/problem+json, */*',
         'user-agent': `purser-cli/${version}`,
         ...(payload && { 'content-type': 'application/json', 'content-length': String(payload.length) }),
-        ...bearer(request.token),
+        ...(await bearer(request.token)),
         ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
         ...(flags.approval !== undefined && { 'purser-approval': flags.approval }),
         // A header carries bytes: the reason is sent as UTF-8.

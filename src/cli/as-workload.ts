@@ -1,11 +1,11 @@
 /** Shared by verbs that act as a workload: their options, and a connection for their work. */
 import type { ConnectOptions, Purser } from '@purser/sdk'
-import { PurserError } from '@purser/sdk/connection'
 import { type Command, Option } from 'commander'
 import { type ServerFlags, defaultAddr } from './api.ts'
-import { CliError, type Io, exitCodes } from './io.ts'
+import type { Io } from './io.ts'
 import { withServer } from './options.ts'
 import { remark } from './output.ts'
+import { asCliError } from './sdk-error.ts'
 import { setting } from './settings.ts'
 
 export type WorkloadFlags = ServerFlags & {
@@ -93,8 +93,7 @@ export async function asWorkload<T>(
       purser.close()
     }
   } catch (error) {
-    if (!(error instanceof PurserError)) throw error
-    throw new CliError(`${error.code}: ${error.message}`, exitCodeOf(error))
+    throw asCliError(error)
   }
 }
 
@@ -106,30 +105,4 @@ async function connectAs(io: Io, flags: WorkloadFlags, options: ConnectOptions, 
   return withLogin(io, flags, signal, ({ attestor, clientId }, proof) =>
     connect({ ...options, attestor, audience: clientId, proof }),
   )
-}
-
-/** The exit code for an error of the SDK, which also gives the message. */
-function exitCodeOf({ code, status }: PurserError): number {
-  if (status !== undefined) return status >= 500 ? exitCodes.unreachable : exitCodes.refused
-  switch (code) {
-    case 'bad_options':
-    case 'no_proof':
-    case 'bad_proof':
-    case 'wrong_audience':
-    case 'no_log_key':
-      return exitCodes.usage
-    case 'receipt_invalid':
-    case 'receipt_mismatch':
-    case 'log_forked':
-    case 'log_epoch':
-    case 'bad_state':
-      return exitCodes.unverified
-    case 'unreachable':
-    case 'timeout':
-    case 'incomplete':
-    case 'untrusted_server':
-    case 'fingerprint_mismatch':
-      return exitCodes.unreachable
-  }
-  return exitCodes.failed
 }
