@@ -75,11 +75,13 @@ it('leaves the last admin', async () => {
   expect(fault(await tools.attempt({ match: { operator: 'admin' } }))).toBe('409 conflict')
 })
 
-it('removes the password of a contained operator, so that its holder cannot log in again', async () => {
+it('disables a contained operator and removes its password, so that its holder cannot log in again', async () => {
   await accountWithPassword(ask, 'peggy', 'operator')
   const token = await sessionOf(purser, 'peggy')
   await tools.contain({ operator: 'peggy' })
   expect(fault(await ask('whoAmI', { token }))).toBe('401 unauthenticated')
+  expect((await ask('getOperator', { name: 'peggy' })).body).toMatchObject({ disabled: true })
+  await ask('enableOperator', { name: 'peggy' })
   expect(fault(await logIn(purser, { operator: 'peggy', password }))).toBe('401 unauthenticated')
   await ask('setOperatorPassword', { name: 'peggy', body: { password } })
   expect((await logIn(purser, { operator: 'peggy', password })).status).toBe(201)

@@ -4,6 +4,8 @@ import { hasAdmin, isLiveToken, withOperator, withoutTokens } from '../../operat
 import { endApprovalsOf } from '../../store/approvals.ts'
 import type { Subject } from '../../store/containments.ts'
 import type { Knex } from '../../store/database.ts'
+import { setRolesOfTokens, updateOperator } from '../../store/operators.ts'
+import { clearPassword } from '../../store/passwords.ts'
 import type { ApiTokenRow, OperatorRow } from '../../store/rows.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
@@ -15,24 +17,23 @@ const liveAmong = ({ apiTokens }: Accounts, ids: readonly string[], now: Date): 
 const leavesNoAdmin = (accounts: Accounts, ids: readonly string[], now: Date): boolean =>
   hasAdmin(accounts, now) && !hasAdmin(withoutTokens(accounts, ids), now)
 
-/** The operator of a containment that has a password: its holder could log in again. */
-export const passwordHolder = ({ operators }: Accounts, subject: Subject): OperatorRow | undefined => {
-  const operator =
-    subject.kind === 'apiTokens' && subject.operator !== undefined ? operators.get(subject.operator) : undefined
-  return operator?.passwordAt && operator
-}
+/** The operator that a containment names. It is disabled, and loses password and passkeys, so that enabling it reopens nothing. */
+export const containedOperator = ({ operators }: Accounts, subject: Subject): OperatorRow | undefined =>
+  subject.kind === 'apiTokens' && subject.operator !== undefined ? operators.get(subject.operator) : undefined
 
-function withoutPassword(accounts: Accounts, operator: OperatorRow | undefined): Accounts {
-  if (!operator) return accounts
-  const { passwordAt: _, ...rest } = operator
-  return withOperator(accounts, operator.name, rest)
+/** Also a login at an OpenID provider is refused from then on. Its revision ends what its tokens have begun. */
+export async function disableContained(tx: Knex.Transaction, operator: OperatorRow, now: Date): Promise<void> {
+  await clearPassword(tx, operator.id)
+  await updateOperator(tx, { ...operator, disabled: true, revision: operator.revision + 1, updatedAt: now })
+  await setRolesOfTokens(tx, operator.name, [])
 }
 
 /** @throws Refusal `conflict` where no admin would remain */
 export function namedTokens(accounts: Accounts, subject: Subject, now: Date): ApiTokenRow[] {
   if (subject.kind !== 'apiTokens') return []
-  const after = withoutTokens(withoutPassword(accounts, passwordHolder(accounts, subject)), subject.tokenIds)
-  if (hasAdmin(accounts, now) && !hasAdmin(after, now)) {
+  const operator = containedOperator(accounts, subject)
+  const remaining = operator ? withOperator(accounts, operator.name, { ...operator, disabled: true }) : accounts
+  if (hasAdmin(accounts, now) && !hasAdmin(withoutTokens(remaining, subject.tokenIds), now)) {
     const detail = 'no admin token would remain: create one on the host with `purser bootstrap --reissue`, and use it'
     throw refuse('conflict', { detail })
   }

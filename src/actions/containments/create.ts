@@ -18,13 +18,13 @@ import {
 } from '../../store/containments.ts'
 import type { Database, Knex } from '../../store/database.ts'
 import { readHead } from '../../store/log.ts'
-import { clearPassword } from '../../store/passwords.ts'
 import type { Snapshot, Snapshots } from '../../store/snapshot.ts'
 import { endBootstrapTokenOf, revokeApiToken } from '../../store/tokens.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import { type Acting, type Context, checkReason, operatorName } from '../context.ts'
 import { type IdempotencyParts, once } from '../idempotency.ts'
-import { endApprovals, namedTokens, passwordHolder, revocableTokens } from './api-tokens.ts'
+import { changedRows } from '../operators/state.ts'
+import { containedOperator, disableContained, endApprovals, namedTokens, revocableTokens } from './api-tokens.ts'
 import type { CarryOut } from './carry-out.ts'
 import type { Report } from './report.ts'
 import { blockFor, subjectOf } from './subject.ts'
@@ -125,8 +125,8 @@ export function createCreate(parts: CreateParts) {
       await revokeApiToken(tx, token.id, time)
       await endBootstrapTokenOf(tx, token.id, time)
     }
-    const holder = passwordHolder(snapshot, row.subject)
-    if (holder) await clearPassword(tx, holder.id)
+    const operator = containedOperator(snapshot, row.subject)
+    if (operator) await disableContained(tx, operator, time)
     const withdrawnApprovals = await endApprovals(tx, row.subject, time)
     const tokenIds = tokens.map((token) => token.id)
     await insertItems(
@@ -141,17 +141,18 @@ export function createCreate(parts: CreateParts) {
         resource: { kind: 'containment', id },
         change: { after: { match, ...(since && { since: since.toISOString() }), ...(blocks && { blocks }) } },
         ...(tokenIds.length > 0 && { revoked: { apiTokens: tokenIds } }),
-        ...((holder || withdrawnApprovals.length > 0) && {
+        ...((operator || withdrawnApprovals.length > 0) && {
           detail: {
-            ...(holder && { passwordRemoved: true }),
-            ...(holder?.passkeys && { removedPasskeys: holder.passkeys }),
+            ...(operator && { disabled: operator.name }),
+            ...(operator?.passwordAt && { passwordRemoved: true }),
+            ...(operator?.passkeys && { removedPasskeys: operator.passkeys }),
             ...(withdrawnApprovals.length > 0 && { withdrawnApprovals }),
           },
         }),
       },
       changed: [
         ...(blocked ? [{ table: 'block', where: { revocation: id } } satisfies Changed] : []),
-        ...(holder ? [{ table: 'operator', where: { id: holder.id } } satisfies Changed] : []),
+        ...(operator ? changedRows(operator) : []),
         ...tokenIds.map((token): Changed => ({ table: 'api_token', where: { id: token } })),
       ],
       placed: (epoch, index) => setCut(tx, id, epoch, index),
