@@ -292,3 +292,32 @@ test('actions that need an approval are those whose requests an approver may rea
   expect(faults(actions('attestor.delet'))[0]).toContain('did you mean attestor.delete?')
   expect(faults(actions('operator.password'))[0]).toContain('PURSER_APPROVAL_ACTIONS: must be actions among log.redact')
 })
+
+test('passkeys have the site of the operators: of their URL, of the public URL, or none', () => {
+  const siteOf = (env: Record<string, string>) => read({ env: { ...min, ...env } }).passkeySite
+  expect(siteOf({})).toEqual({ origin: 'https://localhost:8443', rpId: 'localhost' })
+  expect(siteOf({ PURSER_PUBLIC_URL: 'https://purser.example.org/eu' })).toEqual({
+    origin: 'https://purser.example.org',
+    rpId: 'purser.example.org',
+  })
+  const own = { PURSER_ADMIN_LISTEN: '127.0.0.1:9443', PURSER_OPERATORS_URL: 'https://ops.example.org:9443' }
+  expect(siteOf(own)).toEqual({ origin: 'https://ops.example.org:9443', rpId: 'ops.example.org' })
+  expect(read({ env: { ...min, ...own } }).tls).toMatchObject({ names: expect.arrayContaining(['ops.example.org']) })
+  expect(siteOf({ PURSER_OPERATORS_URL: 'http://localhost:8443' })).toMatchObject({ rpId: 'localhost' })
+  for (const none of [{ PURSER_ADMIN_LISTEN: '127.0.0.1:9443' }, { PURSER_PUBLIC_URL: 'https://192.0.2.1' }])
+    expect(siteOf(none)).toBeUndefined()
+})
+
+test.each([
+  ['http://ops.example.org', 'must be an https URL'],
+  ['https://192.0.2.1:8443', 'must have a host name'],
+  ['https://[2001:db8::1]', 'must have a host name'],
+  ['https://ops.example.org/login', 'is written https://ops.example.org'],
+  ['https://ada@ops.example.org', 'is written https://ops.example.org'],
+  ['https://OPS.example.org', 'is written https://ops.example.org'],
+  ['ops.example.org', 'must be an https URL'],
+])('the URL of the operators is no %s', (url, problem) => {
+  expect(faults({ env: { ...min, PURSER_OPERATORS_URL: url } })).toEqual([
+    expect.stringMatching(new RegExp(`^PURSER_OPERATORS_URL: ${problem}`)),
+  ])
+})

@@ -36,7 +36,7 @@ type Proof = { operator: string; currentPassword?: string; code?: string; prefix
 type Proven = Pick<Proof, 'operator'> & { code?: CheckedCode }
 type Attestation = { operator: string; label: string; credential: AttestationResponse }
 type VerifiedKey = Pick<Attestation, 'operator' | 'label'> & { key: NewKey; nonce: string; until: Date }
-export type Creation = { options: ReturnType<typeof creationOptions>; expiresAt: Date }
+type Creation = { options: ReturnType<typeof creationOptions>; expiresAt: Date }
 
 /** Only operators themselves enrol: the passkey is at the caller. */
 function ownTarget(context: Pick<Context, 'caller'>, snapshot: Snapshot, name: string): OperatorRow {
