@@ -7,6 +7,7 @@ import { actions } from '../../src/audit/entry.ts'
 import { loadOpenApi } from '../../src/http/openapi.ts'
 import { inline, isNode, list, nodes } from '../../src/http/openapi-schemas.ts'
 import type { Node } from '../../src/http/openapi-schemas.ts'
+import { isApprovable } from '../../src/operators/approvable.ts'
 import { permissions } from '../../src/operators/permissions.ts'
 import { validateReply } from '../support/replies.ts'
 
@@ -285,6 +286,13 @@ describe('openapi.yaml', () => {
       'createToken',
       'replaceToken',
     ])
+  })
+
+  it('accepts Purser-Approval where an action can need an approval', () => {
+    const taking = operations.filter(({ parameters }) => parameters.some(({ name }) => name === 'Purser-Approval'))
+    const approved = operations.filter(({ operation }) => isApprovable(String(at(operation, 'x-purser')['action'])))
+    expect(approved.length).toBeGreaterThan(15)
+    expect(taking.map(({ id }) => id)).toEqual(approved.map(({ id }) => id))
   })
 
   it('closes every object of a request, or bounds its names', () => {

@@ -26,6 +26,7 @@ const names: Record<string, string> = { attestors: 'lab', workloads: 'web', oper
 const pathOf = (path: string): string =>
   path
     .replace('{path}', 'lab/web/key')
+    .replace('approvals/{id}', `approvals/apr_${'0'.repeat(32)}`)
     .replace('{id}', `con_${'0'.repeat(32)}`)
     .replace(/(\w+)\/\{name\}/, (_, list: string) => `${list}/${names[list] ?? 'none'}`)
 const reads = routes.filter((route) => route.kind === 'read' && route.action !== 'none' && route.permission !== 'self')
@@ -40,8 +41,8 @@ describe('a read of an operator', () => {
   it.each(reads.map((route) => [nameOf(route), route] as const))('has an entry: %s', async (_, route) => {
     const answer = await read(route, purser.admin)
     const outcome = answer.status === 200 ? 'granted' : 'refused'
-    // Databases and containments are the only objects that this test does not register.
-    expect(outcome).toBe(/(?:databases|containments)\/\{/.test(route.path) ? 'refused' : 'granted')
+    // Databases, containments and approvals are the only objects that this test does not register.
+    expect(outcome).toBe(/(?:databases|containments|approvals)\/\{/.test(route.path) ? 'refused' : 'granted')
     const actor = { kind: 'operator', operator: 'admin' }
     expect(await entriesFor(answer)).toMatchObject([{ action: route.action, outcome, actor }])
   })

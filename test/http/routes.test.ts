@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { loadOpenApi } from '../../src/http/openapi.ts'
+import { isApprovable } from '../../src/operators/approvable.ts'
 import { routes } from '../support/route-list.ts'
 
 const { operations } = loadOpenApi()
@@ -23,6 +24,11 @@ describe('the route list and openapi.yaml', () => {
       })
     },
   )
+
+  it('are changes or issuances where their action can need an approval: the others have no such step', () => {
+    const kinds = routes.filter(({ action }) => isApprovable(action)).map(({ kind }) => kind)
+    expect(new Set(kinds)).toEqual(new Set(['change', 'issue']))
+  })
 
   // A containment is a change and the work that follows it.
   it('accept Idempotency-Key only in changes, and If-Match there and in writes of the group commit', () => {

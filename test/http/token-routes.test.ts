@@ -27,7 +27,7 @@ const examples: Record<string, string> = {
   '{index}': '0',
 }
 
-const idPrefixes: Record<string, string> = { leases: 'ls', containments: 'con' }
+const idPrefixes: Record<string, string> = { leases: 'ls', containments: 'con', approvals: 'apr' }
 
 /** A request that is well-formed: its body is an example of openapi.yaml. */
 function send({ method, path }: Route, token: string): Promise<Answer> {
