@@ -53,7 +53,7 @@ function lacksNarrowing(attestor: WithPreset, match: Match): string | undefined 
   return ways && `${narrow.why}: add ${ways} to the match, or state "wide": true`
 }
 
-/** Why runs that nobody approved would act as operators. */
+/** The warning that runs without an approval of their branch or environment would act as operators. */
 export function unapprovedRuns(attestor: WithPreset, match: Match): string | undefined {
   const { approvedRuns } = presetOf(attestor) ?? {}
   const ways = approvedRuns && missingWays(match, approvedRuns)

@@ -34,9 +34,9 @@ export function readWritten(
 ): { operation: Operation; exact: ExactRequest } {
   const { method, path, ifMatch, body } = written
   const invalid = (problems: readonly Problem[]): Error => refuse('invalid_request', { errors: [...problems] })
-  const found = canonicalPath.test(path) ? matched(written) : undefined
-  if (!found) throw invalid([{ pointer: '/request/path', detail: 'no route has this method and path' }])
-  const { operation, params } = found
+  const route = canonicalPath.test(path) ? matched(written) : undefined
+  if (!route) throw invalid([{ pointer: '/request/path', detail: 'no route has this method and path' }])
+  const { operation, params } = route
   const { values, problems } = operation.validateParams({
     path: params,
     query: queryIn(path),

@@ -18,7 +18,7 @@ import { impossible } from '../registrations.ts'
 import { accountCaller } from '../tokens/rights.ts'
 import { accountOf, approvalResource, mayAct } from './state.ts'
 
-export type ApprovalRules = {
+type ApprovalRules = {
   /** The actions that need an approval. */
   actions: readonly ApprovableAction[]
   lifetimeSeconds: number

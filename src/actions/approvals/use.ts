@@ -18,7 +18,7 @@ import { accountOf, doesApproverStand, stateOf } from './state.ts'
 /** A request as it arrived, with the approval that it names. */
 export type ApprovedContext = Context & { exact: ExactRequest; approval?: string }
 
-export const howToApprove =
+const howToApprove =
   'request an approval with POST /api/v1/approvals, have a second operator approve it, and send the same request again with the header Purser-Approval'
 
 const unusable = (detail: string, code: RefusalCode = 'approval_required'): Error => refuse(code, { detail })
