@@ -116,6 +116,7 @@ describe('an endpoint with a fault', () => {
     addressOf: (_: object) => '127.0.0.1',
     snapshots: { current: () => ({}) },
     recorder: { note: () => Promise.reject(new Error('canary of the recorder')) },
+    approvalActions: [],
   }
 
   async function answerOf(handler: Read, more: Partial<typeof parts> = {}): Promise<RawAnswer> {

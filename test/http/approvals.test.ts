@@ -392,6 +392,7 @@ describe('an approval ends', () => {
     expect(status).toBe(201)
     const entry = (await readLog(purser)).find(({ resource }) => resource?.id === body['id'])
     expect(entry?.detail?.['withdrawnApprovals']).toHaveLength(2)
+    await setUp('enableOperator', { name: requester.name })
     const { body: renewed } = await setUp('createToken', { body: { operator: requester.name } })
     const token = await known(String(renewed['token']))
     expect(fault(await ask('approveRequest', { name: pending, token: ben }))).toBe('409 conflict')
