@@ -14,6 +14,7 @@ import { boundsMigration } from './011-bounds.ts'
 import { appendsMigration } from './012-appends.ts'
 import { operatorLoginMigration } from './013-operator-login.ts'
 import { approvalsMigration } from './014-approvals.ts'
+import { managedOperatorsMigration } from './015-managed-operators.ts'
 import { passkeysMigration } from './016-passkeys.ts'
 
 export type Migration = {
@@ -39,5 +40,6 @@ export const migrations: readonly Migration[] = [
   appendsMigration,
   operatorLoginMigration,
   approvalsMigration,
+  managedOperatorsMigration,
   passkeysMigration,
 ]

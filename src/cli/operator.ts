@@ -1,6 +1,7 @@
 /** `purser operator`: the people and automations that API tokens belong to. */
 import { type Command, Option } from 'commander'
 import { addApply } from './apply.ts'
+import { completeOperator } from './configuration/complete.ts'
 import type { Schemas } from './api-types.ts'
 import { type BoundFlags, addBoundOptions, boundIn, shortBound } from './bound-options.ts'
 import type { Io } from './io.ts'
@@ -22,7 +23,7 @@ export function addOperator(program: Command, io: Io): void {
   const group = program.command('operator').summary('manage operators: who may use API tokens, and in which role')
   addWrite(group, io, 'create', 'create an operator; `purser token create --operator` gives it a token')
   addWrite(group, io, 'replace', 'give an operator another role or bound, which limits its tokens at once')
-  addApply(group, io, { ...operator, complete: (definition) => definition })
+  addApply(group, io, { ...operator, complete: completeOperator })
   addList(group, io, {
     summary: 'list operators',
     examples: ['purser operator list'],
@@ -69,7 +70,9 @@ function addWrite(group: Command, io: Io, verb: 'create' | 'replace', summary: s
       if (verb === 'create') return api.call('POST', '/api/v1/operators', { body, reason })
       const { body: live } = await api.call('GET', operator.path, { path: { name } })
       const ifMatch = revision ?? live.revision
-      return api.call('PUT', operator.path, { path: { name }, body: { bound: live.bound, ...body }, ifMatch, reason })
+      const { bound, managedBy } = live
+      const unchanged = { bound, ...(managedBy !== undefined && { managedBy }) }
+      return api.call('PUT', operator.path, { path: { name }, body: { ...unchanged, ...body }, ifMatch, reason })
     },
     row: ({ name, role, bound, revision }) => [
       `operator ${name} ${verb}d`,

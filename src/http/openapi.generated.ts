@@ -3447,6 +3447,7 @@ export interface components {
             role: components["schemas"]["Role"];
             /** @description Absent at creation: that of the caller. Required where the operator has a bound already. */
             bound?: components["schemas"]["WrittenBound"];
+            managedBy?: components["schemas"]["ManagedBy"];
         };
         Operator: {
             id: components["schemas"]["Id"];
@@ -3463,6 +3464,7 @@ export interface components {
             secondFactorAt?: components["schemas"]["Time"];
             /** @description How many it has; absent without one */
             passkeys?: number;
+            managedBy?: components["schemas"]["ManagedBy"];
         };
         Login: {
             operator: components["schemas"]["OperatorName"];
@@ -5915,6 +5917,8 @@ export interface operations {
     listOperators: {
         parameters: {
             query?: {
+                /** @description Those that are kept by this hand */
+                managedBy?: components["parameters"]["ManagedBy"];
                 /** @description How many items at most */
                 limit?: components["parameters"]["Limit"];
                 /** @description `nextCursor` of the page before; refused when edited, after an hour, for another caller, and for another list or filter */

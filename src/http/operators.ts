@@ -10,7 +10,7 @@ import { type ListParts, createPages } from './lists.ts'
 import { nameOf } from './params.ts'
 import { checkName, etag, expectedRevision, namedRevision } from './preconditions.ts'
 import { createdStatus, rendered } from './rendered.ts'
-import { type BodyOf, type Reply, bodyOf, json, noContent } from './request.ts'
+import { type BodyOf, type Reply, bodyOf, json, noContent, queryOf } from './request.ts'
 import type { ChangeState, PrepareChange, Read } from './route-kinds.ts'
 import { timeMember } from './times.ts'
 
@@ -30,6 +30,7 @@ const show = ({
   passwordAt,
   secondFactorAt,
   passkeys,
+  managedBy,
 }: OperatorRow) => ({
   id,
   name,
@@ -42,6 +43,7 @@ const show = ({
   ...timeMember('passwordAt', passwordAt),
   ...timeMember('secondFactorAt', secondFactorAt),
   ...(passkeys !== undefined && { passkeys }),
+  ...(managedBy !== undefined && { managedBy }),
 })
 
 const definitionIn = ({ bound, ...definition }: BodyOf<'createOperator'>) => ({
@@ -56,8 +58,10 @@ export function createOperatorRoutes(parts: ListParts & { actions: Pick<Actions,
   const page = createPages(parts)
 
   return {
-    list: async (request, snapshot) =>
-      page(request, snapshot, { list: 'operators', rows: operators.list(snapshot), keyOf: (row) => row.name, show }),
+    async list(request, snapshot) {
+      const rows = operators.list(snapshot, queryOf(request, 'listOperators').managedBy)
+      return page(request, snapshot, { list: 'operators', rows, keyOf: (row) => row.name, show })
+    },
 
     get: async (request, snapshot) => reply(operators.get(snapshot, nameOf(request))),
 

@@ -25,7 +25,7 @@ export type Bound = {
 }
 
 const prefixes = ['namePrefix', 'spiffeIdPrefix', 'secretPrefix'] as const
-const lists = ['attestors', 'audiences', 'dnsSuffixes', 'databases'] as const
+export const boundLists = ['attestors', 'audiences', 'dnsSuffixes', 'databases'] as const
 
 /** As an operator writes it. */
 export type BoundDefinition = Partial<Bound>
@@ -33,7 +33,7 @@ export type BoundDefinition = Partial<Bound>
 /** Sorted and without repetition, so that equal bounds have equal texts. */
 export function readBound(definition: BoundDefinition): Bound {
   const bound: Bound = { attestors: [], audiences: [], dnsSuffixes: [], databases: [] }
-  for (const name of lists) bound[name] = [...new Set(definition[name] ?? [])].sort()
+  for (const name of boundLists) bound[name] = [...new Set(definition[name] ?? [])].sort()
   for (const name of prefixes) {
     const prefix = definition[name]
     if (prefix !== undefined) bound[name] = prefix

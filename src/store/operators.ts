@@ -17,11 +17,11 @@ export async function readOperators(knex: Knex): Promise<OperatorRow[]> {
 /** Updates everything but the name. */
 export const updateOperator = (
   tx: Tx,
-  { id, role, bound, disabled, revision, updatedAt }: OperatorRow,
+  { id, role, bound, managedBy, disabled, revision, updatedAt }: OperatorRow,
 ): Promise<unknown> =>
   tx('operator')
     .where({ id })
-    .update(columnsOf({ role, bound: bound ?? null, disabled, revision, updatedAt }))
+    .update(columnsOf({ role, bound: bound ?? null, managedBy: managedBy ?? null, disabled, revision, updatedAt }))
 
 /** Marks the row as deleted, so that replicas see the deletion, and revokes the tokens. The name is free again. */
 export async function removeOperator(tx: Tx, { id, name }: OperatorRow, now: Date): Promise<string[]> {

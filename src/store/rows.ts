@@ -72,6 +72,8 @@ export type OperatorRow = {
   secondFactorAt?: Date
   /** How many it has; absent without one. */
   passkeys?: number
+  /** The source that keeps it; absent where people do. */
+  managedBy?: string
 }
 
 export type ApiTokenRow = {

@@ -81,7 +81,7 @@ describe('documents that do not match the schema are refused with the line of th
     [
       'no kind',
       'name: web\nspec: {}\n',
-      'a.yaml:1: /kind: is missing: give one of attestor, database, workload, rotation-policy, policy-test',
+      'a.yaml:1: /kind: is missing: give one of attestor, database, workload, rotation-policy, operator, policy-test',
     ],
     [
       'a kind in capitals',
@@ -96,7 +96,7 @@ describe('documents that do not match the schema are refused with the line of th
     [
       'another kind',
       web.replace('workload', 'pod'),
-      'a.yaml:1: /kind: is not a kind: give one of attestor, database, workload, rotation-policy, policy-test',
+      'a.yaml:1: /kind: is not a kind: give one of attestor, database, workload, rotation-policy, operator, policy-test',
     ],
     ['a member of the server', `${web}  revision: 3\n`, expect.stringContaining('a.yaml:7: /spec/revision: ')],
     ['disabled', `${web}  disabled: true\n`, expect.stringContaining('a.yaml:7: /spec/disabled: ')],

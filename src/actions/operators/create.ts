@@ -22,22 +22,20 @@ export const createOperator =
     const bound = readWritten(definition.bound, boundOf(caller))
     checkBound({ caller }, bound)
     if (operators.has(definition.name)) throw refuse('already_exists')
-    const { name, role } = definition
-    return newOperator(parts, tx, { name, role, ...(bound && { bound }) }, time)
+    const { bound: _, ...rest } = definition
+    return newOperator(parts, tx, { ...rest, ...(bound && { bound }) }, time)
   }
 
 /** @throws Refusal `already_exists` */
 export async function newOperator(
   { randomBytes }: CreateParts,
   tx: Knex.Transaction,
-  { name, role, bound }: Pick<OperatorRow, 'name' | 'role' | 'bound'>,
+  definition: Pick<OperatorRow, 'name' | 'role' | 'bound' | 'managedBy'>,
   now: Date,
 ): Promise<Change<OperatorRow>> {
   const row = {
     id: newId('op', randomBytes),
-    name,
-    role,
-    ...(bound && { bound }),
+    ...definition,
     disabled: false,
     revision: 1,
     createdAt: now,

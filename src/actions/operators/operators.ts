@@ -10,7 +10,8 @@ import { type PasswordParts, changePassword, hashPassword } from './set-password
 export const createOperatorActions = (parts: CreateParts & PasswordParts) => ({
   /** @throws Refusal `not_found` */
   get: ({ operators }: Snapshot, name: string): OperatorRow => findByName(operators, name),
-  list: ({ operators }: Snapshot): Iterable<OperatorRow> => operators.values(),
+  list: ({ operators }: Snapshot, manager?: string): Iterable<OperatorRow> =>
+    [...operators.values()].filter((row) => manager === undefined || row.managedBy === manager),
   create: createOperator(parts),
   replace: replaceOperator(parts),
   delete: deleteOperator,

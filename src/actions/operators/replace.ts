@@ -4,7 +4,7 @@ import { impossible } from '../registrations.ts'
 import { type CreateParts, createOperator } from './create.ts'
 import { type OperatorDefinition, checkBound, checkTarget, readWritten, updated } from './state.ts'
 
-/** Gives an operator another role or bound, or creates it where the expected revision is 0. Its tokens follow at once. */
+/** Gives an operator another role, bound or manager, or creates it where the expected revision is 0. Its tokens follow at once. */
 export function replaceOperator(
   parts: CreateParts,
 ): ChangeAction<{ definition: OperatorDefinition; expected: number }, OperatorRow> {
@@ -20,6 +20,7 @@ export function replaceOperator(
     }
     const bound = readWritten(definition.bound, undefined)
     checkBound(context, bound)
-    return updated(tx, snapshot, old, { role: definition.role, bound }, context.time)
+    const { role, managedBy } = definition
+    return updated(tx, snapshot, old, { role, bound, managedBy }, context.time)
   }
 }

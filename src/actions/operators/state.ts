@@ -22,13 +22,14 @@ export function readWritten(bound: WrittenBound | undefined, own: Bound | undefi
   return bound === 'everything' ? undefined : bound
 }
 
-export type OperatorDefinition = Pick<OperatorRow, 'name' | 'role'> & { bound?: WrittenBound }
+export type OperatorDefinition = Pick<OperatorRow, 'name' | 'role' | 'managedBy'> & { bound?: WrittenBound }
 
-export const operatorState = ({ name, role, bound, disabled }: OperatorRow) => ({
+export const operatorState = ({ name, role, bound, disabled, managedBy }: OperatorRow) => ({
   name,
   role,
   bound: shownBound(bound),
   disabled,
+  ...(managedBy !== undefined && { managedBy }),
 })
 
 export const operatorResource = ({ id, name, revision }: OperatorRow) => ({ kind: 'operator', id, name, revision })
@@ -68,11 +69,20 @@ export async function updated(
   tx: Knex.Transaction,
   snapshot: Snapshot,
   old: OperatorRow,
-  change: Partial<Pick<OperatorRow, 'role' | 'disabled'>> & { bound?: Bound | undefined },
+  change: Partial<Pick<OperatorRow, 'role' | 'disabled'>> & {
+    bound?: Bound | undefined
+    managedBy?: string | undefined
+  },
   now: Date,
 ): Promise<Change<OperatorRow>> {
-  const { bound, ...rest } = { ...old, ...change }
-  const row = { ...rest, ...(bound && { bound }), revision: old.revision + 1, updatedAt: now }
+  const { bound, managedBy, ...rest } = { ...old, ...change }
+  const row = {
+    ...rest,
+    ...(bound && { bound }),
+    ...(managedBy !== undefined && { managedBy }),
+    revision: old.revision + 1,
+    updatedAt: now,
+  }
   keepAdmin(snapshot, withOperator(snapshot, old.name, row), now)
   await updateOperator(tx, row)
   await setRolesOfTokens(tx, row.name, rolesOf(row))

@@ -10,6 +10,7 @@ import { type Applied, applyPlan, checkPasswords } from './apply.ts'
 import { createCounter } from './counter.ts'
 import { keyOf } from './kinds.ts'
 import { type Objects, openObjects } from './live.ts'
+import { refuseOwnOperator } from './own-operator.ts'
 import { type PlanItem, checkUnmoved } from './plan.ts'
 import { type PlanFlags, planFiles, withPlanOptions } from './plan-command.ts'
 import { readPlan } from './plan-file.ts'
@@ -22,7 +23,7 @@ export function addApplyConfiguration(program: Command, io: Io): void {
     usage: 'apply',
     summary: 'make the server have what files declare, or carry out a plan',
     description:
-      'Writes what differs: attestors, databases, workloads, then rotation policies; deletes in reverse. Never touches values of secrets or blocks. After a refusal the rest stays as it is: run it again.',
+      'Writes what differs: attestors, databases, workloads, rotation policies, then operators; deletes in reverse. Never touches values of secrets or blocks. After a refusal the rest stays as it is: run it again.',
     options: (command) =>
       withPlanOptions(command.argument('[plan]', 'a plan of `purser plan --out`, in place of --file')).option(
         '--password-file <database=file>',
@@ -38,6 +39,7 @@ export function addApplyConfiguration(program: Command, io: Io): void {
       const passwords = readPasswords(io, flags)
       const objects = openObjects(api)
       const items = await itemsOf(io, api, objects, flags, planFile)
+      await refuseOwnOperator(api, items)
       checkPasswords(items, passwords)
       const applied: Applied[] = []
       const counter = createCounter(io, 'applied', items.length)

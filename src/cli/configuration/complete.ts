@@ -2,6 +2,8 @@
 import { type AttestorSpec } from '../../attest/definition.ts'
 import { kubernetesDefaults, oidcDefaults } from '../../attest/defaults.ts'
 import { type PresetName, presets } from '../../attest/presets.ts'
+import { isMembers } from '../../json/members.ts'
+import { type BoundDefinition, boundLists, readBound } from '../../names/bound.ts'
 import { databaseDefaults } from '../../secrets/databases/defaults.ts'
 import type { Definition } from '../documents.ts'
 
@@ -35,6 +37,15 @@ export const completeWorkload: Complete = (definition) => ({
   wide: false,
   ...definition,
 })
+
+/** The server sorts the lists of a bound, and shows those that are empty. */
+export const completeOperator: Complete = ({ bound, ...definition }) => ({
+  ...definition,
+  ...(bound !== undefined && { bound: isBound(bound) ? readBound(bound) : bound }),
+})
+
+const isBound = (value: unknown): value is BoundDefinition =>
+  isMembers(value) && boundLists.every((name) => value[name] === undefined || Array.isArray(value[name]))
 
 const isPreset = (name: unknown): name is PresetName => typeof name === 'string' && Object.hasOwn(presets, name)
 

@@ -8,7 +8,7 @@ import { type Io, usageError } from '../io.ts'
 import { list } from '../options.ts'
 import { show } from '../output.ts'
 import { type VerbFlags, addVerb } from '../verb.ts'
-import { type KindName, kindNames } from './kinds.ts'
+import { type KindName, isOptional, kindNames } from './kinds.ts'
 import { type Objects, openObjects } from './live.ts'
 import { memberOrder } from './schema.ts'
 
@@ -22,7 +22,7 @@ export function addExport(program: Command, io: Io): void {
     usage: 'export',
     summary: 'print what the server has as files for `purser plan`',
     description:
-      'Prints attestors, databases, workloads and rotation policies as YAML, one document for each; neither passwords nor values of secrets. Whether a workload is disabled is not part of it.',
+      'Prints attestors, databases, workloads and rotation policies as YAML, one document for each, and with --kind operator operators; neither passwords nor values of secrets. Whether a workload or operator is disabled is not part of it.',
     options: (command) =>
       command
         .option('--kind <kind>', `only this kind: ${kindNames.join(', ')}; may be repeated`, list)
@@ -73,5 +73,5 @@ function checkKinds(names: readonly string[] | undefined): readonly KindName[] {
   if (unknown !== undefined) {
     throw usageError(`--kind ${unknown} is not a kind: give one of ${kindNames.join(', ')}`)
   }
-  return kindNames.filter((kind) => names === undefined || names.includes(kind))
+  return kindNames.filter((kind) => (names ? names.includes(kind) : !isOptional(kind)))
 }

@@ -28,6 +28,7 @@ const namedPaths = {
   attestor: { path: '/api/v1/attestors/{name}', listPath: '/api/v1/attestors' },
   database: { path: '/api/v1/databases/{name}', listPath: '/api/v1/databases' },
   workload: { path: '/api/v1/workloads/{name}', listPath: '/api/v1/workloads' },
+  operator: { path: '/api/v1/operators/{name}', listPath: '/api/v1/operators' },
 } as const
 
 const rotation = '/api/v1/secrets/{path}:rotation'
@@ -37,6 +38,7 @@ export const openObjects = (api: Api): Objects => ({
   database: accessByName(api, 'database'),
   workload: accessByName(api, 'workload'),
   'rotation-policy': policies(api),
+  operator: accessByName(api, 'operator'),
 })
 
 /** A page of a list has one entry in the log, as each single read has. */

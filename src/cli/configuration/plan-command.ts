@@ -6,6 +6,7 @@ import { createStyle, remark, show } from '../output.ts'
 import { type VerbFlags, addVerb } from '../verb.ts'
 import { createCounter } from './counter.ts'
 import { type Objects, openObjects } from './live.ts'
+import { refuseOwnOperator } from './own-operator.ts'
 import { type Plan, createPlan } from './plan.ts'
 import { writePlan } from './plan-file.ts'
 import { readConfiguration } from './read.ts'
@@ -30,7 +31,7 @@ export const withPlanOptions = (command: Command): Command =>
 export function addPlan(program: Command, io: Io): void {
   addVerb(program, io, {
     usage: 'plan',
-    summary: 'show what files would change: attestors, databases, workloads, rotation policies',
+    summary: 'show what files would change: attestors, databases, workloads, rotation policies, operators',
     options: (command) =>
       withPlanOptions(command)
         .option('--out <file>', 'write the plan to a file for `purser apply <file>`')
@@ -42,6 +43,7 @@ export function addPlan(program: Command, io: Io): void {
     ],
     run: async (api, flags: PlanFlags & { out?: string; detailedExitcode?: boolean }) => {
       const { items } = await planFiles(io, openObjects(api), flags)
+      await refuseOwnOperator(api, items)
       if (flags.out !== undefined) await writePlan(api, flags.out, items)
       const counts = countsOf(items)
       show(io, flags, { counts, items }, () => formatPlan(items, createStyle(io)))

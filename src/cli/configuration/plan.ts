@@ -2,7 +2,7 @@
 import { CliError, exitCodes, usageError } from '../io.ts'
 import type { Definition } from '../documents.ts'
 import { type MemberChange, differences } from './differences.ts'
-import { type KindName, type ObjectName, completed, keyOf, kindNames } from './kinds.ts'
+import { type KindName, type ObjectName, completed, isOptional, keyOf, kindNames } from './kinds.ts'
 import { type Live, type Objects, readObjects } from './live.ts'
 import type { Declared } from './read.ts'
 
@@ -45,9 +45,10 @@ export async function createPlan(
   const faults: string[] = []
   let undeclared = 0
   for (const kind of kindNames) {
+    const ofKind = declaredOf(kind, declared)
+    if (isOptional(kind) && ofKind.length === 0) continue
     const own = new Map<string, Live>()
     if (owner !== undefined) for await (const live of objects[kind].list(owner)) own.set(live.name, live)
-    const ofKind = declaredOf(kind, declared)
     const others = ofKind.flatMap(({ name }) => (own.has(name) ? [] : [name]))
     const liveByName = new Map([...own, ...(await readObjects(objects[kind], others, onRead))])
     for (const object of ofKind) {

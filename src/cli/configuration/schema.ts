@@ -17,20 +17,24 @@ const descriptions: Record<DocumentKind, string> = {
   database: 'A database in which workloads get roles of their own',
   workload: 'How a workload is recognized, and what it may have',
   'rotation-policy': 'How a secret is rotated; the name is the path of the secret',
+  operator: 'A person or automation, in which role and within which bound; passwords and tokens are in no file',
   'policy-test': 'What a caller may have, and may not have; run by purser policy test',
 }
 
 /** @param openapi the document, with its references */
 function createDocuments(openapi: unknown): Record<DocumentKind, Node> {
   const documentFor = (kind: KindName): Node => {
-    const { schema, nameSchema } = kinds[kind]
-    return documentOf(kind, refTo(nameSchema), withoutName(openapi, targetOf(openapi, `${components}${schema}`)))
+    const { schema, nameSchema, ...rest } = kinds[kind]
+    const spec = withoutName(openapi, targetOf(openapi, `${components}${schema}`))
+    const required = 'required' in rest ? { required: [...list(spec['required']), ...rest.required] } : {}
+    return documentOf(kind, refTo(nameSchema), { ...spec, ...required })
   }
   return {
     attestor: documentFor('attestor'),
     database: documentFor('database'),
     workload: documentFor('workload'),
     'rotation-policy': documentFor('rotation-policy'),
+    operator: documentFor('operator'),
     'policy-test': documentOf('policy-test', testName, policyTest),
   }
 }
